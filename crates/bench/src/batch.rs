@@ -4,13 +4,13 @@
 use std::fmt::Write as _;
 
 use bursar::ops::batches;
-use bursar::ops::batches::Choose;
+use bursar::ops::batches::Selection;
 use bursar::ops::batches::view::BatchView;
 use bursar::ops::import;
-use bursar::ops::pay::{self, Balances, Seen};
-use bursar::ops::rewards::{self, Verdict, Which};
+use bursar::ops::pay::{self, Balances, ConfirmedTotals};
+use bursar::ops::rewards::{self, RewardSelection, Verdict};
 use bursar::store;
-use bursar::store::batches::{Pick, PoolFilter};
+use bursar::store::batches::{CandidateSource, PoolFilter};
 use bursar::store::payees::Profile;
 use bursar::store::rewards::{Filter, View};
 use payout::ledger::Payee;
@@ -105,7 +105,7 @@ async fn rewards_for(
     let report = import::rewards(app, actor, file.as_bytes(), false, None).await.map_err(failed)?;
     let imported = meter::now_us();
     let seen = i64::try_from(report.accepted)?;
-    let which = Which::All(Box::new(Filter { view: View::Pending, ..Filter::default() }), seen);
+    let which = RewardSelection::All(Box::new(Filter { view: View::Pending, ..Filter::default() }), seen);
     let done = rewards::decide_many(app, actor, &which, &Verdict::Approve, None).await.map_err(failed)?;
     if done.done.len() != count {
         return Err(format!("{} of {count} rewards were approved", done.done.len()).into());
@@ -122,7 +122,8 @@ pub async fn measure(world: &World, people: &People, sizes: Sizes) -> Result<(),
     rewards_for(world, "large", 0..people.0, sizes.rewards).await?;
     let meter = world.meter();
     let mut db = world.app.store.read().await?;
-    let read = store::batches::candidates(&mut db, Pick::Pool(&PoolFilter::default())).await?.len();
+    let read =
+        store::batches::candidates(&mut db, CandidateSource::Pool(&PoolFilter::default())).await?.len();
     drop(db);
     let floor = meter.stop(read, Vec::new());
     report::row(&Row { name: "reading the rewards once", measured: &floor, floor: None, step: "" });
@@ -144,12 +145,12 @@ pub async fn measure(world: &World, people: &People, sizes: Sizes) -> Result<(),
 }
 
 async fn form(world: &World) -> Result<BatchView, Failure> {
-    let choose = Choose::AllEligible(PoolFilter::default());
+    let choose = Selection::AllEligible(PoolFilter::default());
     batches::form(&world.app, &world.actor, &choose, false, None).await.map_err(failed)
 }
 
 async fn pay(world: &World, view: &BatchView) -> Result<usize, Failure> {
-    let seen = Seen { digest: view.digest.clone(), totals: view.totals.clone() };
+    let seen = ConfirmedTotals { digest: view.digest.clone(), totals: view.totals.clone() };
     let balances = Balances::default();
     let paid = pay::pay(&world.app, &world.actor, view.batch.id, &seen, &balances, None).await;
     Ok(paid.map_err(failed)?.transactions)

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use bursar::ops::people::{self, Browser, Entered, NewPerson};
-use bursar::web::kit::form::sealed;
+use bursar::ops::people::{self, Browser, NewPerson, SignInProgress};
+use bursar::web::kit::form::encode_cursor;
 use payout::access::Role;
 
 use crate::load::{self, Load};
@@ -42,7 +42,9 @@ async fn sign_in(world: &World) -> Result<String, Failure> {
     };
     people::add(&world.app, &new).await.map_err(failed)?;
     let entered = people::sign_in(&world.app, &new.email, PASSWORD, &Browser::default()).await;
-    let Some(Entered::In(token)) = entered.map_err(failed)? else { return Err("nobody was let in".into()) };
+    let Some(SignInProgress::In(token)) = entered.map_err(failed)? else {
+        return Err("nobody was let in".into());
+    };
     Ok(format!("{}={token}", bursar::web::kit::session::COOKIE))
 }
 
@@ -66,7 +68,7 @@ async fn drive(
 
 fn cases(rewards: usize) -> Vec<(String, String)> {
     let middle = rewards / 2;
-    let after = sealed(&[&seed::created_at(middle, rewards).to_string(), &seed::id("rwd", middle)]);
+    let after = encode_cursor(&[&seed::created_at(middle, rewards).to_string(), &seed::id("rwd", middle)]);
     let views = ["pending", "all", "eligible", "not_eligible", "in_payout", "paid", "rejected", "expiring"];
     let filters = [
         "owner=partner-77",

@@ -108,7 +108,7 @@ impl World {
         let web_at = web.local_addr()?;
         let clock = Clock::system();
         let actor = Actor {
-            id: PersonId::fresh(clock.now(), clock.chance()),
+            id: PersonId::fresh(clock.now(), clock.random()),
             name: "bench".to_owned(),
             role: Role::Admin,
             partner: None,

@@ -11,7 +11,7 @@ use payout::ids::{PartnerId, PersonId};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::pulse::Pulse;
+use crate::pulse::LoopHeartbeats;
 use crate::secrets::MasterKey;
 use crate::store::Store;
 
@@ -34,10 +34,10 @@ pub struct Inner {
 /// A notifier with several listening loops. Each loop wakes once per ring: immediately, or the next time it would
 /// sleep.
 #[derive(Default)]
-pub struct Bell(watch::Sender<u64>);
+pub struct Notifier(watch::Sender<u64>);
 
-impl Bell {
-    pub fn ring(&self) {
+impl Notifier {
+    pub fn notify(&self) {
         self.0.send_modify(|rung| *rung = rung.wrapping_add(1));
     }
 
@@ -51,26 +51,26 @@ impl Bell {
 #[derive(Default)]
 pub struct Nudge {
     /// There is something to send.
-    pub dispatch: Bell,
-    pub intake: Bell,
+    pub dispatch: Notifier,
+    pub intake: Notifier,
     /// A vendor must be asked about a payment.
-    pub settle: Bell,
+    pub settle: Notifier,
     /// There is a request to look up.
-    pub look_for: Bell,
+    pub look_for: Notifier,
     /// Vendors' balance transactions must be read.
-    pub movements: Bell,
-    pub sweep: Bell,
+    pub movements: Notifier,
+    pub sweep: Notifier,
     /// Never rung: heartbeats run on time alone.
-    pub nodes: Bell,
+    pub nodes: Notifier,
     /// There is an export to produce.
-    pub exports: Bell,
-    pub notify: Bell,
+    pub exports: Notifier,
+    pub notify: Notifier,
     /// A file must be checked or entered.
-    pub imports: Bell,
+    pub imports: Notifier,
     /// Audit rows are waiting to be chained.
-    pub trail: Bell,
+    pub trail: Notifier,
     /// When each loop last finished a pass.
-    pub pulse: Pulse,
+    pub pulse: LoopHeartbeats,
     /// Incremented when a vendor's credentials change.
     pub vendors_changed: std::sync::atomic::AtomicU64,
     /// Signals that a live page has new data to show.
@@ -85,22 +85,22 @@ pub struct Watchers(Arc<Mutex<HashMap<PersonId, usize>>>);
 
 /// One open live page. Dropping it frees the slot.
 #[must_use]
-pub struct Watching(Arc<Mutex<HashMap<PersonId, usize>>>, PersonId);
+pub struct WatcherGuard(Arc<Mutex<HashMap<PersonId, usize>>>, PersonId);
 
 impl Watchers {
     /// Opens another live page for this person; `None` once they have `most` open.
-    pub fn admit(&self, who: PersonId, most: usize) -> Option<Watching> {
+    pub fn admit(&self, who: PersonId, most: usize) -> Option<WatcherGuard> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(who).or_default();
         if *count >= most {
             return None;
         }
         *count += 1;
-        Some(Watching(self.0.clone(), who))
+        Some(WatcherGuard(self.0.clone(), who))
     }
 }
 
-impl Drop for Watching {
+impl Drop for WatcherGuard {
     fn drop(&mut self) {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&self.1) {
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn one_person_watches_so_much_and_nobody_else_is_kept_from_it() {
         let (watchers, ana, bo) = (Watchers::default(), PersonId::fresh(0, 1), PersonId::fresh(0, 2));
-        let mut held: Vec<Watching> = (0..3).filter_map(|_| watchers.admit(ana, 3)).collect();
+        let mut held: Vec<WatcherGuard> = (0..3).filter_map(|_| watchers.admit(ana, 3)).collect();
         assert_eq!(held.len(), 3);
         assert!(watchers.admit(ana, 3).is_none());
         assert!(watchers.admit(bo, 3).is_some());

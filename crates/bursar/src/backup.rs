@@ -227,8 +227,8 @@ mod tests {
             (vec![7_u8; 10], "truncated"),
         ] {
             std::fs::write(at("broken"), broken).unwrap();
-            let told = unpack(&at("broken"), &at("other"), |_| ()).unwrap_err().to_string();
-            assert!(told.contains(why), "{told}");
+            let message = unpack(&at("broken"), &at("other"), |_| ()).unwrap_err().to_string();
+            assert!(message.contains(why), "{message}");
             assert!(!at("other").exists(), "nothing is left of it");
         }
     }

@@ -63,7 +63,7 @@ impl Clock {
     }
 
     /// 128 random bits.
-    pub fn chance(&self) -> u128 {
+    pub fn random(&self) -> u128 {
         match &self.0 {
             Source::System | Source::Behind(_) => rand::random(),
             Source::Virtual(clock) => {
@@ -77,7 +77,7 @@ impl Clock {
 
     /// A secret of 256 random bits, in the alphabet of ids.
     pub fn secret(&self) -> String {
-        payout::ids::encode(self.chance()) + &payout::ids::encode(self.chance())
+        payout::ids::encode(self.random()) + &payout::ids::encode(self.random())
     }
 }
 
@@ -107,7 +107,7 @@ pub fn date(us: i64) -> String {
 }
 
 /// A time for display, in UTC: `23 Nov 2026, 06:20 UTC`.
-pub fn told(us: i64) -> String {
+pub fn human(us: i64) -> String {
     timestamp(us).strftime("%-d %b %Y, %H:%M UTC").to_string()
 }
 

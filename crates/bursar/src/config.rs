@@ -245,7 +245,7 @@ impl Given {
             }
         }
         let unusable = |why| format!("{}, which {name}_FILE names, cannot be used: {why}", file.display());
-        let secret = secrets::read_kept(&file).map_err(|error| unusable(error.to_string()))?;
+        let secret = secrets::read_private(&file).map_err(|error| unusable(error.to_string()))?;
         if secret.is_empty() {
             return Err(unusable("it is empty".to_owned()));
         }
@@ -392,16 +392,16 @@ impl FromStr for MappedRole {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let told = || {
+        let describe = || {
             format!(
                 "{text:?} is not a value and a role, such as finance-leads=payer; `;` stands between several"
             )
         };
-        let (value, role) = text.rsplit_once('=').ok_or_else(told)?;
+        let (value, role) = text.rsplit_once('=').ok_or_else(describe)?;
         let (value, role) = (value.trim(), Role::parse(role.trim()).filter(|role| !role.is_partners()));
         match role {
             Some(role) if !value.is_empty() => Ok(Self { value: value.to_owned(), role }),
-            Some(_) | None => Err(format!("{}, and the roles are those of your own people", told())),
+            Some(_) | None => Err(format!("{}, and the roles are those of your own people", describe())),
         }
     }
 }
@@ -417,13 +417,13 @@ impl FromStr for Range {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let told = || format!("{text:?} is not an address such as 127.0.0.1 or 10.0.0.0/8");
+        let describe = || format!("{text:?} is not an address such as 127.0.0.1 or 10.0.0.0/8");
         let (address, bits) =
             text.trim().split_once('/').map_or((text.trim(), None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| told())?;
+        let address: IpAddr = address.parse().map_err(|_| describe())?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| told())?;
-        if bits <= most { Ok(Self { address, bits }) } else { Err(told()) }
+        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| describe())?;
+        if bits <= most { Ok(Self { address, bits }) } else { Err(describe()) }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::secrets;
 use crate::store::put_back::Progress;
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Noted {
+pub struct MarkContents {
     /// The database's id; a mark from another database is ignored.
     pub database: String,
     /// How many times it has been restored.
@@ -29,7 +29,7 @@ pub struct Noted {
     pub at: i64,
 }
 
-impl Noted {
+impl MarkContents {
     pub fn progress(&self) -> Progress {
         Progress { epoch: self.epoch, sent: self.sent }
     }
@@ -44,7 +44,7 @@ pub struct Mark {
     file: Option<PathBuf>,
     /// The furthest progress this process has seen in the database.
     seen: Mutex<Progress>,
-    written: Mutex<Written>,
+    written: Mutex<FileState>,
     /// Whether this process knows the database to be current, and when it last recorded that in the database or
     /// checked.
     known: Mutex<(bool, Option<i64>)>,
@@ -54,7 +54,7 @@ pub struct Mark {
 
 /// The contents of the file.
 #[derive(Debug, Default)]
-struct Written {
+struct FileState {
     progress: Progress,
     /// The id of the last request that this process was about to send.
     last: Option<String>,
@@ -76,7 +76,7 @@ impl Mark {
     ///
     /// # Errors
     /// The file exists and cannot be read.
-    pub fn read(&self) -> io::Result<Option<Noted>> {
+    pub fn read(&self) -> io::Result<Option<MarkContents>> {
         let Some(file) = &self.file else { return Ok(None) };
         match std::fs::read(file) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
@@ -90,7 +90,7 @@ impl Mark {
     }
 
     /// Records the database's progress. A failed write does not block payments; a stale mark only detects less.
-    pub fn note(&self, noted: &Noted) {
+    pub fn note(&self, noted: &MarkContents) {
         self.saw(noted.progress());
         let Some(file) = &self.file else { return };
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,17 +104,17 @@ impl Mark {
                 "the mark beside the key cannot be written, so Bursar on this machine would not notice an old database that is restored later. Payments go on; make its folder writable for Bursar, or name another file with BURSAR_MARK_FILE"
             );
         }
-        *written = Written { progress: noted.progress(), last: noted.last.clone(), trouble };
+        *written = FileState { progress: noted.progress(), last: noted.last.clone(), trouble };
     }
 
     /// Adopts what the file says as the last write.
-    pub fn found(&self, noted: &Noted) {
+    pub fn found(&self, noted: &MarkContents) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        *written = Written { progress: noted.progress(), last: noted.last.clone(), trouble: None };
+        *written = FileState { progress: noted.progress(), last: noted.last.clone(), trouble: None };
     }
 
     /// Records what other processes have sent, unless the file already says as much: they may share it.
-    pub fn note_others(&self, noted: &Noted) {
+    pub fn note_others(&self, noted: &MarkContents) {
         let there = self.read().ok().flatten().filter(|there| there.database == noted.database);
         match there.filter(|there| there.progress() >= noted.progress()) {
             Some(there) => self.found(&there),
@@ -124,7 +124,7 @@ impl Mark {
 
     /// Progress by others beyond what the file says, with the file's last request. A node that only watches must record
     /// it too, because it may be the first to restart.
-    pub fn not_noted(&self) -> Option<(Progress, Option<String>)> {
+    pub fn unrecorded(&self) -> Option<(Progress, Option<String>)> {
         let seen = self.seen();
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         // A request from an earlier epoch may legitimately be missing in this one.
@@ -138,7 +138,7 @@ impl Mark {
     }
 
     /// From now on, treat the database as current.
-    pub fn knows_it(&self) {
+    pub fn mark_current(&self) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.0 = true;
     }
@@ -155,7 +155,7 @@ impl Mark {
     }
 
     /// Stores when a process last recorded that the database is current; returns the previous value.
-    pub fn heard_current(&self, said: Option<i64>) -> Option<i64> {
+    pub fn swap_last_current(&self, said: Option<i64>) -> Option<i64> {
         std::mem::replace(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner), said)
     }
 
@@ -183,7 +183,7 @@ pub fn place(key: &Path) -> PathBuf {
 }
 
 /// Writes the file atomically: a partial mark would be unusable.
-fn write(file: &Path, noted: &Noted) -> io::Result<()> {
+fn write(file: &Path, noted: &MarkContents) -> io::Result<()> {
     use io::Write as _;
     let unfinished = backup::unfinished(file);
     let mut to = secrets::for_its_owner().create(true).truncate(true).open(&unfinished)?;
@@ -196,8 +196,8 @@ fn write(file: &Path, noted: &Noted) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn noted(epoch: i64, sent: i64) -> Noted {
-        Noted { database: "db".to_owned(), epoch, sent, last: Some("sub_1".to_owned()), at: 7 }
+    fn noted(epoch: i64, sent: i64) -> MarkContents {
+        MarkContents { database: "db".to_owned(), epoch, sent, last: Some("sub_1".to_owned()), at: 7 }
     }
 
     #[test]
@@ -218,8 +218,8 @@ mod tests {
         let mark = Mark::default();
         assert_eq!(mark.is_due(0), Some(false));
         assert_eq!(mark.is_due(EACH_US - 1), None);
-        assert_eq!((mark.heard_current(Some(3)), mark.heard_current(Some(5))), (None, Some(3)));
-        mark.knows_it();
+        assert_eq!((mark.swap_last_current(Some(3)), mark.swap_last_current(Some(5))), (None, Some(3)));
+        mark.mark_current();
         assert_eq!(mark.is_due(EACH_US), Some(true));
         assert_eq!(mark.is_due(EACH_US + 1), None);
         assert_eq!(mark.is_due(EACH_US - 5), Some(true), "the clock was set back");
@@ -231,25 +231,25 @@ mod tests {
         let mark = Mark::beside(&folder.path().join("bursar.key"));
         mark.found(&noted(0, 5));
         mark.saw(Progress { epoch: 0, sent: 5 });
-        assert_eq!(mark.not_noted(), None);
+        assert_eq!(mark.unrecorded(), None);
         mark.saw(Progress { epoch: 0, sent: 7 });
         let beyond = (Progress { epoch: 0, sent: 7 }, Some("sub_1".to_owned()));
-        assert_eq!(mark.not_noted(), Some(beyond), "with the last of our own, which is still to be there");
+        assert_eq!(mark.unrecorded(), Some(beyond), "with the last of our own, which is still to be there");
         mark.note_others(&noted(0, 7));
-        assert_eq!(mark.not_noted(), None);
+        assert_eq!(mark.unrecorded(), None);
         assert_eq!(mark.read().unwrap(), Some(noted(0, 7)));
         let shares = Mark::beside(&folder.path().join("bursar.key"));
-        shares.note_others(&Noted { last: None, ..noted(0, 7) });
+        shares.note_others(&MarkContents { last: None, ..noted(0, 7) });
         assert_eq!(shares.read().unwrap(), Some(noted(0, 7)), "whoever sent knows better");
         mark.saw(Progress { epoch: 1, sent: 6 });
         assert_eq!(
-            mark.not_noted(),
+            mark.unrecorded(),
             Some((Progress { epoch: 1, sent: 6 }, None)),
             "it went back, and that was noticed"
         );
         let nowhere = Mark::default();
         nowhere.saw(Progress { epoch: 0, sent: 7 });
-        assert_eq!(nowhere.not_noted(), None, "there is no file");
+        assert_eq!(nowhere.unrecorded(), None, "there is no file");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! harness's socket. Not here: which points matter and what happens there (`bursar-sim crash`).
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Side {
+pub enum PointSide {
     /// About to happen.
     Before,
     /// Done, but nothing that follows from it is.
@@ -48,7 +48,7 @@ mod led {
     use std::os::unix::net::UnixStream;
     use std::sync::{Mutex, OnceLock, PoisonError};
 
-    use super::{Side, call_of};
+    use super::{PointSide, call_of};
     use crate::clock;
 
     static LEADER: OnceLock<Option<Mutex<BufReader<UnixStream>>>> = OnceLock::new();
@@ -69,12 +69,12 @@ mod led {
 
     /// Waits at a point until the harness replies. The reply carries how far to run this process's clock ahead of the
     /// machine's, in microseconds, and which planted fault to enable, if any.
-    pub fn pass(side: Side, what: &str) {
+    pub fn pass(side: PointSide, what: &str) {
         let Some(leader) = leader() else { return };
         let mut leader = leader.lock().unwrap_or_else(PoisonError::into_inner);
         let side = match side {
-            Side::Before => "before",
-            Side::After => "after",
+            PointSide::Before => "before",
+            PointSide::After => "after",
         };
         let mut answer = String::new();
         let asked = leader.get_mut().write_all(format!("{side} {what}\n").as_bytes());
@@ -91,7 +91,7 @@ mod led {
     }
 
     /// A point around a vendor call.
-    pub fn pass_call(side: Side, method: &str, path: &str) {
+    pub fn pass_call(side: PointSide, method: &str, path: &str) {
         if leader().is_some() {
             pass(side, &call_of(method, path));
         }
@@ -100,11 +100,11 @@ mod led {
 
 /// Without debug assertions this does nothing.
 #[cfg(not(debug_assertions))]
-pub const fn pass(_side: Side, _what: &str) {}
+pub const fn pass(_side: PointSide, _what: &str) {}
 
 /// Without debug assertions this does nothing.
 #[cfg(not(debug_assertions))]
-pub const fn pass_call(_side: Side, _method: &str, _path: &str) {}
+pub const fn pass_call(_side: PointSide, _method: &str, _path: &str) {}
 
 #[cfg(test)]
 mod tests {

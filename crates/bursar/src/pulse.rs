@@ -7,9 +7,9 @@ use std::time::Duration;
 
 /// When each loop of this process last finished a pass.
 #[derive(Default)]
-pub struct Pulse(Mutex<BTreeMap<&'static str, Beat>>);
+pub struct LoopHeartbeats(Mutex<BTreeMap<&'static str, Heartbeat>>);
 
-struct Beat {
+struct Heartbeat {
     at: i64,
     limit_us: i64,
 }
@@ -24,15 +24,15 @@ pub struct Age {
     pub late: bool,
 }
 
-impl Pulse {
-    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<&'static str, Beat>) -> T) -> T {
+impl LoopHeartbeats {
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<&'static str, Heartbeat>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A loop started or finished a pass; the next must finish within `limit`.
-    pub fn beat(&self, name: &'static str, limit: Duration, now: i64) {
+    pub fn record(&self, name: &'static str, limit: Duration, now: i64) {
         let limit_us = i64::try_from(limit.as_micros()).unwrap_or(i64::MAX);
-        self.with(|beats| beats.insert(name, Beat { at: now, limit_us }));
+        self.with(|beats| beats.insert(name, Heartbeat { at: now, limit_us }));
     }
 
     /// A loop stopped because it was asked to.
@@ -42,7 +42,7 @@ impl Pulse {
 
     pub fn ages(&self, now: i64) -> Vec<Age> {
         self.with(|beats| {
-            let age = |(name, beat): (&&'static str, &Beat)| {
+            let age = |(name, beat): (&&'static str, &Heartbeat)| {
                 let age_us = now.saturating_sub(beat.at);
                 Age { name, age_us, late: age_us > beat.limit_us }
             };
@@ -57,11 +57,11 @@ mod tests {
 
     #[test]
     fn a_loop_is_late_beyond_its_limit() {
-        let pulse = Pulse::default();
-        pulse.beat("sweep", Duration::from_secs(2), 0);
+        let pulse = LoopHeartbeats::default();
+        pulse.record("sweep", Duration::from_secs(2), 0);
         let late = |now| pulse.ages(now).iter().map(|age| age.late).collect::<Vec<_>>();
         assert_eq!((late(2_000_000), late(2_000_001)), (vec![false], vec![true]));
-        pulse.beat("sweep", Duration::from_secs(2), 2_000_001);
+        pulse.record("sweep", Duration::from_secs(2), 2_000_001);
         assert_eq!(late(2_000_002), [false]);
         pulse.end("sweep");
         assert!(late(i64::MAX).is_empty());

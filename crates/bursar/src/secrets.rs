@@ -12,10 +12,10 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
-use crate::turns::{Busy, Turns, cores};
+use crate::work_limit::{Busy, WorkLimit, cores};
 
 pub use master::MasterKey;
-pub use one_key::{HEAD_LENGTH, OneKey, Place, id_in};
+pub use one_key::{HEAD_LENGTH, OneKey, SealedAt, id_in};
 
 /// Options for creating a file that only its owner may read or write.
 pub fn for_its_owner() -> OpenOptions {
@@ -52,7 +52,7 @@ pub fn give_to_owner(path: &Path) -> std::io::Result<()> {
 ///
 /// # Errors
 /// The file cannot be read, or other users on the machine can read it.
-pub fn read_kept(path: &Path) -> std::io::Result<String> {
+pub fn read_private(path: &Path) -> std::io::Result<String> {
     let text = std::fs::read_to_string(path)?;
     must_be_kept(path, "", ", change what it holds")?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
@@ -61,7 +61,7 @@ pub fn read_kept(path: &Path) -> std::io::Result<String> {
 
 /// Rejects a file that others may have read.
 fn must_be_kept(path: &Path, with_it: &str, then: &str) -> std::io::Result<()> {
-    if is_kept(path)? {
+    if is_private(path)? {
         return Ok(());
     }
     let file = path.display();
@@ -73,7 +73,7 @@ fn must_be_kept(path: &Path, with_it: &str, then: &str) -> std::io::Result<()> {
 /// Whether a secret file is private: others have no access, and the group can at most read, as for secrets mounted into
 /// containers (owned by root, mode 0440). Group access is allowed only if root or this user owns the file, because the
 /// owner chose the group.
-fn is_kept(path: &Path) -> std::io::Result<bool> {
+fn is_private(path: &Path) -> std::io::Result<bool> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
@@ -106,7 +106,7 @@ pub fn token_hash(token: &str) -> String {
 /// MiB, so unbounded password guesses would exhaust the machine. They run on dedicated threads, one per core, because a
 /// thread keeps its memory after making a hash.
 pub struct Hashing {
-    turns: Turns,
+    turns: WorkLimit,
     jobs: mpsc::Sender<Job>,
 }
 
@@ -135,7 +135,7 @@ impl Hashing {
                 tracing::error!(%error, "there is no thread to make hashes of passwords on");
             }
         }
-        Self { turns: Turns::of_cores(MOST_WAITING), jobs }
+        Self { turns: WorkLimit::of_cores(MOST_WAITING), jobs }
     }
 
     /// The queue for people who have not signed in. There is one per process because the cores belong to the machine.
@@ -169,7 +169,7 @@ impl Hashing {
 /// Argon2 rejects the parameters, which the defaults never cause.
 pub fn password_hash(clock: &Clock, password: &str) -> Result<String, argon2::password_hash::Error> {
     use argon2::password_hash::PasswordHasher as _;
-    let salt = clock.chance().to_be_bytes();
+    let salt = clock.random().to_be_bytes();
     Ok(argon2::Argon2::default().hash_password_with_salt(password.as_bytes(), &salt)?.to_string())
 }
 

@@ -93,7 +93,7 @@ pub struct Made {
 /// A passkey assertion from the browser; each field in base64url.
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
-pub struct Shown {
+pub struct Assertion {
     pub id: String,
     /// What the browser signed over.
     pub client_data: String,
@@ -164,7 +164,7 @@ pub fn new(site: &Site, challenge: &str, made: &Made) -> Result<New, Refused> {
 
 /// The stored passkey that an assertion is verified against.
 #[derive(Clone, Copy, Debug)]
-pub struct Kept<'a> {
+pub struct StoredPasskey<'a> {
     pub key: &'a str,
     pub owner: &'a str,
     /// Whether it is synced, if that was stored.
@@ -175,7 +175,12 @@ pub struct Kept<'a> {
 ///
 /// # Errors
 /// Why it was rejected.
-pub fn shown(site: &Site, challenge: &str, kept: Kept<'_>, shown: &Shown) -> Result<(u32, Devices), Refused> {
+pub fn shown(
+    site: &Site,
+    challenge: &str,
+    kept: StoredPasskey<'_>,
+    shown: &Assertion,
+) -> Result<(u32, Devices), Refused> {
     let client_data = bytes(&shown.client_data)?;
     same_scene(site, "webauthn.get", challenge, &client_data)?;
     let told = bytes(&shown.authenticator_data)?;
@@ -209,7 +214,7 @@ pub fn challenge_in(client_data: &str) -> Option<String> {
 }
 
 /// The credential id in an assertion, as stored; `None` if it cannot be read.
-pub fn id_in(shown: &Shown) -> Option<String> {
+pub fn id_in(shown: &Assertion) -> Option<String> {
     bytes(&shown.id).ok().map(|id| text(&id))
 }
 
@@ -291,7 +296,7 @@ mod tests {
     }
 
     /// Test vectors from another implementation.
-    fn made_elsewhere() -> Vec<(&'static str, String, Made, Shown)> {
+    fn made_elsewhere() -> Vec<(&'static str, String, Made, Assertion)> {
         let blocks = include_str!("webauthn/made_elsewhere.txt").split("\n\n").skip(1);
         let read = |block: &'static str| {
             let (algorithm, lines) = block.split_once('\n').unwrap();
@@ -303,7 +308,7 @@ mod tests {
                 client_data: word("made.client_data"),
                 authenticator_data: word("made.authenticator_data"),
             };
-            let shown = Shown {
+            let shown = Assertion {
                 id: word("id"),
                 client_data: word("shown.client_data"),
                 authenticator_data: word("shown.authenticator_data"),
@@ -330,12 +335,12 @@ mod tests {
         for (algorithm, challenge, made, one) in &all {
             let new = new(&site, challenge, made).unwrap();
             assert_eq!((&new.id, new.count), (&one.id, 0), "{algorithm}");
-            let judge = |site: &Site, challenge: &str, owner: &str, one: &Shown| {
-                let kept = Kept { key: &new.key, owner, devices: Some(new.devices.as_str()) };
+            let judge = |site: &Site, challenge: &str, owner: &str, one: &Assertion| {
+                let kept = StoredPasskey { key: &new.key, owner, devices: Some(new.devices.as_str()) };
                 shown(site, challenge, kept, one).map(|(count, _)| count)
             };
             assert_eq!(judge(&site, challenge, "per_1", one), Ok(7), "{algorithm}");
-            let unnamed = Shown { user: None, ..one.clone() };
+            let unnamed = Assertion { user: None, ..one.clone() };
             assert_eq!(judge(&site, challenge, "per_1", &unnamed), Ok(7));
             assert_eq!(judge(&site, challenge, "per_2", one), Err(Refused::Owner));
             assert_eq!(judge(&site, &bent(challenge, 0), "per_1", one), Err(Refused::Challenge));
@@ -345,11 +350,11 @@ mod tests {
             assert_eq!(judge(&other, challenge, "per_1", one), Err(Refused::Site));
             // Every byte of the authenticator data and of the signature matters.
             for at in 0..bytes(&one.authenticator_data).unwrap().len() {
-                let bent = Shown { authenticator_data: bent(&one.authenticator_data, at), ..one.clone() };
+                let bent = Assertion { authenticator_data: bent(&one.authenticator_data, at), ..one.clone() };
                 assert!(judge(&site, challenge, "per_1", &bent).is_err(), "{algorithm} {at}");
             }
             for at in 0..bytes(&one.signature).unwrap().len() {
-                let bent = Shown { signature: bent(&one.signature, at), ..one.clone() };
+                let bent = Assertion { signature: bent(&one.signature, at), ..one.clone() };
                 assert_eq!(
                     judge(&site, challenge, "per_1", &bent),
                     Err(Refused::Signature),
@@ -362,7 +367,7 @@ mod tests {
                 authenticator_data: made.authenticator_data.clone(),
             };
             assert_eq!(super::new(&site, challenge, &swapped), Err(Refused::Purpose));
-            let swapped = Shown { client_data: made.client_data.clone(), ..one.clone() };
+            let swapped = Assertion { client_data: made.client_data.clone(), ..one.clone() };
             assert_eq!(judge(&site, challenge, "per_1", &swapped), Err(Refused::Purpose));
             let plain = Made {
                 client_data: made.client_data.clone(),
@@ -372,7 +377,7 @@ mod tests {
         }
         let (_, challenge, _, first) = &all[0];
         let others = new(&site, &all[1].1, &all[1].2).unwrap();
-        let kept = Kept { key: &others.key, owner: "per_1", devices: None };
+        let kept = StoredPasskey { key: &others.key, owner: "per_1", devices: None };
         assert_eq!(shown(&site, challenge, kept, first), Err(Refused::Signature));
     }
 
@@ -381,22 +386,26 @@ mod tests {
         let site = Site::of("http://localhost:8080").unwrap();
         let judge =
             |client_data: &str| same_scene(&site, "webauthn.get", "Y2hhbGxlbmdl", client_data.as_bytes());
-        let told = |more: &str| {
+        let describe = |more: &str| {
             format!(
                 r#"{{"type":"webauthn.get","challenge":"Y2hhbGxlbmdl","origin":"http://localhost:8080"{more}}}"#
             )
         };
-        assert_eq!(judge(&told("")), Ok(()));
-        assert_eq!(judge(&told(r#","crossOrigin":false,"new":{"a":[1]}"#)), Ok(()));
-        assert_eq!(judge(&told(r#","crossOrigin":true"#)), Err(Refused::Origin));
-        assert_eq!(judge(&told(r#","origin":"http://localhost:8080""#)), Err(Refused::Unreadable), "twice");
-        assert_eq!(judge(&told("").replace("8080", "8081")), Err(Refused::Origin));
-        assert_eq!(judge(&told("").replace("http:", "https:")), Err(Refused::Origin));
+        assert_eq!(judge(&describe("")), Ok(()));
+        assert_eq!(judge(&describe(r#","crossOrigin":false,"new":{"a":[1]}"#)), Ok(()));
+        assert_eq!(judge(&describe(r#","crossOrigin":true"#)), Err(Refused::Origin));
+        assert_eq!(
+            judge(&describe(r#","origin":"http://localhost:8080""#)),
+            Err(Refused::Unreadable),
+            "twice"
+        );
+        assert_eq!(judge(&describe("").replace("8080", "8081")), Err(Refused::Origin));
+        assert_eq!(judge(&describe("").replace("http:", "https:")), Err(Refused::Origin));
         for (inside, found) in [("Y2hhbGxlbmdl", true), ("a\\u0000b", false), ("a b", false)] {
-            let client_data = told("").replace("Y2hhbGxlbmdl", inside);
+            let client_data = describe("").replace("Y2hhbGxlbmdl", inside);
             assert_eq!(challenge_in(&text(client_data.as_bytes())).is_some(), found, "{inside}");
         }
-        let long = told(&format!(r#","more":"{}""#, "a".repeat(MOST_LETTERS)));
+        let long = describe(&format!(r#","more":"{}""#, "a".repeat(MOST_LETTERS)));
         assert_eq!(challenge_in(&text(long.as_bytes())), None);
         for odd in ["", "null", "[]", "{}", "{\"type\":1}"] {
             assert_eq!(judge(odd), Err(Refused::Unreadable), "{odd:?}");

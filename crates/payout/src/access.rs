@@ -123,19 +123,19 @@ pub struct Held {
 pub fn may_become(held: Held, after: Option<Role>) -> Result<(), Refusal> {
     let stays_admin = after == Some(Role::Admin);
     if held.is_oneself && after.is_none() {
-        let told = "You cannot remove your own access. Another administrator can.";
-        return Err(Refusal::new("own_login", told));
+        let message = "You cannot remove your own access. Another administrator can.";
+        return Err(Refusal::new("own_login", message));
     }
     if held.role != Some(Role::Admin) || stays_admin {
         return Ok(());
     }
     if held.is_oneself {
-        let told = "You cannot give up your own administrator role. Another administrator can change it.";
-        return Err(Refusal::new("own_role", told).at("role"));
+        let message = "You cannot give up your own administrator role. Another administrator can change it.";
+        return Err(Refusal::new("own_role", message).at("role"));
     }
     if held.other_admins == 0 {
-        let told = "This is the last administrator who can sign in. Add another one first.";
-        return Err(Refusal::new("last_admin", told).at("role"));
+        let message = "This is the last administrator who can sign in. Add another one first.";
+        return Err(Refusal::new("last_admin", message).at("role"));
     }
     Ok(())
 }
@@ -148,11 +148,11 @@ pub fn may_change_role(from: Role, to: Role) -> Result<(), Refusal> {
     if from.is_partners() == to.is_partners() {
         return Ok(());
     }
-    let told = match from.is_partners() {
+    let message = match from.is_partners() {
         true => "A partner's login cannot become a colleague's. Invite the colleague with their own address.",
         false => "A colleague does not become a partner. Invite the partner from their own page.",
     };
-    Err(Refusal::new("wrong_role", told).at("role"))
+    Err(Refusal::new("wrong_role", message).at("role"))
 }
 
 #[cfg(test)]
@@ -178,8 +178,8 @@ mod tests {
             (held(None, false, 0), payer, ""),
         ];
         for (held, after, code) in rows {
-            let told = may_become(held, after).err().map_or("", |refusal| refusal.code);
-            assert_eq!(told, code, "{held:?} → {after:?}");
+            let message = may_become(held, after).err().map_or("", |refusal| refusal.code);
+            assert_eq!(message, code, "{held:?} → {after:?}");
         }
     }
 
@@ -188,20 +188,20 @@ mod tests {
         let ours = [Role::Admin, Role::ProgramManager, Role::Preparer, Role::Payer, Role::Auditor];
         let partners = [Role::PartnerAdmin, Role::Partner];
         assert_eq!(ours.len() + partners.len(), Role::ALL.len());
-        let told = |from, to| may_change_role(from, to).err().map_or(String::new(), |no| no.sentence);
+        let describe = |from, to| may_change_role(from, to).err().map_or(String::new(), |no| no.sentence);
         for our in ours {
             assert!(!our.is_partners(), "{our:?}");
-            assert!(ours.iter().all(|to| told(our, *to).is_empty()), "{our:?}");
+            assert!(ours.iter().all(|to| describe(our, *to).is_empty()), "{our:?}");
             assert!(
-                partners.iter().all(|to| told(our, *to).contains("does not become a partner")),
+                partners.iter().all(|to| describe(our, *to).contains("does not become a partner")),
                 "{our:?}"
             );
         }
         for partner in partners {
             assert!(partner.is_partners(), "{partner:?}");
-            assert!(partners.iter().all(|to| told(partner, *to).is_empty()), "{partner:?}");
+            assert!(partners.iter().all(|to| describe(partner, *to).is_empty()), "{partner:?}");
             assert!(
-                ours.iter().all(|to| told(partner, *to).contains("cannot become a colleague's")),
+                ours.iter().all(|to| describe(partner, *to).contains("cannot become a colleague's")),
                 "{partner:?}"
             );
         }

@@ -86,8 +86,8 @@ mod tests {
             ("TP", "East Timor"),
             ("BU", "Burma"),
         ] {
-            let (told, today) = former(code).unwrap();
-            assert!(told.contains(was) && !is_known(code), "{code}: {told}");
+            let (message, today) = former(code).unwrap();
+            assert!(message.contains(was) && !is_known(code), "{code}: {message}");
             assert!(today.split([' ', ',']).any(is_known), "{code}: {today}");
         }
         assert_eq!(former("DE"), None);

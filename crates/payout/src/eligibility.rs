@@ -454,14 +454,14 @@ pub fn amount(facts: &PayeeFacts, settings: &Settings, total: Money, net: Money)
         codes.push(Code::BelowThreshold);
     }
     let Some(profile) = &facts.profile else { return codes };
-    let told = net.at(profile.vendor);
+    let vendor_amount = net.at(profile.vendor);
     // No vendor pays a currency that has ended, whatever its documentation says.
     let ended = net.currency.ended().is_some();
     let no_account = profile.currencies.as_ref().is_some_and(|has| !has.contains(&net.currency));
-    if ended || no_account || told == Err(NotPayable::Currency) {
+    if ended || no_account || vendor_amount == Err(NotPayable::Currency) {
         codes.push(Code::CurrencyUnsupported);
     }
-    if told == Err(NotPayable::Amount) {
+    if vendor_amount == Err(NotPayable::Amount) {
         codes.push(Code::AmountNotPayable);
     }
     let home = paypal_home_country(net.currency).filter(|_| profile.vendor == Vendor::PayPal);
@@ -501,8 +501,8 @@ pub fn note(code: Code, facts: &PayeeFacts, settings: &Settings, total: Money, n
 pub fn note_on_payee(code: Code, facts: &PayeeFacts) -> Option<String> {
     let profile = facts.profile.as_ref();
     if matches!(code, Code::PartnerOnHold | Code::PartnerClosed) {
-        let told = facts.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
-        return told.map(|note| format!("Note: {}.", note.trim_end_matches('.')));
+        let message = facts.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
+        return message.map(|note| format!("Note: {}.", note.trim_end_matches('.')));
     }
     if code == Code::ProfileIncomplete {
         let told = profile.and_then(|profile| Some((profile.vendor, profile.why_not.as_deref()?)));
@@ -538,16 +538,16 @@ pub fn over_limits(settings: &Settings, spending: &Spending) -> Vec<String> {
             "per person and day",
         ),
     ];
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     for (limits, sums, what, which) in rows {
         for sum in sums {
             let limit = limits.iter().find(|limit| limit.currency == sum.currency);
             if let Some(limit) = limit.filter(|limit| i128::from(limit.minor) < sum.minor) {
-                told.push(format!("{what} {sum}; the limit {which} is {limit}."));
+                messages.push(format!("{what} {sum}; the limit {which} is {limit}."));
             }
         }
     }
-    told
+    messages
 }
 
 /// What a gate that closed between Pay and sending leads to.

@@ -19,8 +19,8 @@ use crate::ids::{AccountId, ActivityId, PartnerId, ProgramId, RewardId};
 pub fn entered(text: &str) -> Result<String, Refusal> {
     let normal = referred(text)?;
     if is_ours(&normal) || is_given_by_us(&normal) {
-        let told = "This looks like one of Bursar's own ids, so it could mean two things. Use the id from your own system.";
-        return Err(Refusal::new("reserved_id", told));
+        let message = "This looks like one of Bursar's own ids, so it could mean two things. Use the id from your own system.";
+        return Err(Refusal::new("reserved_id", message));
     }
     Ok(normal)
 }
@@ -32,11 +32,11 @@ pub fn entered(text: &str) -> Result<String, Refusal> {
 pub fn referred(text: &str) -> Result<String, Refusal> {
     let text = bare(text);
     if let Some((place, sign)) = (1_usize..).zip(text.chars()).find(|(_, letter)| is_unseen(*letter)) {
-        let told = format!(
+        let message = format!(
             "Character {place} of this id is {}, which is invisible. Delete it, or type the id again.",
             name(sign)
         );
-        return Err(Refusal::new("invalid", told));
+        return Err(Refusal::new("invalid", message));
     }
     Ok(folded(text))
 }
@@ -49,10 +49,10 @@ pub fn referred(text: &str) -> Result<String, Refusal> {
 pub fn in_file(text: &str) -> Result<String, Refusal> {
     let normal = referred(text)?;
     if is_scientific(&normal) {
-        let told = format!(
+        let message = format!(
             "{normal} is what a spreadsheet turned a long number into: its last digits are lost. Format the column as text, enter the id again and save the file."
         );
-        return Err(Refusal::new("scientific_notation", told));
+        return Err(Refusal::new("scientific_notation", message));
     }
     Ok(normal)
 }

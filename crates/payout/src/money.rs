@@ -508,11 +508,11 @@ mod tests {
             (Vendor::PayPal, "HUF", 1_500, Ok("1500.00")),
             (Vendor::PayPal, "ISK", 700, Err(NotPayable::Currency)),
         ];
-        for (vendor, code, units, told) in rows {
+        for (vendor, code, units, message) in rows {
             let read = from_units(vendor, units, Currency::parse(code).unwrap());
             assert_eq!(
                 read.map(Money::decimal),
-                told.map(String::from),
+                message.map(String::from),
                 "{units} {code} of {}",
                 vendor.label()
             );
@@ -567,13 +567,13 @@ mod tests {
                 assert_eq!(Currency::parse(&code), Ok(currency), "{code}");
             }
         }
-        for (code, told) in ENDED {
-            let successor = told.rsplit([' ', ',', ';']).map(|word| word.trim_end_matches('.'));
+        for (code, message) in ENDED {
+            let successor = message.rsplit([' ', ',', ';']).map(|word| word.trim_end_matches('.'));
             let mut successors = successor.filter_map(|word| Currency::parse(word).ok());
-            assert!(successors.any(|next| next.ended().is_none()), "{code} names none: {told}");
+            assert!(successors.any(|next| next.ended().is_none()), "{code} names none: {message}");
             match Currency::parse(code) {
-                Ok(known) => assert_eq!(known.ended(), Some(*told), "{code} stays readable"),
-                Err(error) => assert_eq!((error, error.sentence()), (MoneyError::Ended(told), *told)),
+                Ok(known) => assert_eq!(known.ended(), Some(*message), "{code} stays readable"),
+                Err(error) => assert_eq!((error, error.sentence()), (MoneyError::Ended(message), *message)),
             }
             assert_eq!(Currency::parse(&code.to_lowercase()).err(), Currency::parse(code).err(), "{code}");
         }

@@ -638,8 +638,8 @@ mod tests {
             ("RECEIVER_UNREGISTERED", State::Returned, "with this address, then resubmit."),
         ];
         for (code, state, remedy) in rows {
-            let told = explain_at(code, state).remedy;
-            assert!(told.ends_with(remedy) || told.contains(remedy), "{code} at {state:?}: {told}");
+            let message = explain_at(code, state).remedy;
+            assert!(message.ends_with(remedy) || message.contains(remedy), "{code} at {state:?}: {message}");
         }
         let unclaimed = explain_at("RECEIVER_UNREGISTERED", State::Unclaimed).remedy;
         assert!(!unclaimed.contains("resubmit"), "it may still be claimed: {unclaimed}");

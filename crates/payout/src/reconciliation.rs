@@ -266,7 +266,7 @@ pub struct Line {
 
 /// The payment that movements and postings belong to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Of {
+pub enum PaymentPhase {
     /// No payment of ours. `late`: the vendor's movement does not name what it belongs to, and we may still learn it.
     Nobody {
         /// Whether we may still learn it.
@@ -300,7 +300,13 @@ pub struct Verdict {
 /// posted at once, and an unclaimed item leaves and comes back without being posted. Items before `begun` are ignored:
 /// nothing was read then.
 #[must_use]
-pub fn judge(aspect: Aspect, lines: &[Line], postings: &[Line], of: Of, (begun, now): (i64, i64)) -> Verdict {
+pub fn judge(
+    aspect: Aspect,
+    lines: &[Line],
+    postings: &[Line],
+    of: PaymentPhase,
+    (begun, now): (i64, i64),
+) -> Verdict {
     let pairs = pairs(lines, postings);
     let left = |all: &[Line], taken: &dyn Fn(usize) -> bool| -> Vec<Line> {
         let rest = all.iter().enumerate().filter(|(place, line)| !taken(*place) && line.at >= begun);
@@ -330,12 +336,12 @@ enum Patience {
 }
 
 /// The result for what is unmatched, and how soon it applies.
-fn alarm(aspect: Aspect, moved: &[Line], posted: &[Line], of: Of) -> (Standing, Patience) {
+fn alarm(aspect: Aspect, moved: &[Line], posted: &[Line], of: PaymentPhase) -> (Standing, Patience) {
     let fee = aspect == Aspect::Fee;
     match (moved, posted, of) {
-        (_, [], Of::Nobody { late: false }) => (Standing::Extra, Patience::None),
-        (_, [], Of::Nobody { late: true }) => (Standing::Extra, Patience::Grace),
-        (_, _, Of::Open) => (Standing::Waits, Patience::ForEver),
+        (_, [], PaymentPhase::Nobody { late: false }) => (Standing::Extra, Patience::None),
+        (_, [], PaymentPhase::Nobody { late: true }) => (Standing::Extra, Patience::Grace),
+        (_, _, PaymentPhase::Open) => (Standing::Waits, Patience::ForEver),
         // One against one, in the same direction: no reason to wait.
         ([line], [posting], _) if line.minor.signum() == posting.minor.signum() => {
             (if fee { Standing::Fee } else { Standing::Amount }, Patience::None)
@@ -424,15 +430,15 @@ mod tests {
         Line { minor, at: hour * HOUR }
     }
 
-    fn standing(aspect: Aspect, lines: &[Line], postings: &[Line], of: Of, hour: i64) -> Standing {
+    fn standing(aspect: Aspect, lines: &[Line], postings: &[Line], of: PaymentPhase, hour: i64) -> Standing {
         judge(aspect, lines, postings, of, (0, hour * HOUR)).standing
     }
 
     #[test]
     fn what_has_no_end_yet_does_not_wait_for_a_day() {
-        let told = |until| Standing::Waits.message("PayPal", until);
-        assert!(told(Some(1)).contains("normal for a day") && !told(None).contains("day:"));
-        assert!(told(None).contains("up to 30 days"));
+        let describe = |until| Standing::Waits.message("PayPal", until);
+        assert!(describe(Some(1)).contains("normal for a day") && !describe(None).contains("day:"));
+        assert!(describe(None).contains("up to 30 days"));
         assert!(!Standing::Waits.message("Stripe", None).contains("PayPal"));
     }
 
@@ -451,49 +457,65 @@ mod tests {
     #[test]
     fn how_both_sides_stand() {
         let (out, back) = (line(-100, 1), line(100, 2));
-        let (nobody, late) = (Of::Nobody { late: false }, Of::Nobody { late: true });
+        let (nobody, late) = (PaymentPhase::Nobody { late: false }, PaymentPhase::Nobody { late: true });
         let money = Aspect::Money;
-        type Row<'a> = (&'a str, Aspect, &'a [Line], &'a [Line], Of, i64, Standing);
+        type Row<'a> = (&'a str, Aspect, &'a [Line], &'a [Line], PaymentPhase, i64, Standing);
         let rows: &[Row<'_>] = &[
-            ("both", money, &[out], &[out], Of::Ended, 2, Standing::Ties),
-            ("the posting is of the same day", money, &[], &[out], Of::Ended, 24, Standing::Waits),
-            ("the posting is a day old", money, &[], &[out], Of::Ended, 25, Standing::Missing),
+            ("both", money, &[out], &[out], PaymentPhase::Ended, 2, Standing::Ties),
+            ("the posting is of the same day", money, &[], &[out], PaymentPhase::Ended, 24, Standing::Waits),
+            ("the posting is a day old", money, &[], &[out], PaymentPhase::Ended, 25, Standing::Missing),
             ("made by hand", money, &[out], &[], nobody, 1, Standing::Extra),
             ("made by hand, perhaps", money, &[out], &[], late, 1, Standing::Waits),
             ("made by hand, certainly", money, &[out], &[], late, 25, Standing::Extra),
-            ("not claimed yet", money, &[out], &[], Of::Open, 900, Standing::Waits),
-            ("not claimed and returned", money, &[out, back], &[], Of::Ended, 900, Standing::Ties),
-            ("reversed, not heard of", money, &[out, back], &[out], Of::Ended, 25, Standing::Waits),
-            ("reversed, never heard of", money, &[out, back], &[out], Of::Ended, 26, Standing::Status),
-            ("another amount", money, &[line(-90, 1)], &[out], Of::Ended, 1, Standing::Amount),
+            ("not claimed yet", money, &[out], &[], PaymentPhase::Open, 900, Standing::Waits),
+            ("not claimed and returned", money, &[out, back], &[], PaymentPhase::Ended, 900, Standing::Ties),
+            ("reversed, not heard of", money, &[out, back], &[out], PaymentPhase::Ended, 25, Standing::Waits),
+            (
+                "reversed, never heard of",
+                money,
+                &[out, back],
+                &[out],
+                PaymentPhase::Ended,
+                26,
+                Standing::Status,
+            ),
+            ("another amount", money, &[line(-90, 1)], &[out], PaymentPhase::Ended, 1, Standing::Amount),
             (
                 "the other way round, perhaps two things",
                 money,
                 &[back],
                 &[out],
-                Of::Ended,
+                PaymentPhase::Ended,
                 25,
                 Standing::Waits,
             ),
-            ("the other way round", money, &[back], &[out], Of::Ended, 26, Standing::Amount),
+            ("the other way round", money, &[back], &[out], PaymentPhase::Ended, 26, Standing::Amount),
             (
                 "in two parts",
                 money,
                 &[out, line(20, 2), line(80, 3)],
                 &[out, back],
-                Of::Ended,
+                PaymentPhase::Ended,
                 3,
                 Standing::Ties,
             ),
-            ("another fee", Aspect::Fee, &[line(-3, 1)], &[line(-2, 1)], Of::Ended, 1, Standing::Fee),
-            ("no fee here", Aspect::Fee, &[line(-3, 1)], &[], Of::Ended, 2, Standing::Waits),
-            ("never a fee here", Aspect::Fee, &[line(-3, 1)], &[], Of::Ended, 25, Standing::Fee),
+            (
+                "another fee",
+                Aspect::Fee,
+                &[line(-3, 1)],
+                &[line(-2, 1)],
+                PaymentPhase::Ended,
+                1,
+                Standing::Fee,
+            ),
+            ("no fee here", Aspect::Fee, &[line(-3, 1)], &[], PaymentPhase::Ended, 2, Standing::Waits),
+            ("never a fee here", Aspect::Fee, &[line(-3, 1)], &[], PaymentPhase::Ended, 25, Standing::Fee),
             (
                 "a fee corrected",
                 Aspect::Fee,
                 &[line(-2, 1)],
                 &[line(-3, 1), line(1, 2)],
-                Of::Ended,
+                PaymentPhase::Ended,
                 3,
                 Standing::Ties,
             ),
@@ -506,8 +528,9 @@ mod tests {
     #[test]
     fn what_is_from_before_is_held_against_nobody() {
         let (old, new) = (line(-100, 1), line(100, 30));
-        let after =
-            |begun: i64| judge(Aspect::Money, &[new], &[old, new], Of::Ended, (begun * HOUR, 90 * HOUR));
+        let after = |begun: i64| {
+            judge(Aspect::Money, &[new], &[old, new], PaymentPhase::Ended, (begun * HOUR, 90 * HOUR))
+        };
         assert_eq!(after(0).standing, Standing::Missing);
         assert_eq!(after(2).standing, Standing::Ties);
         assert_eq!(after(2).pairs, [(0, 1)]);
@@ -516,7 +539,7 @@ mod tests {
     #[test]
     fn equal_amounts_are_paired_once_each() {
         let (lines, postings) = ([line(-5, 2), line(-5, 1)], [line(-5, 1), line(-5, 3), line(-5, 4)]);
-        let verdict = judge(Aspect::Money, &lines, &postings, Of::Ended, (0, 9 * HOUR));
+        let verdict = judge(Aspect::Money, &lines, &postings, PaymentPhase::Ended, (0, 9 * HOUR));
         assert_eq!(verdict.pairs, [(1, 0), (0, 1)]);
         assert_eq!((verdict.moved_minor, verdict.posted_minor, verdict.since), (0, -5, Some(4 * HOUR)));
     }

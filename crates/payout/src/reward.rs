@@ -7,7 +7,7 @@ use crate::Refusal;
 use crate::spelling::spelled;
 
 spelled! {
-    /// The decision about a reward. In a payout, paid and expired are derived, see [`Shown`].
+    /// The decision about a reward. In a payout, paid and expired are derived, see [`Placement`].
     RewardStatus {
         /// Entered; nobody has looked at it yet.
         Submitted = "submitted",

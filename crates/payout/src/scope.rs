@@ -150,21 +150,21 @@ impl Scopes {
     /// `no_scope` if there is none; `wrong_scope` for one the role could never use.
     pub fn fit(self, role: Role) -> Result<(), Refusal> {
         if self == Self::default() {
-            let told =
+            let message =
                 "Choose read, write, or one of the narrower scopes: a key without a scope can do nothing.";
-            return Err(Refusal::new("no_scope", told).at("scopes"));
+            return Err(Refusal::new("no_scope", message).at("scopes"));
         }
         let useless = |scope: &Scope| scope.permission().is_some_and(|needed| !allows(role, needed));
         let Some(scope) = self.each().find(useless) else { return Ok(()) };
         let has = |role: &Role| scope.permission().is_some_and(|needed| allows(*role, needed));
         let roles: Vec<&str> = Role::ALL.iter().copied().filter(has).map(Role::as_str).collect();
-        let told = format!(
+        let message = format!(
             "The scope {} is of no use to the role {}. Roles that can use it: {}.",
             scope.as_str(),
             role.as_str(),
             roles.join(", ")
         );
-        Err(Refusal::new("wrong_scope", told).at("scopes"))
+        Err(Refusal::new("wrong_scope", message).at("scopes"))
     }
 }
 

@@ -102,30 +102,30 @@ impl Entry<'_> {
         }
         let name = self.name.trim();
         if name.is_empty() || name.chars().count() > MOST_NAME || name.contains(char::is_control) {
-            let told = format!("Write the name as it is on the form, at most {MOST_NAME} characters.");
-            return refuse("name", "missing", told);
+            let message = format!("Write the name as it is on the form, at most {MOST_NAME} characters.");
+            return refuse("name", "missing", message);
         }
         if day(self.signed_on).is_none() {
-            let told = "Write the date of the signature like 2026-01-31.".to_owned();
-            return refuse("signed_on", "invalid_date", told);
+            let message = "Write the date of the signature like 2026-01-31.".to_owned();
+            return refuse("signed_on", "invalid_date", message);
         }
         if self.signed_on < EARLIEST_SIGNATURE {
-            let told = format!("The form cannot have been signed on {}; check the year.", self.signed_on);
-            return refuse("signed_on", "invalid_date", told);
+            let message = format!("The form cannot have been signed on {}; check the year.", self.signed_on);
+            return refuse("signed_on", "invalid_date", message);
         }
         if self.signed_on > today {
-            let told = format!("{} is in the future; write the date the form was signed.", self.signed_on);
-            return refuse("signed_on", "date_in_future", told);
+            let message = format!("{} is in the future; write the date the form was signed.", self.signed_on);
+            return refuse("signed_on", "date_in_future", message);
         }
         if self.certified == Some(false) {
-            let told = "Confirm that the form is certified under penalties of perjury; it is not valid without that.";
-            return refuse("certified", "not_certified", told.to_owned());
+            let message = "Confirm that the form is certified under penalties of perjury; it is not valid without that.";
+            return refuse("certified", "not_certified", message.to_owned());
         }
         self.check_tin()
     }
 
     fn check_tin(&self) -> Result<(), Refusal> {
-        let told = match (self.form, self.tin) {
+        let message = match (self.form, self.tin) {
             (Form::W9, None) => Some("A W-9 needs the payee's tax number.".to_owned()),
             (Form::W9, Some(tin)) => wrong_us_tin(tin),
             (Form::W8Ben | Form::W8BenE, None) => None,
@@ -135,7 +135,7 @@ impl Entry<'_> {
             }
         };
         let code = if self.form == Form::W9 { "invalid_tin" } else { "too_long" };
-        told.map_or(Ok(()), |sentence| Err(Refusal::new(code, sentence).at("tin")))
+        message.map_or(Ok(()), |sentence| Err(Refusal::new(code, sentence).at("tin")))
     }
 }
 
@@ -161,10 +161,10 @@ fn wrong_form(form: Form, country: Option<&str>) -> String {
 /// them. Without dashes, an EIN cannot be told from a person's number, so a number is accepted if it can be either.
 /// Areas 000 and 666 were never issued to persons, nor 9xx except for the groups of the ITIN.
 fn wrong_us_tin(tin: &str) -> Option<String> {
-    let told = |sentence: &str| Some(sentence.to_owned());
+    let describe = |sentence: &str| Some(sentence.to_owned());
     let figures: String = tin.chars().filter(|letter| *letter != '-').collect();
     if !figures.bytes().all(|byte| byte.is_ascii_digit()) {
-        return told(
+        return describe(
             "A US tax number has only digits, optionally with dashes like 123-45-6789 or 12-3456789.",
         );
     }
@@ -172,15 +172,15 @@ fn wrong_us_tin(tin: &str) -> Option<String> {
         return Some(format!("A US tax number has nine digits; this one has {}.", figures.len()));
     }
     if figures == "000000000" {
-        return told("A US tax number is never all zeros.");
+        return describe("A US tax number is never all zeros.");
     }
     let dashes: Vec<usize> = tin.match_indices('-').map(|(at, _)| at).collect();
     match dashes.as_slice() {
-        [2] if figures.starts_with("00") => return told("No EIN begins with 00."),
+        [2] if figures.starts_with("00") => return describe("No EIN begins with 00."),
         [2] => return None,
         [] if is_employers(&figures) => return None,
         [] | [3, 6] => {}
-        _ => return told("The dashes of a US tax number are placed like 123-45-6789 or 12-3456789."),
+        _ => return describe("The dashes of a US tax number are placed like 123-45-6789 or 12-3456789."),
     }
     let (area, rest) = figures.split_at(3);
     let (group, serial) = rest.split_at(2);
@@ -196,7 +196,7 @@ fn wrong_us_tin(tin: &str) -> Option<String> {
         ));
     }
     if !dashes.is_empty() && (group == "00" || serial == "0000") {
-        return told("A social security number cannot have only zeros between its dashes or at its end.");
+        return describe("A social security number cannot have only zeros between its dashes or at its end.");
     }
     None
 }
@@ -411,8 +411,8 @@ mod tests {
             ("1-23456789", "dashes"),
             ("00-3456789", "begins with 00"),
         ] {
-            let told = wrong_us_tin(bad).unwrap_or_default();
-            assert!(told.contains(because), "{bad}: {told}");
+            let message = wrong_us_tin(bad).unwrap_or_default();
+            assert!(message.contains(because), "{bad}: {message}");
         }
     }
 

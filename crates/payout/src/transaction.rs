@@ -615,7 +615,7 @@ mod tests {
     #[test]
     fn a_vendors_reason_is_kept_with_what_it_said() {
         let why = Reason::new("account_closed", "The bank account is closed.");
-        let told = [
+        let facts = [
             Fact::Refused(Leg::Payout, why.clone()),
             Fact::Unfunded(why.clone()),
             Fact::PayoutFailed(why.clone()),
@@ -628,7 +628,7 @@ mod tests {
             Fact::TransferReversedPartly(why.clone()),
             Fact::OutOfSight(Leg::Item, why.clone()),
         ];
-        for fact in told {
+        for fact in facts {
             assert_eq!(fact.reason(), Some(&why), "{}", fact.as_str());
         }
         for fact in [Fact::Sent(Leg::Item), Fact::ItemPaid, Fact::TransferReversed, Fact::PayoutPaid] {

@@ -145,12 +145,12 @@ impl Finding {
                 let were = if rewards.len() + more == 1 { "was" } else { "were" };
                 let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
                 let rewards = rewards.join(", ");
-                let told = format!("{rewards}{more} {were} in {number} before, which ended as {ended}.");
+                let message = format!("{rewards}{more} {were} in {number} before, which ended as {ended}.");
                 match unproven {
                     true => format!(
-                        "{told} That it was not paid rests on people's word, or on a look-up that found nothing: check at the vendor once more."
+                        "{message} That it was not paid rests on people's word, or on a look-up that found nothing: check at the vendor once more."
                     ),
-                    false => told,
+                    false => message,
                 }
             }
             Self::NoneStayed { number, .. } => {
@@ -340,9 +340,9 @@ mod tests {
         };
         let mut all: Vec<Before> = (1..=7).map(|number| before(number, 4, State::Refunded)).collect();
         all.extend([before(3, 9, State::PayoutFailed), before(2, 8, State::Failed)]);
-        let told: Vec<String> = paid_before(&all).iter().map(Finding::sentence).collect();
+        let messages: Vec<String> = paid_before(&all).iter().map(Finding::sentence).collect();
         assert_eq!(
-            told,
+            messages,
             [
                 "RW-000003 was in PT-000009 before, which ended as Payout Failed.",
                 "RW-000002 was in PT-000008 before, which ended as Failed. That it was not paid rests on people's word, or on a \

@@ -80,35 +80,35 @@ pub async fn once(number: u64, binary: &Path, plan: &Plan, expected: Option<&str
     let balancer = (plan.nodes > 1).then(|| before(&place, &keepers));
     let client = Client::of(&place);
     let done = tokio::time::timeout(PATIENCE, errand::run(&place, &client)).await;
-    let (mut told, mut end) = (Vec::new(), String::new());
+    let (mut messages, mut end) = (Vec::new(), String::new());
     match done {
         Ok(Ok(table)) => end = table,
-        Ok(Err(why)) => told.push(format!("the errand: {why}")),
-        Err(_) => told.push(format!("the errand was not done in {PATIENCE:?}; last: {}", client.last())),
+        Ok(Err(why)) => messages.push(format!("the errand: {why}")),
+        Err(_) => messages.push(format!("the errand was not done in {PATIENCE:?}; last: {}", client.last())),
     }
     let struck = place.leader.struck();
     for keeper in keepers {
-        told.extend(keeper.stop().await);
+        messages.extend(keeper.stop().await);
     }
     if let Some(balancer) = balancer {
         balancer.abort();
     }
     if !plan.may_end {
-        told.extend(client.faults());
+        messages.extend(client.faults());
     }
-    if told.is_empty() {
-        told.extend(judge::commands(&place, binary).await);
+    if messages.is_empty() {
+        messages.extend(judge::commands(&place, binary).await);
         let broken = judge::broken(&place).await;
         let old_events = plan.old_events || place.leapt();
-        told.extend(broken.into_iter().filter(|one| !(old_events && one.starts_with(GENUINE))));
+        messages.extend(broken.into_iter().filter(|one| !(old_events && one.starts_with(GENUINE))));
     }
-    if let Some(expected) = expected.filter(|expected| told.is_empty() && *expected != end) {
-        told.push(format!("another end than without a crash:\n{}", judge::difference(expected, &end)));
+    if let Some(expected) = expected.filter(|expected| messages.is_empty() && *expected != end) {
+        messages.push(format!("another end than without a crash:\n{}", judge::difference(expected, &end)));
     }
     let passed = place.leader.passed();
     let (log, away_us) = (place.log_tail(), client.longest_away_us());
     place.close().await;
-    Came { told, passed, struck, end, away_us, log }
+    Came { told: messages, passed, struck, end, away_us, log }
 }
 
 /// The violation reported when a genuine event was rejected.

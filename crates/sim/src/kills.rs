@@ -107,8 +107,8 @@ pub fn all(options: &Options) -> ExitCode {
     }
     let strikes = match options.chosen.as_deref().map(|file| chosen(file, &whole.passed)) {
         Some(Ok(strikes)) => strikes,
-        Some(Err(told)) => {
-            println!("{told}");
+        Some(Err(message)) => {
+            println!("{message}");
             return ExitCode::FAILURE;
         }
         None => strikes(options, &whole.passed),

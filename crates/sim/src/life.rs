@@ -33,19 +33,19 @@ pub async fn of_seed(seed: u64, taste: Taste) -> Life {
 pub async fn of_text(seed: u64, text: String) -> Life {
     let mut stage = Stage::swift(&format!("life_{seed}"), seed).await;
     let name = format!("seed {seed}");
-    let told = match AssertUnwindSafe(stage.play(&name, &text)).catch_unwind().await {
+    let message = match AssertUnwindSafe(stage.play(&name, &text)).catch_unwind().await {
         Ok(outcome) => outcome.err(),
         Err(panic) => Some(format!("\n{name} panicked:\n  {}\n", words_of(panic.as_ref()))),
     };
-    let told = match told {
-        Some(told) => Some(told + &stage.plot().await),
+    let message = match message {
+        Some(message) => Some(message + &stage.plot().await),
         None => None,
     };
     let states = states(&stage).await;
     let mut log = std::mem::take(&mut stage.log);
     log.extend(end(&stage).await);
     stage.close(Ok(())).await;
-    Life { text, told, log: log.join("\n"), states }
+    Life { text, told: message, log: log.join("\n"), states }
 }
 
 fn words_of(panic: &(dyn Any + Send)) -> String {

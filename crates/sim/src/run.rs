@@ -104,8 +104,8 @@ fn one_file(arguments: &Arguments, path: &Path) -> ExitCode {
     let life = alone().block_on(life::of_text(seed, text));
     println!("{}\n{:?} in {} ms", life.log, life.states, (clock.now() - began) / 1_000);
     match life.told {
-        Some(told) => {
-            println!("{told}");
+        Some(message) => {
+            println!("{message}");
             ExitCode::FAILURE
         }
         None => ExitCode::SUCCESS,
@@ -193,14 +193,14 @@ fn prepare(arguments: &Arguments) {
 }
 
 fn tell_failure(arguments: &Arguments, seed: u64, life: &Life) {
-    let told = life.told.as_deref().unwrap_or_default();
+    let message = life.told.as_deref().unwrap_or_default();
     if arguments.whole {
-        println!("\nseed {seed} fails:\n\n{}\n{told}", life.text);
+        println!("\nseed {seed} fails:\n\n{}\n{message}", life.text);
         return;
     }
-    let (text, told) = alone().block_on(shrink::shrunk(seed, &life.text, told));
+    let (text, message) = alone().block_on(shrink::shrunk(seed, &life.text, message));
     println!(
-        "\nseed {seed} fails; as short as it could be made, to be saved as a scenario:\n\n{text}\n{told}"
+        "\nseed {seed} fails; as short as it could be made, to be saved as a scenario:\n\n{text}\n{message}"
     );
 }
 
@@ -254,9 +254,9 @@ impl<'a> Run<'a> {
         if self.arguments.log && self.arguments.planted.is_none() {
             println!("{}", life.log);
         }
-        if let Some(told) = &life.told {
+        if let Some(message) = &life.told {
             if self.arguments.planted.is_none() {
-                println!("seed {seed} fails: {}", shrink::kind(told));
+                println!("seed {seed} fails: {}", shrink::kind(message));
             }
             tally.failed.push((seed, life));
             if tally.failed.len() >= self.most {

@@ -36,8 +36,8 @@ pub async fn shrunk(seed: u64, text: &str, told: &str) -> (String, String) {
             fewer.drain(start..end);
             plays += 1;
             let life = life::of_text(seed, fewer.join("\n") + "\n").await;
-            if let Some(told) = life.told.filter(|told| kind(told) == wanted) {
-                (lines, best, shorter) = (fewer, told, true);
+            if let Some(message) = life.told.filter(|told| kind(told) == wanted) {
+                (lines, best, shorter) = (fewer, message, true);
             }
             end = start.min(lines.len());
         }

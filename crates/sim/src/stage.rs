@@ -231,13 +231,13 @@ impl Stage {
         if let Some(outside) = self.outside.take() {
             outside.close().await;
         }
-        let told = match outcome {
+        let message = match outcome {
             Ok(()) => None,
-            Err(told) => Some(told + &plot::of(&self.world).await),
+            Err(message) => Some(message + &plot::of(&self.world).await),
         };
         self.world.close().await;
-        if let Some(told) = told {
-            panic!("{told}");
+        if let Some(message) = message {
+            panic!("{message}");
         }
     }
 
@@ -266,23 +266,23 @@ impl Stage {
     pub async fn play(&mut self, name: &str, text: &str) -> Outcome {
         self.lines(name, text).await?;
         self.world.chain().await;
-        let mut told = check::violations(&self.world).await;
+        let mut messages = check::violations(&self.world).await;
         if !self.unfinished {
-            told.extend(check::unfinished(&self.world).await);
+            messages.extend(check::unfinished(&self.world).await);
         }
         let parked = check::parked(&self.world).await;
         // Randomly parked events need no explanation.
         if parked != self.parked && self.outside.is_none() {
-            told.push(format!("{parked} events are parked, {} were expected", self.parked));
+            messages.push(format!("{parked} events are parked, {} were expected", self.parked));
         }
-        told.extend(self.world.memory.told());
+        messages.extend(self.world.memory.told());
         if let Some(outside) = &self.outside {
-            told.extend(invariants::broken(outside, &self.world).await);
+            messages.extend(invariants::broken(outside, &self.world).await);
         }
-        if told.is_empty() {
+        if messages.is_empty() {
             Ok(())
         } else {
-            Err(format!("\n{name}, at the end:\n  {}\n", told.join("\n  ")))
+            Err(format!("\n{name}, at the end:\n  {}\n", messages.join("\n  ")))
         }
     }
 
@@ -337,9 +337,9 @@ impl Stage {
     /// Runs a line that may have no target yet, or may be refused.
     async fn maybe(&mut self, first: &str, rest: &[&str]) -> Outcome {
         match Box::pin(self.line(first, rest)).await {
-            Err(told) if told.contains("Internal") => Err(told),
-            Err(told) => {
-                self.log.push(format!("  {told}"));
+            Err(message) if message.contains("Internal") => Err(message),
+            Err(message) => {
+                self.log.push(format!("  {message}"));
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -370,8 +370,8 @@ impl Stage {
                 Ok(())
             }
             ("try", [command, of @ ..]) => {
-                let told = commands::attempt(&self.world, &mut self.cast, command, of).await?;
-                self.log.push(format!("  {told}"));
+                let message = commands::attempt(&self.world, &mut self.cast, command, of).await?;
+                self.log.push(format!("  {message}"));
                 Ok(())
             }
             ("race", sides) => commands::race(&self.world, &mut self.cast, sides).await,

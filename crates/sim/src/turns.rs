@@ -201,8 +201,8 @@ pub async fn together(sides: Vec<Side>, turns: u64) -> Vec<End> {
             let (number, side) = &mut playing[at];
             let number = *number;
             match side.doing.as_mut().poll(context) {
-                Poll::Ready(told) => {
-                    ends.insert(number, End::Done(told));
+                Poll::Ready(message) => {
+                    ends.insert(number, End::Done(message));
                     playing.remove(at);
                 }
                 Poll::Pending if side.player.stopped() => {

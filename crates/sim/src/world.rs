@@ -21,7 +21,7 @@ use bursar::ops::settings::{self, Document};
 use bursar::ops::{OpsError, nodes};
 use bursar::secrets::MasterKey;
 use bursar::store::Store;
-use bursar::work::{Done, Work, connect, dispatch, imports, intake, look_for, notify, settle, trail};
+use bursar::work::{PassResult, Work, connect, dispatch, imports, intake, look_for, notify, settle, trail};
 use clap::{Args as _, Command, FromArgMatches as _};
 use futures::StreamExt as _;
 use payout::access::Role;
@@ -464,8 +464,8 @@ impl World {
     fn patient(&self, done: Result<usize, String>) -> usize {
         match done {
             Ok(done) => done,
-            Err(told) if told.contains("for ever") && self.clocks_differed() => 0,
-            Err(told) => panic!("{told}"),
+            Err(message) if message.contains("for ever") && self.clocks_differed() => 0,
+            Err(message) => panic!("{message}"),
         }
     }
 
@@ -555,7 +555,7 @@ pub async fn tick_all(work: &Work) -> Result<usize, String> {
 }
 
 /// Everything that sends: both vendors, and bank payouts whose money has arrived.
-pub async fn dispatching(work: &Work, now: i64) -> Done {
+pub async fn dispatching(work: &Work, now: i64) -> PassResult {
     let mut done = 0;
     for vendor in Vendor::ALL {
         done += dispatch::once(work, vendor, now).await?;
@@ -564,7 +564,7 @@ pub async fn dispatching(work: &Work, now: i64) -> Done {
 }
 
 /// Everything that polls: both vendors about payments, and about accounts.
-async fn settling(work: &Work, now: i64) -> Done {
+async fn settling(work: &Work, now: i64) -> PassResult {
     let mut done = 0;
     for vendor in Vendor::ALL {
         done += settle::once(work, vendor, now).await?;
@@ -579,7 +579,7 @@ fn start() -> i64 {
 
 fn person(app: &App, name: &str) -> Actor {
     Actor {
-        id: PersonId::fresh(app.clock.now(), app.clock.chance()),
+        id: PersonId::fresh(app.clock.now(), app.clock.random()),
         name: name.to_owned(),
         role: Role::Admin,
         partner: None,

@@ -40,10 +40,10 @@ impl fmt::Display for NoCertificate {
 
 /// The cache. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Certificates(Arc<Mutex<Kept>>);
+pub(crate) struct Certificates(Arc<Mutex<CertificateCache>>);
 
 #[derive(Default)]
-struct Kept {
+struct CertificateCache {
     files: HashMap<Url, Arc<[u8]>>,
     /// Failed URLs: until when not to retry, and why.
     failed: HashMap<Url, (i64, String)>,
@@ -59,7 +59,7 @@ struct Host {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl Kept {
+impl CertificateCache {
     /// The cached result for a URL, if it is still valid.
     fn known(&self, url: &Url, now: i64) -> Option<Result<Arc<[u8]>, NoCertificate>> {
         if let Some(file) = self.files.get(url) {
@@ -87,7 +87,7 @@ impl Kept {
 }
 
 impl Certificates {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, CertificateCache> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn what_failed_is_not_asked_for_again_because_another_is() {
         let url = |name: &str| Url::parse(&format!("https://api.paypal.com/{name}")).unwrap();
-        let mut kept = Kept::default();
+        let mut kept = CertificateCache::default();
         kept.failed.insert(url("a"), (MINUTE_US, "a answered 404".into()));
         assert!(kept.may_ask(MINUTE_US - 1), "of another name");
         let told = kept.known(&url("a"), MINUTE_US - 1);

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::http::{Answer, Received};
-use crate::{Doubt, Outcome, ReadError, Rejection, Why, lenient};
+use crate::{Doubt, Outcome, ReadError, Rejection, UnknownCause, lenient};
 
 /// Why a 2xx does not count as an acceptance.
-pub(crate) enum Misread {
+pub(crate) enum InvalidResponse {
     /// Not the object the contract promises.
     Unreadable(String),
     /// The object differs from what was requested.
@@ -17,7 +17,7 @@ pub(crate) enum Misread {
 }
 
 /// A vendor's error answer, normalized.
-pub(crate) struct Fault {
+pub(crate) struct VendorError {
     code: String,
     message: String,
     items: Vec<usize>,
@@ -28,16 +28,22 @@ pub(crate) struct Fault {
 /// What a vendor's error answer means for the money.
 enum Class {
     Definite,
-    Doubtful(Why),
+    Doubtful(UnknownCause),
 }
 
 /// Classifies the answer to a Stripe money request.
-pub(crate) fn stripe<T>(answer: &Answer, accept: impl FnOnce(&[u8]) -> Result<T, Misread>) -> Outcome<T> {
+pub(crate) fn stripe<T>(
+    answer: &Answer,
+    accept: impl FnOnce(&[u8]) -> Result<T, InvalidResponse>,
+) -> Outcome<T> {
     outcome(answer, stripe_fault, accept)
 }
 
 /// Classifies the answer to a PayPal money request. A duplicate batch must be recognized first.
-pub(crate) fn paypal<T>(answer: &Answer, accept: impl FnOnce(&[u8]) -> Result<T, Misread>) -> Outcome<T> {
+pub(crate) fn paypal<T>(
+    answer: &Answer,
+    accept: impl FnOnce(&[u8]) -> Result<T, InvalidResponse>,
+) -> Outcome<T> {
     outcome(answer, paypal_fault, accept)
 }
 
@@ -52,8 +58,8 @@ pub(crate) fn paypal_read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Rea
 }
 
 /// Parses JSON in the shape the contract promises.
-pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Misread> {
-    serde_json::from_slice(body).map_err(|error| Misread::Unreadable(error.to_string()))
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidResponse> {
+    serde_json::from_slice(body).map_err(|error| InvalidResponse::Unreadable(error.to_string()))
 }
 
 /// The request id by which the vendor's support finds the answer.
@@ -63,12 +69,12 @@ pub(crate) fn request_id(received: &Received) -> Option<String> {
 
 fn outcome<T>(
     answer: &Answer,
-    fault: impl FnOnce(&Received) -> Fault,
-    accept: impl FnOnce(&[u8]) -> Result<T, Misread>,
+    fault: impl FnOnce(&Received) -> VendorError,
+    accept: impl FnOnce(&[u8]) -> Result<T, InvalidResponse>,
 ) -> Outcome<T> {
     let received = match answer {
-        Answer::NotSent(detail) => return Outcome::Unknown(Doubt::new(Why::NotSent, detail)),
-        Answer::Lost(detail) => return Outcome::Unknown(Doubt::new(Why::NoAnswer, detail)),
+        Answer::NotSent(detail) => return Outcome::Unknown(Doubt::new(UnknownCause::NotSent, detail)),
+        Answer::Lost(detail) => return Outcome::Unknown(Doubt::new(UnknownCause::NoAnswer, detail)),
         Answer::Got(received) => received,
     };
     let doubt = |why, detail| {
@@ -82,13 +88,13 @@ fn outcome<T>(
     if (200..300).contains(&received.status) {
         return match accept(&received.body) {
             Ok(object) => Outcome::Accepted(object),
-            Err(Misread::Unreadable(detail)) => {
-                doubt(Why::Unreadable, format!("{} but {detail}", received.status))
+            Err(InvalidResponse::Unreadable(detail)) => {
+                doubt(UnknownCause::Unreadable, format!("{} but {detail}", received.status))
             }
-            Err(Misread::Mismatch(detail)) => doubt(Why::Mismatch, detail),
+            Err(InvalidResponse::Mismatch(detail)) => doubt(UnknownCause::Mismatch, detail),
         };
     }
-    let Fault { code, message, items, may_be_duplicate, class } = fault(received);
+    let VendorError { code, message, items, may_be_duplicate, class } = fault(received);
     match class {
         Class::Doubtful(why) => doubt(why, format!("{} {code}: {message}", received.status)),
         Class::Definite => Outcome::Rejected(Rejection {
@@ -104,7 +110,7 @@ fn outcome<T>(
 
 fn read<T: DeserializeOwned>(
     answer: &Answer,
-    fault: impl FnOnce(&Received) -> Fault,
+    fault: impl FnOnce(&Received) -> VendorError,
 ) -> Result<T, ReadError> {
     let received = match answer {
         Answer::NotSent(detail) | Answer::Lost(detail) => return Err(ReadError::Unreachable(detail.clone())),
@@ -115,37 +121,37 @@ fn read<T: DeserializeOwned>(
         let body: &[u8] = if received.body.is_empty() { b"null" } else { &received.body };
         return serde_json::from_slice(body).map_err(|error| ReadError::Unreadable(error.to_string()));
     }
-    let Fault { code, message, class, .. } = fault(received);
+    let VendorError { code, message, class, .. } = fault(received);
     let detail = format!("{status} {code}: {message}");
     Err(match class {
         Class::Definite if status == 404 => ReadError::Missing,
         Class::Definite => ReadError::Refused { code, message, status },
-        Class::Doubtful(Why::Credentials) => ReadError::Credentials(detail),
-        Class::Doubtful(Why::RateLimited | Why::LockTimeout) => {
+        Class::Doubtful(UnknownCause::Credentials) => ReadError::Credentials(detail),
+        Class::Doubtful(UnknownCause::RateLimited | UnknownCause::LockTimeout) => {
             ReadError::RateLimited { retry_after_s: retry_after(received) }
         }
-        Class::Doubtful(Why::KeyClash) => ReadError::Refused { code, message, status },
-        Class::Doubtful(Why::Unreadable | Why::Mismatch) => ReadError::Unreadable(detail),
+        Class::Doubtful(UnknownCause::KeyClash) => ReadError::Refused { code, message, status },
+        Class::Doubtful(UnknownCause::Unreadable | UnknownCause::Mismatch) => ReadError::Unreadable(detail),
         Class::Doubtful(
-            Why::NotSent
-            | Why::NoAnswer
-            | Why::ServerError
-            | Why::StoredServerError
-            | Why::InUse
-            | Why::TryLater,
+            UnknownCause::NotSent
+            | UnknownCause::NoAnswer
+            | UnknownCause::ServerError
+            | UnknownCause::StoredServerError
+            | UnknownCause::InUse
+            | UnknownCause::TryLater,
         ) => ReadError::Unreachable(detail),
     })
 }
 
 /// Statuses that mean the same at both vendors, whatever the body.
-fn by_status(status: u16) -> Option<Why> {
+fn by_status(status: u16) -> Option<UnknownCause> {
     match status {
-        408 | 424 | 425 => Some(Why::TryLater),
-        409 => Some(Why::InUse),
-        401 => Some(Why::Credentials),
-        500..600 => Some(Why::ServerError),
+        408 | 424 | 425 => Some(UnknownCause::TryLater),
+        409 => Some(UnknownCause::InUse),
+        401 => Some(UnknownCause::Credentials),
+        500..600 => Some(UnknownCause::ServerError),
         // 1xx and 3xx do not answer our requests, and nothing above 599 is HTTP.
-        ..400 | 600.. => Some(Why::Unreadable),
+        ..400 | 600.. => Some(UnknownCause::Unreadable),
         400 | 402..408 | 410..424 | 426..500 => None,
     }
 }
@@ -165,15 +171,15 @@ struct StripeError {
     message: Option<String>,
 }
 
-fn stripe_fault(received: &Received) -> Fault {
+fn stripe_fault(received: &Received) -> VendorError {
     let error = serde_json::from_slice::<StripeErrorBody>(&received.body).ok().map(|body| body.error);
     let Some(error) = error else {
         let why = by_status(received.status).unwrap_or(match received.status {
-            403 => Why::Credentials,
-            429 => Why::RateLimited,
-            _ => Why::Unreadable,
+            403 => UnknownCause::Credentials,
+            429 => UnknownCause::RateLimited,
+            _ => UnknownCause::Unreadable,
         });
-        return Fault {
+        return VendorError {
             code: "unreadable".into(),
             message: "the answer is not an error object".into(),
             items: Vec::new(),
@@ -183,7 +189,7 @@ fn stripe_fault(received: &Received) -> Fault {
     };
     let kind = error.kind.unwrap_or_default();
     let class = stripe_class(received, &kind, error.code.as_deref().unwrap_or_default());
-    Fault {
+    VendorError {
         code: error.code.unwrap_or(kind),
         message: error.message.unwrap_or_default(),
         items: Vec::new(),
@@ -194,24 +200,24 @@ fn stripe_fault(received: &Received) -> Fault {
 
 fn stripe_class(received: &Received, kind: &str, code: &str) -> Class {
     if kind == "idempotency_error" && code != "idempotency_key_in_use" {
-        return Class::Doubtful(Why::KeyClash);
+        return Class::Doubtful(UnknownCause::KeyClash);
     }
     let asks_again = received.header("stripe-should-retry") == Some("true");
     match (received.status, code) {
-        (400..500, "idempotency_key_in_use") => Class::Doubtful(Why::InUse),
-        (400..500, "lock_timeout") => Class::Doubtful(Why::LockTimeout),
+        (400..500, "idempotency_key_in_use") => Class::Doubtful(UnknownCause::InUse),
+        (400..500, "lock_timeout") => Class::Doubtful(UnknownCause::LockTimeout),
         // Stripe names a reason when it rate limits; without one, it could not lock an object.
         (429, code) => {
             let limited = code == "rate_limit" || received.header("stripe-rate-limited-reason").is_some();
-            Class::Doubtful(if limited { Why::RateLimited } else { Why::LockTimeout })
+            Class::Doubtful(if limited { UnknownCause::RateLimited } else { UnknownCause::LockTimeout })
         }
-        (403, code) if !names_an_account(code) => Class::Doubtful(Why::Credentials),
+        (403, code) if !names_an_account(code) => Class::Doubtful(UnknownCause::Credentials),
         (status, _) => match by_status(status) {
             Some(why) => Class::Doubtful(stored(received, why)),
-            None if asks_again => Class::Doubtful(Why::TryLater),
+            None if asks_again => Class::Doubtful(UnknownCause::TryLater),
             // `api_error` is a problem on Stripe's side, whatever the status.
-            None if kind == "api_error" => Class::Doubtful(Why::ServerError),
-            None if kind.is_empty() && code.is_empty() => Class::Doubtful(Why::Unreadable),
+            None if kind == "api_error" => Class::Doubtful(UnknownCause::ServerError),
+            None if kind.is_empty() && code.is_empty() => Class::Doubtful(UnknownCause::Unreadable),
             None => Class::Definite,
         },
     }
@@ -235,10 +241,10 @@ fn names_an_account(code: &str) -> bool {
 }
 
 /// Distinguishes a 5xx that the key will only replay from one that may pass.
-fn stored(received: &Received, why: Why) -> Why {
+fn stored(received: &Received, why: UnknownCause) -> UnknownCause {
     let repeated = received.header("idempotent-replayed") == Some("true")
         || received.header("stripe-should-retry") == Some("false");
-    if why == Why::ServerError && repeated { Why::StoredServerError } else { why }
+    if why == UnknownCause::ServerError && repeated { UnknownCause::StoredServerError } else { why }
 }
 
 /// PayPal's error object. The token endpoint and the gateway in front of it use `error` instead of `name`.
@@ -295,16 +301,16 @@ pub(crate) fn paypal_duplicate(received: &Received) -> Option<Option<String>> {
     Some(detail.link.into_iter().chain(detail.links).find_map(|link| link.href))
 }
 
-fn paypal_fault(received: &Received) -> Fault {
+fn paypal_fault(received: &Received) -> VendorError {
     let error: Option<PaypalError> = serde_json::from_slice(&received.body).ok();
     let code = error.as_ref().and_then(|error| error.name.clone().or_else(|| error.error.clone()));
     let (Some(error), Some(code)) = (error, code) else {
         let why = by_status(received.status).unwrap_or(match received.status {
-            403 => Why::Credentials,
-            429 => Why::RateLimited,
-            _ => Why::Unreadable,
+            403 => UnknownCause::Credentials,
+            429 => UnknownCause::RateLimited,
+            _ => UnknownCause::Unreadable,
         });
-        return Fault {
+        return VendorError {
             code: "unreadable".into(),
             message: "the answer is not an error object".into(),
             items: Vec::new(),
@@ -312,7 +318,7 @@ fn paypal_fault(received: &Received) -> Fault {
             class: Class::Doubtful(why),
         };
     };
-    Fault {
+    VendorError {
         may_be_duplicate: code == BUSINESS_ERROR && error.details.iter().all(|one| one.field.is_none()),
         class: paypal_class(received.status, &code, error.name.is_some()),
         items: error.details.iter().filter_map(|detail| item_index(detail.field.as_deref()?)).collect(),
@@ -323,17 +329,17 @@ fn paypal_fault(received: &Received) -> Fault {
 
 fn paypal_class(status: u16, code: &str, named: bool) -> Class {
     match (status, code) {
-        (429, _) | (400..500, "RATE_LIMIT_REACHED") => Class::Doubtful(Why::RateLimited),
+        (429, _) | (400..500, "RATE_LIMIT_REACHED") => Class::Doubtful(UnknownCause::RateLimited),
         (403, _) | (400..500, "AUTHENTICATION_FAILURE" | "invalid_token" | "invalid_client") => {
-            Class::Doubtful(Why::Credentials)
+            Class::Doubtful(UnknownCause::Credentials)
         }
         (400..500, "INTERNAL_ERROR" | "INTERNAL_SERVER_ERROR" | "UNDEFINED") => {
-            Class::Doubtful(Why::ServerError)
+            Class::Doubtful(UnknownCause::ServerError)
         }
         (status, _) => match by_status(status) {
             Some(why) => Class::Doubtful(why),
             None if named => Class::Definite,
-            None => Class::Doubtful(Why::Unreadable),
+            None => Class::Doubtful(UnknownCause::Unreadable),
         },
     }
 }
@@ -434,7 +440,7 @@ mod tests {
             ("not asked", paypal, Answer::NotSent("refused".into()), Err("unreachable")),
         ];
         for (what, read, answer, expected) in rows {
-            let told = read(&answer).map(|value| value.to_string()).map_err(|error| match error {
+            let sentence = read(&answer).map(|value| value.to_string()).map_err(|error| match error {
                 ReadError::Missing => "missing".to_owned(),
                 ReadError::Credentials(_) => "credentials".to_owned(),
                 ReadError::RateLimited { retry_after_s: None } => "wait".to_owned(),
@@ -443,7 +449,7 @@ mod tests {
                 ReadError::Unreachable(_) => "unreachable".to_owned(),
                 ReadError::Unreadable(_) => "unreadable".to_owned(),
             });
-            assert_eq!(told.as_deref().map_err(|told| told.as_str()), expected, "{what}: {answer:?}");
+            assert_eq!(sentence.as_deref().map_err(|told| told.as_str()), expected, "{what}: {answer:?}");
         }
     }
 

@@ -32,14 +32,14 @@ pub const MAX_CERTIFICATE_BYTES: usize = 64 << 10;
 /// A connection pool with its limits. Clones share it.
 #[derive(Clone)]
 pub struct Http {
-    way: Way,
+    way: Transport,
     certificates: Certificates,
     watch: Option<Watch>,
     tell: Option<TellCall>,
 }
 
 #[derive(Clone)]
-enum Way {
+enum Transport {
     Network(reqwest::Client),
     Played(Arc<dyn Wire>),
 }
@@ -100,9 +100,9 @@ pub enum Answer {
 
 /// Keeps the last answer to a money request as evidence of what a vendor said. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Kept(Arc<Mutex<Option<Received>>>);
+pub struct LastAnswer(Arc<Mutex<Option<Received>>>);
 
-impl Kept {
+impl LastAnswer {
     /// Stores an answer, if there is one.
     pub(crate) fn keep(&self, answer: &Answer) {
         if let Answer::Got(received) = answer {
@@ -162,16 +162,16 @@ impl Http {
             .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| format!("the HTTP client could not be made: {}", whole(&error)))?;
-        Ok(Self::by(Way::Network(client)))
+        Ok(Self::by(Transport::Network(client)))
     }
 
     /// A client that sends every request through `wire` instead of the network.
     #[must_use]
     pub fn over(wire: Arc<dyn Wire>) -> Self {
-        Self::by(Way::Played(wire))
+        Self::by(Transport::Played(wire))
     }
 
-    fn by(way: Way) -> Self {
+    fn by(way: Transport) -> Self {
         Self { way, watch: None, tell: None, certificates: Certificates::default() }
     }
 
@@ -195,8 +195,8 @@ impl Http {
     pub(crate) async fn exchange(&self, request: Request, limit: usize) -> Answer {
         let asked_at = self.watch.as_ref().map(|watch| (watch.clock)());
         let client = match &self.way {
-            Way::Network(client) => client,
-            Way::Played(wire) => {
+            Transport::Network(client) => client,
+            Transport::Played(wire) => {
                 let answer = wire.carry(request).await;
                 if let Answer::Got(received) = &answer {
                     self.tell_date(asked_at, &received.headers);

@@ -15,7 +15,7 @@ mod lenient;
 mod movement;
 mod request;
 
-pub use movement::{Movement, MovementPage, Told};
+pub use movement::{Movement, MovementPage, ReportedBalance};
 pub use request::{BadRequest, MoneyKind, MoneyRequest};
 
 /// What a vendor's answer to a money request means. There is no fourth value: whatever is not clearly accepted or
@@ -26,7 +26,7 @@ pub enum Outcome<T> {
     Accepted(T),
     /// A definite refusal: this request moved no money.
     Rejected(Rejection),
-    /// Money may or may not have moved; [`Why::may_have_executed`] says which doubts are harmless.
+    /// Money may or may not have moved; [`UnknownCause::may_have_executed`] says which doubts are harmless.
     Unknown(Doubt),
 }
 
@@ -63,7 +63,7 @@ pub struct Rejection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
     /// The kind of doubt.
-    pub why: Why,
+    pub why: UnknownCause,
     /// What was observed, for the person on call. Never contains a secret.
     pub detail: String,
     /// The wait the vendor requests with `Retry-After`, in seconds.
@@ -75,14 +75,14 @@ pub struct Doubt {
 impl Doubt {
     /// A doubt with only these details.
     #[must_use]
-    pub fn new(why: Why, detail: impl Into<String>) -> Self {
+    pub fn new(why: UnknownCause, detail: impl Into<String>) -> Self {
         Self { why, detail: detail.into(), retry_after_s: None, request_id: None }
     }
 }
 
 /// The kind of doubt behind an unknown outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum UnknownCause {
     /// Connection refused, DNS or TLS failure before any byte of the request was written.
     NotSent,
     /// Timeout, reset or end of stream after the first byte.
@@ -110,7 +110,7 @@ pub enum Why {
     TryLater,
 }
 
-impl Why {
+impl UnknownCause {
     /// All kinds of doubt.
     pub const ALL: [Self; 12] = [
         Self::NotSent,
@@ -163,7 +163,7 @@ impl Why {
         }
     }
 
-    /// Parses the spelling of [`Why::as_str`].
+    /// Parses the spelling of [`UnknownCause::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|why| why.as_str() == text)
@@ -239,17 +239,17 @@ mod tests {
 
     #[test]
     fn every_doubt_is_read_as_it_is_written() {
-        for why in Why::ALL {
-            assert_eq!(Why::parse(why.as_str()), Some(why));
+        for why in UnknownCause::ALL {
+            assert_eq!(UnknownCause::parse(why.as_str()), Some(why));
         }
-        assert_eq!(Why::parse("failed"), None);
+        assert_eq!(UnknownCause::parse("failed"), None);
     }
 
     /// Nothing was executed only if the vendor's contract says so; in all other cases money may have moved.
     #[test]
     fn what_may_have_moved_money_is_everything_that_a_contract_does_not_exclude() {
         let harmless: Vec<&str> =
-            Why::ALL.iter().filter(|why| !why.may_have_executed()).map(|why| why.as_str()).collect();
+            UnknownCause::ALL.iter().filter(|why| !why.may_have_executed()).map(|why| why.as_str()).collect();
         assert_eq!(harmless, ["not_sent", "rate_limited", "lock_timeout", "credentials"]);
     }
 

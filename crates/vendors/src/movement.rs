@@ -47,7 +47,7 @@ pub struct MovementPage {
 
 /// A balance the vendor reports in one currency, available and pending together, with its time if reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ReportedBalance {
     /// The total in that currency.
     pub money: Money,
     /// The time it applies to, in microseconds UTC.

@@ -222,12 +222,12 @@ mod tests {
             (Some(""), no_id),
             (None, no_account),
         ] {
-            let told = payout(account).err().unwrap_or_default();
-            assert_eq!(told.is_empty(), because.is_empty(), "{account:?}: {told}");
-            assert!(told.ends_with(because), "{account:?}: {told}");
+            let message = payout(account).err().unwrap_or_default();
+            assert_eq!(message.is_empty(), because.is_empty(), "{account:?}: {message}");
+            assert!(message.ends_with(because), "{account:?}: {message}");
         }
-        let told = stored(MoneyKind::Transfer, "/v1/transfers", Some("acct_1"), "k", b"x").unwrap_err();
-        assert!(told.ends_with("only a payout acts as a connected account"), "{told}");
+        let message = stored(MoneyKind::Transfer, "/v1/transfers", Some("acct_1"), "k", b"x").unwrap_err();
+        assert!(message.ends_with("only a payout acts as a connected account"), "{message}");
     }
 
     #[test]
@@ -238,8 +238,8 @@ mod tests {
             assert_eq!(transfer(key, b"x"), Ok(()), "{key}");
         }
         for key in ["", &more, "a b", "a\nb", "ké"] {
-            let told = transfer(key, b"x").unwrap_err();
-            assert!(told.ends_with("a key is 1 to 255 visible ASCII characters"), "{told}");
+            let message = transfer(key, b"x").unwrap_err();
+            assert!(message.ends_with("a key is 1 to 255 visible ASCII characters"), "{message}");
         }
         let bodiless = "every request but a cancellation has a body";
         assert!(transfer("k", b"").unwrap_err().ends_with(bodiless));

@@ -123,8 +123,9 @@ async fn copied(store: &Store, to: &Path) -> Result<Manifest, Failure> {
     }
     bar.finish_and_clear();
     let (copy, bar) = (to.to_path_buf(), self::bar(bytes, "proving"));
-    let told = bar.clone();
-    let sealing = tokio::task::spawn_blocking(move || backup::seal(&copy, manifest, |read| told.inc(read)));
+    let progress_bar = bar.clone();
+    let sealing =
+        tokio::task::spawn_blocking(move || backup::seal(&copy, manifest, |read| progress_bar.inc(read)));
     let sealed = sealing.await?.map_err(because(to, "finished"));
     bar.finish_and_clear();
     sealed
@@ -150,7 +151,7 @@ async fn with_pg_dump(config: &Config, json: bool) -> Outcome {
         ("off", _) => {
             "archive_mode is off: nothing is kept between two dumps, so a restore loses what was paid since the last one".to_owned()
         }
-        (_, Some(at)) if !server.failed => format!("WAL is archived, last on {}", clock::told(at)),
+        (_, Some(at)) if !server.failed => format!("WAL is archived, last on {}", clock::human(at)),
         (_, _) => "archive_mode is on, but the last attempt to archive WAL failed, or there was none".to_owned(),
     };
     if json {
@@ -189,7 +190,7 @@ pub(super) async fn put_back_from(options: Restore) -> Outcome {
     };
     clear(&fresh)?;
     let (manifest, kept) = (prepared?, kept.map_err(because(&place, "replaced"))?);
-    told(&options, &manifest, &place, kept.as_deref());
+    print_restored(&options, &manifest, &place, kept.as_deref());
     Ok(())
 }
 
@@ -208,8 +209,9 @@ fn fits(manifest: &Manifest) -> Outcome {
 async fn prepared(config: &Config, file: &Path, fresh: &Path, check: bool) -> Result<Manifest, Failure> {
     clear(fresh)?;
     let bar = bar(std::fs::metadata(file)?.len(), "proving");
-    let (from, to, told) = (file.to_path_buf(), fresh.to_path_buf(), bar.clone());
-    let unpacking = tokio::task::spawn_blocking(move || backup::unpack(&from, &to, |read| told.inc(read)));
+    let (from, to, progress_bar) = (file.to_path_buf(), fresh.to_path_buf(), bar.clone());
+    let unpacking =
+        tokio::task::spawn_blocking(move || backup::unpack(&from, &to, |read| progress_bar.inc(read)));
     let unpacked = unpacking.await?.map_err(because(file, "restored"));
     bar.finish_and_clear();
     let manifest = unpacked?;
@@ -243,7 +245,7 @@ async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
         return Err(Failure(format!("the backup is damaged: {why}. Use another one. Nothing was changed.")));
     }
     let key = MasterKey::read(&config.master_key_file).map_err(because(&config.master_key_file, "read"))?;
-    let (made, file) = (clock::told(manifest.made_at), config.master_key_file.display());
+    let (made, file) = (clock::human(manifest.made_at), config.master_key_file.display());
     match key {
         Some(key) => {
             let asks = asks.map_err(words)?;
@@ -346,14 +348,14 @@ fn clear(fresh: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn told(options: &Restore, manifest: &Manifest, place: &Path, kept: Option<&Path>) {
+fn print_restored(options: &Restore, manifest: &Manifest, place: &Path, kept: Option<&Path>) {
     let kept = kept.map(|kept| kept.display().to_string());
     if options.json {
-        let told = serde_json::json!({ "manifest": manifest, "database": place.display().to_string(), "kept": kept,
+        let body = serde_json::json!({ "manifest": manifest, "database": place.display().to_string(), "kept": kept,
             "restored": !options.check });
-        return output::json(&told);
+        return output::json(&body);
     }
-    let made = clock::told(manifest.made_at);
+    let made = clock::human(manifest.made_at);
     if options.check {
         return output::say(&format!(
             "The backup of {made} is intact and can be restored. Nothing was changed."

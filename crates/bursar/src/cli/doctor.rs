@@ -12,9 +12,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::mark::{self, Mark};
 use crate::ops::OpsError;
-use crate::ops::checks::{self, Finding, Known, Weight};
-use crate::ops::epoch::{self, Standing};
-use crate::ops::key_rotation::{self, Left};
+use crate::ops::checks::{self, Finding, Installation, Severity};
+use crate::ops::epoch::{self, MarkComparison};
+use crate::ops::key_rotation::{self, NotResealed};
 use crate::ops::master_key;
 use crate::secrets::{self, MasterKey, OneKey};
 use crate::store::{Store, StoreError, copy};
@@ -45,7 +45,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     let mut found = Vec::new();
     let (config, clock) = (&options.config, Clock::system());
     if is_nowhere(config) {
-        tell(&[not_begun()], options.json);
+        print_findings(&[not_begun()], options.json);
         return Err(Failure("1 thing must be done".to_owned()));
     }
     let key = key(config, &mut found);
@@ -64,8 +64,8 @@ pub(super) async fn run(options: Options) -> Outcome {
         }
     }
     found.sort_by_key(|one| one.weight);
-    tell(&found, options.json);
-    let must = found.iter().filter(|one| one.weight != Weight::Know).count();
+    print_findings(&found, options.json);
+    let must = found.iter().filter(|one| one.weight != Severity::Know).count();
     match must {
         0 => Ok(()),
         1 => Err(Failure("1 thing must be done".to_owned())),
@@ -81,7 +81,7 @@ fn is_nowhere(config: &Config) -> bool {
 
 fn not_begun() -> Finding {
     Finding::new(
-        Weight::Act,
+        Severity::Act,
         "not_begun",
         "There is no database and no master key here, so nothing was checked.",
         "`bursar serve` creates both at its first start. If yours are elsewhere, name them with BURSAR_DATABASE_URL and BURSAR_MASTER_KEY_FILE, or run this in their folder.",
@@ -90,7 +90,7 @@ fn not_begun() -> Finding {
 
 fn broken(error: &StoreError) -> Finding {
     Finding::new(
-        Weight::Urgent,
+        Severity::Urgent,
         "database_broken",
         format!("The database answers, but cannot be read as Bursar's: {error}."),
         "Check that BURSAR_DATABASE_URL names the right one; if it does, restore a backup.",
@@ -104,13 +104,13 @@ fn key(config: &Config, found: &mut Vec<Finding>) -> Option<MasterKey> {
     match MasterKey::read(&config.master_key_file) {
         Ok(Some(key)) => return Some(key),
         Ok(None) => found.push(Finding::new(
-            Weight::Urgent,
+            Severity::Urgent,
             "key_missing",
             format!("There is no master key file at {file}, so Bursar does not start on a database that is encrypted with one."),
             remedy,
         )),
         Err(error) => found.push(Finding::new(
-            Weight::Urgent,
+            Severity::Urgent,
             "key_unusable",
             format!("The master key file {file} cannot be used, so Bursar does not start: {error}."),
             remedy,
@@ -130,7 +130,7 @@ fn files(config: &Config, found: &mut Vec<Finding>) {
         .collect();
     if !open.is_empty() {
         found.push(Finding::new(
-            Weight::Act,
+            Severity::Act,
             "files_open",
             format!("Others on this machine may read {}.", open.join(", ")),
             "Run `chmod 600` on them, or restart Bursar, which does so too.",
@@ -141,7 +141,7 @@ fn files(config: &Config, found: &mut Vec<Finding>) {
     let room = disk.f_bavail.saturating_mul(disk.f_frsize);
     if room < ROOM {
         found.push(Finding::new(
-            if room < ROOM / 10 { Weight::Urgent } else { Weight::Act },
+            if room < ROOM / 10 { Severity::Urgent } else { Severity::Act },
             "disk_full",
             format!(
                 "The database's disk has {} MiB left. When it is full, Bursar accepts and sends nothing.",
@@ -181,7 +181,7 @@ async fn examined(
         found.extend(shut(&key_rotation::all(&mut store.read().await?, key).await?));
     }
     found.extend(mark(config, store).await?);
-    let known = Known {
+    let known = Installation {
         now: clock.now(),
         mails: config.smtp_url.is_some(),
         file: copy::file_of(&config.database_url).is_some(),
@@ -211,13 +211,13 @@ fn other_version(schema: i64, known: i64) -> Option<Finding> {
     match schema.cmp(&known) {
         std::cmp::Ordering::Equal => None,
         std::cmp::Ordering::Less => Some(Finding::new(
-            Weight::Act,
+            Severity::Act,
             "schema_old",
             format!("The database has schema {schema}, but this version needs {known}."),
             "Back up, then start this version: it migrates the database, or says who may.",
         )),
         std::cmp::Ordering::Greater => Some(Finding::new(
-            Weight::Urgent,
+            Severity::Urgent,
             "schema_new",
             format!(
                 "The database has schema {schema}, but this version supports only up to {known}, so it does not start."
@@ -229,7 +229,7 @@ fn other_version(schema: i64, known: i64) -> Option<Finding> {
 
 fn other_key() -> Finding {
     Finding::new(
-        Weight::Urgent,
+        Severity::Urgent,
         "key_other",
         "The key file does not hold the key that encrypted this database, so Bursar does not start.",
         "Put the right file there. A running Bursar may still have the key, so do not stop it first. If the key was changed after this database was copied, add the key of that time on a line below. If it is permanently lost, run `bursar init --key-is-lost`.",
@@ -237,10 +237,10 @@ fn other_key() -> Finding {
 }
 
 /// Some of what is sealed opens with no key, though the check does.
-fn shut(all: &Left) -> Option<Finding> {
+fn shut(all: &NotResealed) -> Option<Finding> {
     let remedy = "If their key lies elsewhere (`bursar key status` names those that are kept, `bursar key old` writes one), add it to the key file as another line below and run `bursar key finish`. Otherwise enter these values again.";
     let shut = all.shut()?;
-    Some(Finding::new(Weight::Act, "values_shut", format!("{shut}."), remedy))
+    Some(Finding::new(Severity::Act, "values_shut", format!("{shut}."), remedy))
 }
 
 /// A change of the key that was begun and has not ended.
@@ -249,14 +249,14 @@ fn unfinished(key: &MasterKey, seals: &OneKey) -> Option<Finding> {
     let first = keys.first().filter(|_| keys.len() > 1)?;
     Some(if first == seals {
         Finding::new(
-            Weight::Act,
+            Severity::Act,
             "key_old_kept",
             "The key file still has the previous key: a key rotation has not finished here.",
             "Run `bursar key finish`. If you keep that key for an old backup, store it elsewhere.",
         )
     } else {
         Finding::new(
-            Weight::Act,
+            Severity::Act,
             "key_new_waits",
             "The key file has a new key that encrypts nothing yet: a key rotation was started.",
             "Copy the key file to every machine that serves this database, then run `bursar key rotate` here.",
@@ -278,7 +278,7 @@ async fn server(
     let apart = clock.now() - server.now;
     if apart.abs() > 30_000_000 {
         found.push(Finding::new(
-            Weight::Act,
+            Severity::Act,
             "clock_apart",
             format!("This machine's clock and that of PostgreSQL are {} s apart.", apart.abs() / 1_000_000),
             "Synchronize both (NTP).",
@@ -286,7 +286,7 @@ async fn server(
     }
     if server.standbys == 0 && (server.archive_mode == "off" || server.failed) {
         found.push(Finding::new(
-            Weight::Act,
+            Severity::Act,
             "log_not_archived",
             "PostgreSQL has no standby and does not archive its WAL: a restore loses what was paid since the last dump.",
             "Set up continuous archiving or a synchronous standby; `bursar backup` says how to dump.",
@@ -302,7 +302,7 @@ async fn mark(config: &Config, store: &Store) -> Result<Option<Finding>, StoreEr
         Ok(read) => read,
         Err(error) => {
             return Ok(Some(Finding::new(
-                Weight::Act,
+                Severity::Act,
                 "mark_unreadable",
                 format!(
                     "{} cannot be read ({error}), so Bursar would not notice an old database.",
@@ -316,9 +316,9 @@ async fn mark(config: &Config, store: &Store) -> Result<Option<Finding>, StoreEr
     let Some(ours) = epoch::known_identity(&mut db).await? else { return Ok(None) };
     let standing = epoch::standing(&mut db, &ours, read.as_ref()).await.map_err(internal)?;
     Ok(match standing {
-        Standing::Kept => None,
-        Standing::Unknown => Some(Finding::new(
-            Weight::Know,
+        MarkComparison::Kept => None,
+        MarkComparison::Unknown => Some(Finding::new(
+            Severity::Know,
             "mark_missing",
             format!(
                 "There is no mark of this database at {}, so Bursar on this machine would not notice an older one.",
@@ -326,8 +326,8 @@ async fn mark(config: &Config, store: &Store) -> Result<Option<Finding>, StoreEr
             ),
             "`bursar serve` creates it if that folder is writable; BURSAR_MARK_FILE names another place.",
         )),
-        Standing::Behind(_) => Some(Finding::new(
-            Weight::Urgent,
+        MarkComparison::Behind(_) => Some(Finding::new(
+            Severity::Urgent,
             "database_older",
             "This database is older than what this machine has sent: an old copy was restored, or a standby that was behind took over.",
             "Start `bursar serve`: safe mode starts by itself. Pay nothing before that.",
@@ -349,7 +349,7 @@ async fn asked(
     checkup::vendors(&work).await.map_err(internal)
 }
 
-fn tell(found: &[Finding], json: bool) {
+fn print_findings(found: &[Finding], json: bool) {
     if json {
         let rows: Vec<serde_json::Value> = found
             .iter()

@@ -30,8 +30,8 @@ pub(super) async fn run(options: Options) -> Outcome {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(Failure(format!("Bursar does not answer at {address}: {error}."))),
         Err(_) => {
-            let told = format!("Bursar has not answered at {address} within {} s.", WITHIN.as_secs());
-            return Err(Failure(told));
+            let message = format!("Bursar has not answered at {address} within {} s.", WITHIN.as_secs());
+            return Err(Failure(message));
         }
     };
     judged(&answer).map_err(Failure)?;

@@ -18,7 +18,7 @@ use crate::work::connect;
 #[derive(Args)]
 pub(super) struct Options {
     /// What the file contains
-    what: What,
+    what: ImportKind,
     /// The CSV file, UTF-8 with a header
     file: PathBuf,
     /// Only report what an import would do
@@ -32,7 +32,7 @@ pub(super) struct Options {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum What {
+enum ImportKind {
     Rewards,
     Partners,
     Accounts,
@@ -49,23 +49,23 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure(format!("{} cannot be read: {error}", options.file.display())))?;
     let app = open(options.config).await?;
     // Only payees involve the vendors, and only in a real import.
-    if !options.dry_run && matches!(options.what, What::Partners | What::Accounts) {
+    if !options.dry_run && matches!(options.what, ImportKind::Partners | ImportKind::Accounts) {
         with_the_same_vendors(&app).await?;
     }
     let bar = ProgressBar::new_spinner().with_message("importing rows");
     bar.enable_steady_tick(Duration::from_millis(120));
     let actor = operator();
     let (mut report, connect) = match options.what {
-        What::Rewards => {
+        ImportKind::Rewards => {
             (import::rewards(&app, &actor, &file, options.dry_run, None).await.map_err(words)?, Vec::new())
         }
-        What::Activities => {
+        ImportKind::Activities => {
             (import::activities(&app, &actor, &file, options.dry_run, None).await.map_err(words)?, Vec::new())
         }
-        What::Partners => {
+        ImportKind::Partners => {
             import::partners(&app, &actor, &file, options.dry_run, None).await.map_err(words)?
         }
-        What::Accounts => {
+        ImportKind::Accounts => {
             import::accounts(&app, &actor, &file, options.dry_run, None).await.map_err(words)?
         }
     };
@@ -73,7 +73,7 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
     if !options.dry_run {
         set_profiles(&app, connect, &mut report).await?;
     }
-    tell(&report, options.json, options.dry_run);
+    print_report(&report, options.json, options.dry_run);
     app.store.close().await;
     let changes = options.dry_run && report.destinations.iter().any(|one| one.old.is_some());
     Ok(match (report.rejected.is_empty(), changes) {
@@ -115,7 +115,7 @@ async fn set_profiles(app: &App, connect: Vec<ToConnect>, report: &mut Report) -
     Ok(())
 }
 
-fn tell(report: &Report, json: bool, dry_run: bool) {
+fn print_report(report: &Report, json: bool, dry_run: bool) {
     if json {
         let rejected: Vec<serde_json::Value> = report
             .rejected
@@ -154,8 +154,8 @@ fn tell(report: &Report, json: bool, dry_run: bool) {
         report.duplicates,
         report.rejected.len()
     ));
-    if let Some(told) = Destinations::of(&report.destinations).told(dry_run) {
-        output::say(&told);
+    if let Some(message) = Destinations::of(&report.destinations).destination_changes(dry_run) {
+        output::say(&message);
     }
     output::say(&report.lines.to_string());
     if !report.totals.is_empty() {

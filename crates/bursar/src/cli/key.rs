@@ -13,10 +13,10 @@ use super::{Failure, Outcome, open, output, words};
 use crate::app::App;
 use crate::clock;
 use crate::config::Config;
-use crate::ops::key_rotation::{self, AT_ONCE, Ended, Left};
+use crate::ops::key_rotation::{self, AT_ONCE, FinishOutcome, NotResealed};
 use crate::ops::master_key;
-use crate::ops::people::AtTheMachine;
-use crate::points::{self, Side};
+use crate::ops::people::MachineUser;
+use crate::points::{self, PointSide};
 use crate::secrets::OneKey;
 use crate::secrets::key_file::{self, Locked};
 use crate::store::sealed::Column;
@@ -148,7 +148,7 @@ async fn has_just_ended(app: &App, seals: &OneKey) -> Result<bool, Failure> {
     output::say(&format!(
         "The key {} seals since {}, and there is nothing left to do here. Nothing was changed. To change the key once more, add --again.",
         seals.id(),
-        clock::told(since)
+        clock::human(since)
     ));
     Ok(true)
 }
@@ -189,7 +189,7 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
         // Until the rotation ends, nothing else has the new key if somebody puts another key file in place.
         keep_spare(app, &new)?;
         let by = system_user();
-        key_rotation::begin(app, &new, AtTheMachine(&by)).await.map_err(words)?;
+        key_rotation::begin(app, &new, MachineUser(&by)).await.map_err(words)?;
         output::say(&format!("The key {} now encrypts; {} did before.", new.id(), seals.id()));
     }
     seal_all(app, &new).await?;
@@ -208,14 +208,14 @@ fn lie_there(app: &App, keys: &[OneKey]) -> bool {
 /// Makes a key, and puts it into the key file before anything is sealed with it; answers what lies there now.
 fn make(app: &App, file: &mut Locked, old: &OneKey) -> Result<Vec<OneKey>, Failure> {
     let keys = vec![OneKey::fresh(&app.clock), old.clone()];
-    points::pass(Side::Before, "the new key in the key file");
+    points::pass(PointSide::Before, "the new key in the key file");
     file.write(&keys).map_err(|error| {
         Failure(format!(
             "{} cannot be replaced: {error}. Nothing is encrypted with a new key. If the file is mounted read-only, `bursar key rotate --to FILE` writes one to mount in its place.",
             app.config.master_key_file.display()
         ))
     })?;
-    points::pass(Side::After, "the new key in the key file");
+    points::pass(PointSide::After, "the new key in the key file");
     app.master_key.look_again();
     Ok(keys)
 }
@@ -275,7 +275,7 @@ async fn everybody_has(app: &App, new: &OneKey) -> Outcome {
     let living: Vec<String> = now
         .iter()
         .filter(|one| !is_dead(one))
-        .map(|(name, _, since)| format!("{name}, running since {}", clock::told(*since)))
+        .map(|(name, _, since)| format!("{name}, running since {}", clock::human(*since)))
         .collect();
     if living.is_empty() {
         return Ok(());
@@ -321,12 +321,12 @@ fn tell_done(column: Column, done: usize) {
 
 async fn end(app: &App, new: &OneKey, despite: bool) -> Outcome {
     let by = system_user();
-    match key_rotation::end(app, new, AtTheMachine(&by), despite).await.map_err(words)? {
-        Ended::Yes => Ok(()),
-        Ended::No(Left { opens, closed: 0, .. }) => Err(Failure(format!(
+    match key_rotation::end(app, new, MachineUser(&by), despite).await.map_err(words)? {
+        FinishOutcome::Yes => Ok(()),
+        FinishOutcome::No(NotResealed { opens, closed: 0, .. }) => Err(Failure(format!(
             "{opens} values were stored meanwhile under an old key. The old key stays in the key file; run this again."
         ))),
-        Ended::No(left) => {
+        FinishOutcome::No(left) => {
             let values = match left.closed {
                 1 => "1 value opens".to_owned(),
                 many => format!("{many} values open"),
@@ -380,7 +380,7 @@ fn keep_spare(app: &App, new: &OneKey) -> Outcome {
 fn take_out(app: &App, file: &mut Locked, keys: &[OneKey]) -> Outcome {
     let path = app.config.master_key_file.display();
     let Some(new) = keys.first() else { return Ok(()) };
-    points::pass(Side::Before, "the old key out of the key file");
+    points::pass(PointSide::Before, "the old key out of the key file");
     if !lie_there(app, keys) {
         let kept = match spare(app, new) {
             Ok(spare) => format!("A copy of this key is in {}", spare.display()),
@@ -394,7 +394,7 @@ fn take_out(app: &App, file: &mut Locked, keys: &[OneKey]) -> Outcome {
     file.write(std::slice::from_ref(new)).map_err(|error| {
         Failure(format!("everything is encrypted with the key {}, but the old key cannot be removed from {path}: {error}. Run this again, or remove every line but the first by hand.", new.id()))
     })?;
-    points::pass(Side::After, "the old key out of the key file");
+    points::pass(PointSide::After, "the old key out of the key file");
     // The key file has it now. Where this fails the copy is as private as the key file.
     let _ = std::fs::remove_file(spare_path(app, new));
     output::say(&format!(
@@ -413,7 +413,7 @@ async fn old(app: &App, id: &str, to: &Path) -> Outcome {
     let Some(kept) = kept.key else {
         return Err(Failure(format!("the key {id} is stored, but no key in the key file decrypts it.")));
     };
-    key_rotation::note_written(app, &kept, AtTheMachine(&system_user())).await.map_err(words)?;
+    key_rotation::note_written(app, &kept, MachineUser(&system_user())).await.map_err(words)?;
     app.store.close().await;
     key_file::make(to, &[kept])
         .map_err(|error| Failure(format!("{} cannot be made: {error}.", to.display())))?;
@@ -432,8 +432,8 @@ async fn status(app: &App, json: bool) -> Outcome {
             .iter()
             .map(|one| serde_json::json!({ "id": one.id, "retired_at": clock::rfc3339(one.at), "opens": one.key.is_some() }))
             .collect();
-        let told = serde_json::json!({ "seals": seals.id(), "file": in_file, "retired": retired });
-        output::json(&told);
+        let body = serde_json::json!({ "seals": seals.id(), "file": in_file, "retired": retired });
+        output::json(&body);
         return Ok(());
     }
     output::say(&format!("The key {} encrypts.", seals.id()));
@@ -450,7 +450,7 @@ async fn status(app: &App, json: bool) -> Outcome {
     }
     for one in &retired {
         let lost = if one.key.is_some() { "" } else { "; it does not open with a key of the key file" };
-        output::say(&format!("The key {} encrypted until {}{lost}.", one.id, clock::told(one.at)));
+        output::say(&format!("The key {} encrypted until {}{lost}.", one.id, clock::human(one.at)));
     }
     Ok(())
 }

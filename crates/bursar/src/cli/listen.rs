@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::{Service as _, ServiceExt as _};
 
-use super::patient::Patient;
+use super::patient::TimedStream;
 use crate::config::Range;
 use crate::web::kit::client::Network;
 
@@ -52,17 +52,17 @@ impl Bounds {
 
 /// Counts the connections of each network.
 #[derive(Clone, Default)]
-struct Shares(Arc<Mutex<HashMap<Network, usize>>>);
+struct ConnectionCounts(Arc<Mutex<HashMap<Network, usize>>>);
 
 /// A counted connection; dropping it frees its place.
-struct Share(Shares, Option<Network>);
+struct ConnectionPermit(ConnectionCounts, Option<Network>);
 
-impl Shares {
+impl ConnectionCounts {
     /// A place for a connection from this address; `None` if its network is at the limit. Private addresses and
     /// configured proxies stand for many clients and are not counted.
-    fn take(&self, from: IpAddr, proxies: &[Range], most: usize) -> Option<Share> {
+    fn take(&self, from: IpAddr, proxies: &[Range], most: usize) -> Option<ConnectionPermit> {
         if is_private(from) || proxies.iter().any(|range| range.holds(from)) {
-            return Some(Share(self.clone(), None));
+            return Some(ConnectionPermit(self.clone(), None));
         }
         let network = Network::of(from);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,11 +71,11 @@ impl Shares {
             return None;
         }
         *count += 1;
-        Some(Share(self.clone(), Some(network)))
+        Some(ConnectionPermit(self.clone(), Some(network)))
     }
 }
 
-impl Drop for Share {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let Some(network) = self.1 else { return };
         let mut counts = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +106,7 @@ pub(super) async fn serve(
     proxies: &[Range],
     stop: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
-    let (room, shares) = (Arc::new(Semaphore::new(bounds.connections)), Shares::default());
+    let (room, shares) = (Arc::new(Semaphore::new(bounds.connections)), ConnectionCounts::default());
     let graceful = GracefulShutdown::new();
     let mut connecting = router.into_make_service_with_connect_info::<SocketAddr>();
     let mut http1 = http1::Builder::new();
@@ -135,7 +135,8 @@ pub(super) async fn serve(
         let _ = stream.set_nodelay(true);
         let Ok(router) = connecting.call(peer).await;
         let answer = service_fn(move |request: Request<Incoming>| router.clone().oneshot(request));
-        let connection = http1.serve_connection(TokioIo::new(Patient::new(stream, bounds.unread)), answer);
+        let connection =
+            http1.serve_connection(TokioIo::new(TimedStream::new(stream, bounds.unread)), answer);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // A client that disconnects or times out is not worth logging.
@@ -274,7 +275,7 @@ mod tests {
 
     #[test]
     fn one_network_never_has_every_connection() {
-        let (shares, proxies) = (Shares::default(), ["198.51.100.7".parse().unwrap()]);
+        let (shares, proxies) = (ConnectionCounts::default(), ["198.51.100.7".parse().unwrap()]);
         let take = |from: &str| shares.take(from.parse().unwrap(), &proxies, 2);
         let first = take("203.0.113.1").unwrap();
         let _second = take("203.0.113.2").unwrap();
@@ -283,7 +284,7 @@ mod tests {
         drop(first);
         assert!(take("203.0.113.3").is_some());
         for many in ["127.0.0.1", "::1", "::ffff:10.0.0.1", "172.17.0.1", "198.51.100.7"] {
-            let held: Vec<Share> = (0..5).map(|_| take(many).expect(many)).collect();
+            let held: Vec<ConnectionPermit> = (0..5).map(|_| take(many).expect(many)).collect();
             assert_eq!(held.len(), 5);
         }
         assert_eq!(shares.0.lock().unwrap().len(), 3);

@@ -216,8 +216,8 @@ pub fn main() -> ExitCode {
     };
     match runtime.block_on(run(cli.command)) {
         Ok(code) => code,
-        Err(Failure(told)) => {
-            output::complain(&told);
+        Err(Failure(message)) => {
+            output::complain(&message);
             ExitCode::FAILURE
         }
     }
@@ -278,8 +278,12 @@ async fn open(config: Config) -> Result<App, Failure> {
 /// another terminal.
 async fn with_the_same_vendors(app: &App) -> Outcome {
     let all = crate::store::vendors::all(&mut app.store.read().await?).await?;
-    let told: Vec<String> = all.iter().filter_map(|one| without_its_stand_in(app, one)).collect();
-    if told.is_empty() { Ok(()) } else { Err(Failure(format!("Nothing was done. {}", told.join("\n")))) }
+    let messages: Vec<String> = all.iter().filter_map(|one| without_its_stand_in(app, one)).collect();
+    if messages.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure(format!("Nothing was done. {}", messages.join("\n"))))
+    }
 }
 
 /// A database's location for people: for a file an absolute path, because its URL may be relative to the current
@@ -324,7 +328,7 @@ async fn master_key_of(config: &Config, store: &Store, clock: &Clock) -> Result<
     let lost = "Put the right file there, or name it with BURSAR_MASTER_KEY_FILE; until then Bursar does not start, and what is stored stays as it is. If the key was changed after this database was copied, add the key of that time to the file on a line below. If that key is permanently lost, run `bursar init --key-is-lost` and enter the vendors' credentials and the tax numbers again.";
     let key = match MasterKey::read(&config.master_key_file).map_err(unusable)? {
         Some(key) => key,
-        None if asks == master_key::Asks::Nothing => {
+        None if asks == master_key::KeyCheck::Nothing => {
             MasterKey::make(&config.master_key_file, clock).map_err(unusable)?
         }
         None => {

@@ -8,7 +8,7 @@ use super::{Failure, Outcome, open, output, unknown, words};
 use crate::app::App;
 use crate::config::Config;
 use crate::ops::people::provider::links;
-use crate::ops::people::{self, AtTheMachine, NewKey, NewPerson, keys as made};
+use crate::ops::people::{self, MachineUser, NewKey, NewPerson, keys as made};
 
 #[derive(Args)]
 pub(super) struct Users {
@@ -142,20 +142,20 @@ pub(super) async fn users(users: Users) -> Outcome {
             let app = open(config).await?;
             let new = NewPerson { email, name, role, partner, password: None };
             let link =
-                people::add_at_the_machine(&app, &new, AtTheMachine(&system_user())).await.map_err(words)?;
+                people::add_at_the_machine(&app, &new, MachineUser(&system_user())).await.map_err(words)?;
             tell_link(&link, json);
             app.store.close().await;
         }
         UserCommand::Disable { config, email } => {
             let app = open(config).await?;
-            let done = people::disable(&app, &email, AtTheMachine(&system_user())).await;
+            let done = people::disable(&app, &email, MachineUser(&system_user())).await;
             done.map_err(|error| unknown(error, &nobody(&email)))?;
             output::say(&format!("{email} can no longer sign in."));
             app.store.close().await;
         }
         UserCommand::Enable { config, email } => {
             let app = open(config).await?;
-            let done = people::enable(&app, &email, AtTheMachine(&system_user())).await;
+            let done = people::enable(&app, &email, MachineUser(&system_user())).await;
             done.map_err(|error| unknown(error, &nobody(&email)))?;
             output::say(&format!("{email} can sign in again, with the role and password they had."));
             app.store.close().await;
@@ -163,7 +163,7 @@ pub(super) async fn users(users: Users) -> Outcome {
         UserCommand::MfaReset { config, address } => {
             let app = open(config).await?;
             let by = system_user();
-            let done = people::factor::reset_at_the_machine(&app, &address, AtTheMachine(&by)).await;
+            let done = people::factor::reset_at_the_machine(&app, &address, MachineUser(&by)).await;
             done.map_err(|error| unknown(error, &nobody(&address)))?;
             output::say(&format!("{address} no longer has a second factor; their sessions have ended."));
             app.store.close().await;
@@ -177,14 +177,14 @@ pub(super) async fn users(users: Users) -> Outcome {
             let app = open(config).await?;
             let by = system_user();
             let subject = subject.as_deref();
-            let done = links::allow_again_at_the_machine(&app, &email, subject, AtTheMachine(&by)).await;
+            let done = links::allow_again_at_the_machine(&app, &email, subject, MachineUser(&by)).await;
             done.map_err(|error| unknown(error, &nobody(&email)))?;
             output::say(&format!("The next sign-in of {email} with that account links it."));
             app.store.close().await;
         }
         UserCommand::Reset { config, email, json } => {
             let app = open(config).await?;
-            let link = people::reset(&app, &email, None, AtTheMachine(&system_user())).await;
+            let link = people::reset(&app, &email, None, MachineUser(&system_user())).await;
             let link = link.map_err(|error| unknown(error, &nobody(&email)))?;
             tell_link(&link, json);
             tell_what_still_opens(&app, &email).await?;
@@ -196,7 +196,7 @@ pub(super) async fn users(users: Users) -> Outcome {
 
 async fn unlink(app: &App, email: &str) -> Outcome {
     let by = system_user();
-    let done = links::unlink_at_the_machine(app, email, AtTheMachine(&by)).await;
+    let done = links::unlink_at_the_machine(app, email, MachineUser(&by)).await;
     let last = done.map_err(|error| unknown(error, &nobody(email)))?;
     output::say(&format!(
         "{email} is unlinked and signed out; no account at the provider can sign in to this login until you allow one."
@@ -286,7 +286,7 @@ pub(super) async fn keys(keys: Keys) -> Outcome {
         addresses: made::addresses(&cidr.join(",")).map_err(|refusal| Failure(refusal.sentence))?,
     };
     let key =
-        people::create_key_at_the_machine(&app, &new, AtTheMachine(&system_user())).await.map_err(words)?;
+        people::create_key_at_the_machine(&app, &new, MachineUser(&system_user())).await.map_err(words)?;
     if json {
         output::json(&serde_json::json!({ "key": key }));
     } else {

@@ -29,13 +29,14 @@ pub(super) struct Options {
 
 /// Parses hours or days into microseconds.
 fn span(text: &str) -> Result<i64, String> {
-    let told = || "write hours or days, like 48h or 7d".to_owned();
+    let describe = || "write hours or days, like 48h or 7d".to_owned();
     let (count, unit) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
         (Some(count), _) => (count, HOUR_US),
         (None, Some(count)) => (count, 24 * HOUR_US),
-        (None, None) => return Err(told()),
+        (None, None) => return Err(describe()),
     };
-    let count = count.parse::<i64>().ok().filter(|count| (1..=100_000).contains(count)).ok_or_else(told)?;
+    let count =
+        count.parse::<i64>().ok().filter(|count| (1..=100_000).contains(count)).ok_or_else(describe)?;
     Ok(count * unit)
 }
 
@@ -53,7 +54,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     drop(db);
     app.store.close().await;
     let printed = days.iter().flat_map(|day| &day.cases).filter(|case| case.is_task()).count();
-    let earlier = Earlier { count: open - i64::try_from(printed).unwrap_or(open), oldest };
+    let earlier = Backlog { count: open - i64::try_from(printed).unwrap_or(open), oldest };
     match options.json {
         true => output::json(&serde_json::json!({
             "data": days.iter().map(DayJson::from).collect::<Vec<_>>(),
@@ -66,15 +67,15 @@ pub(super) async fn run(options: Options) -> Outcome {
 }
 
 /// Open cases on days that are not printed.
-struct Earlier {
+struct Backlog {
     count: i64,
     /// The oldest day with an open case.
     oldest: Option<String>,
 }
 
-impl Earlier {
+impl Backlog {
     /// A sentence about them; `None` if there are none.
-    fn told(&self) -> Option<String> {
+    fn sentence(&self) -> Option<String> {
         let oldest = self.oldest.as_deref().unwrap_or_default();
         match self.count {
             ..=0 => None,
@@ -124,11 +125,11 @@ fn print(days: &[DayView]) {
     ];
     output::table(&head, &days.iter().map(row).collect::<Vec<_>>());
     for case in days.iter().flat_map(|day| &day.cases).filter(|case| case.wants_somebody()) {
-        tell(case);
+        print_case(case);
     }
 }
 
-fn tell(case: &Case) {
+fn print_case(case: &Case) {
     let vendor = case.of.vendor.label();
     output::say("");
     output::say(&format!("{}  {}: {}  [{}]", case.day, case.label(), case.message(), case.standing.as_str()));
@@ -140,24 +141,24 @@ fn tell(case: &Case) {
 fn failed(pull: &Pull) -> Option<String> {
     let (at, why) = pull.failed.as_ref()?;
     let vendor = pull.of.vendor.label();
-    Some(format!("{vendor} ({}) could not be read on {}: {why}", pull.of.name, clock::told(*at)))
+    Some(format!("{vendor} ({}) could not be read on {}: {why}", pull.of.name, clock::human(*at)))
 }
 
 /// An error if a day does not tie, printed or not, or if a vendor that could not be read leaves it unknown.
-fn judge(days: &[DayView], pulls: &[Pull], earlier: &Earlier) -> Outcome {
+fn judge(days: &[DayView], pulls: &[Pull], earlier: &Backlog) -> Outcome {
     let off = days.iter().filter(|day| day.standing() == DayStanding::DoesNotTie).count();
     let off = (off > 0).then(|| format!("{off} of {} days do not tie", days.len()));
-    let mut told: Vec<String> = off.into_iter().chain(earlier.told()).collect();
-    if !told.is_empty() {
+    let mut messages: Vec<String> = off.into_iter().chain(earlier.sentence()).collect();
+    if !messages.is_empty() {
         let sentence = "The Reconciliation page says what each difference is and takes an explanation";
-        told.push(sentence.to_owned());
+        messages.push(sentence.to_owned());
     }
     let unread: Vec<String> = pulls.iter().filter_map(failed).collect();
     if !unread.is_empty() {
-        told.extend(unread);
-        told.push("Nothing was changed, so what it moved is not known here".to_owned());
+        messages.extend(unread);
+        messages.push("Nothing was changed, so what it moved is not known here".to_owned());
     }
-    if told.is_empty() { Ok(()) } else { Err(Failure(format!("{}.", told.join(". ")))) }
+    if messages.is_empty() { Ok(()) } else { Err(Failure(format!("{}.", messages.join(". ")))) }
 }
 
 #[cfg(test)]

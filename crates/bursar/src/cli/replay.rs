@@ -31,7 +31,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     if options.json {
         as_json(&found)
     } else {
-        tell(&found)
+        print_replay(&found)
     }
     match found.is_wrong() {
         false => Ok(()),
@@ -58,12 +58,12 @@ fn as_json(found: &Replay) {
         "told_without_bytes": found.unkept, "steps": steps }));
 }
 
-fn tell(found: &Replay) {
+fn print_replay(found: &Replay) {
     for one in &found.steps {
         let fact = one.fact.map(|fact| format!(" → {fact}")).unwrap_or_default();
         output::say(&format!(
             "{}  {:8} {}{fact}; {}",
-            clock::told(one.at),
+            clock::human(one.at),
             one.source,
             one.what,
             one.state.as_str()

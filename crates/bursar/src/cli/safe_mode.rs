@@ -6,7 +6,7 @@ use payout::money::Vendor;
 use super::{Outcome, open, operator, output, unknown, words};
 use crate::clock;
 use crate::config::Config;
-use crate::ops::safe_mode::{self, Report, STEPS, Said, Shown, Vouched};
+use crate::ops::safe_mode::{self, FoundPayment, Report, STEPS, SettlementNote, Vouched};
 
 /// The most found payments to list.
 const MOST_FOUND: i64 = 1_000;
@@ -81,7 +81,7 @@ pub(super) async fn run(options: Options) -> Outcome {
         Some(Order::Settle { object, note, none_of }) => {
             let none =
                 format!("No payment found at a vendor has the id {object:?}. `bursar safe-mode` lists them.");
-            let said = Said { note: &note, none_of: none_of.as_deref() };
+            let said = SettlementNote { note: &note, none_of: none_of.as_deref() };
             let settled = safe_mode::settle_found(&app, &operator(), &object, said).await;
             done = Some(settled.map_err(|error| unknown(error, &none))?);
         }
@@ -99,13 +99,13 @@ pub(super) async fn run(options: Options) -> Outcome {
         if let Some(done) = done {
             output::say(&done);
         }
-        tell(&report);
+        print_report(&report);
         tell_found(&found);
     }
     Ok(())
 }
 
-fn row(of: &Shown) -> serde_json::Value {
+fn row(of: &FoundPayment) -> serde_json::Value {
     let (found, settled) = (&of.listed.found, of.listed.settled.as_ref());
     let unpaid = of.unpaid.iter().map(|one| {
         serde_json::json!({ "reward": one.label(), "value": one.value.to_string(), "status": one.status.as_str(),
@@ -127,12 +127,12 @@ fn with_payment(number: i64) -> String {
     format!(": settle it on PT-{number:06}, by hand, as made under this id")
 }
 
-fn tell(report: &Report) {
+fn print_report(report: &Report) {
     match &report.state {
         None => output::say("Safe mode is off."),
         Some(state) => {
             let since =
-                if state.at > 0 { format!(" since {}", clock::told(state.at)) } else { String::new() };
+                if state.at > 0 { format!(" since {}", clock::human(state.at)) } else { String::new() };
             output::say(&format!("Safe mode is ON{since}: nothing is sent. {}", state.says));
             for one in &report.keeps_on {
                 output::say(&format!("  until  {one}"));
@@ -158,8 +158,8 @@ fn tell(report: &Report) {
 }
 
 /// Prints the open found payments and the steps to settle them.
-fn tell_found(found: &[Shown]) {
-    let open: Vec<&Shown> = found.iter().filter(|one| one.listed.settled.is_none()).collect();
+fn tell_found(found: &[FoundPayment]) {
+    let open: Vec<&FoundPayment> = found.iter().filter(|one| one.listed.settled.is_none()).collect();
     if open.is_empty() {
         return;
     }

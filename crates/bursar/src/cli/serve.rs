@@ -14,7 +14,7 @@ use super::{Failure, Outcome, log, open, open_or_make, output};
 use crate::config::{Config, SECRETS, Secret};
 use crate::mark::{self, Mark};
 use crate::ops::{nodes, people};
-use crate::points::{self, Side};
+use crate::points::{self, PointSide};
 use crate::secrets;
 use crate::store;
 use crate::web;
@@ -23,7 +23,7 @@ use crate::work::{self, Work, provider};
 
 pub(super) async fn run(config: Config) -> Outcome {
     log::begin(&config.log, &config.log_format);
-    points::pass(Side::Before, "the start");
+    points::pass(PointSide::Before, "the start");
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr()?;
     let here = format!("http://{address}");
@@ -342,13 +342,13 @@ async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
     if !missing.is_empty() {
         return Ok(missing);
     }
-    if let Err(told) = provider::settings(&config.oidc) {
-        missing.push(format!("signing in with the provider: {told}."));
+    if let Err(message) = provider::settings(&config.oidc) {
+        missing.push(format!("signing in with the provider: {message}."));
     }
     let app = open(config.clone()).await?;
     let work = Work::new(app.clone(), None).map_err(Failure)?;
-    if let Some(told) = provider::lacking(&work).await {
-        missing.push(format!("signing in with the provider: {told}."));
+    if let Some(message) = provider::lacking(&work).await {
+        missing.push(format!("signing in with the provider: {message}."));
     }
     let connected = store::vendors::all(&mut app.store.read().await?).await?;
     for vendor in payout::money::Vendor::ALL {
@@ -375,10 +375,10 @@ pub(super) fn without_password(address: &str) -> String {
         true => format!("{name}={value}"),
         false => format!("{name}=…"),
     });
-    let told: Vec<String> = told.collect();
+    let messages: Vec<String> = told.collect();
     url.set_query(None);
     let url = url.to_string().replace("%E2%80%A6", "…");
-    if told.is_empty() { url } else { format!("{url}?{}", told.join("&")) }
+    if messages.is_empty() { url } else { format!("{url}?{}", messages.join("&")) }
 }
 
 #[cfg(test)]
@@ -434,8 +434,8 @@ mod tests {
             ),
             ("postgres:// no address", "(set, but it cannot be read)"),
         ];
-        for (address, told) in rows {
-            assert_eq!(without_password(address), told);
+        for (address, message) in rows {
+            assert_eq!(without_password(address), message);
         }
     }
 

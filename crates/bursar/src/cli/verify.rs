@@ -43,7 +43,7 @@ pub(super) async fn run(options: Options) -> Outcome {
             ));
         }
     }
-    let told = tell(&found, options.json);
+    let told = print_invariants(&found, options.json);
     match found.iter().any(|one| one.stops && !one.holds()) {
         true => told.map_err(|Failure(broken)| Failure(format!("{broken}. {stopped}"))),
         false => told,
@@ -96,7 +96,7 @@ pub(super) async fn chain(options: ChainOptions) -> Outcome {
     }
     drop(db);
     app.store.close().await;
-    tell(&[found], options.json)
+    print_invariants(&[found], options.json)
 }
 
 /// Checks a proof, against this database as well where that reaches so far.
@@ -125,7 +125,7 @@ async fn proof(app: &App, file: &Path) -> Outcome {
     if let Some(Signer::Before { id, at }) = proof.signer(&signers) {
         output::say(&format!(
             "It is signed by the key {id}, which was given up {}. Where somebody else may have that key, go by the database.",
-            clock::told(at)
+            clock::human(at)
         ));
     }
     Ok(())
@@ -154,7 +154,7 @@ pub(super) struct ProveOptions {
 
 pub(super) async fn prove(options: ProveOptions) -> Outcome {
     let app = open(options.config).await?;
-    let proof = log_signature::prove(&app, options.row).await.map_err(words)?;
+    let proof = log_signature::inclusion_proof(&app, options.row).await.map_err(words)?;
     app.store.close().await;
     output::json(&serde_json::json!(proof));
     Ok(())
@@ -195,7 +195,7 @@ pub(super) async fn brake(options: BrakeOptions) -> Outcome {
         Some(state) => {
             output::say(&format!(
                 "Nothing has been sent since {}, because these rules are broken:",
-                clock::told(state.at)
+                clock::human(state.at)
             ));
             list(&state.broken);
             output::say("Find out why, then run: bursar brake --release \"what it was\"");
@@ -209,7 +209,7 @@ pub(super) async fn brake(options: BrakeOptions) -> Outcome {
 }
 
 /// Prints the invariants; an error if one is violated.
-pub(super) fn tell(found: &[Invariant], json: bool) -> Outcome {
+pub(super) fn print_invariants(found: &[Invariant], json: bool) -> Outcome {
     if json {
         let rows: Vec<serde_json::Value> = found
             .iter()

@@ -9,7 +9,7 @@ use super::{Failure, Outcome, open, output, words};
 use crate::config::Config;
 use crate::ops::OpsError;
 use crate::ops::placed;
-use crate::ops::why::{self, Why};
+use crate::ops::why::{self, Explanation};
 use crate::store::transactions::Transaction;
 use crate::web::kit::format::{detail_of, label_of, meaning_of};
 use crate::web::kit::problem;
@@ -50,10 +50,10 @@ fn nothing(name: &str) -> String {
 }
 
 /// The text output for people.
-pub fn lines(why: &Why) -> Vec<String> {
+pub fn lines(why: &Explanation) -> Vec<String> {
     // For a payment, its blockers appear with its status.
     let blockers = why.blockers.iter().filter(|_| !why.of_payment);
-    let mut lines: Vec<String> = blockers.chain(&why.stopped).flat_map(gate).collect();
+    let mut lines: Vec<String> = blockers.chain(&why.stopped).flat_map(row).collect();
     lines.extend(why.payment.iter().flat_map(|payment| of_payment(payment, &why.against, moved(why))));
     lines.extend(why.said_by.iter().map(|name| {
         format!(
@@ -62,7 +62,7 @@ pub fn lines(why: &Why) -> Vec<String> {
     }));
     if !why.closed.is_empty() {
         lines.push("    Resubmit would be refused now:".to_owned());
-        lines.extend(why.closed.iter().flat_map(gate).map(|line| format!("    {line}")));
+        lines.extend(why.closed.iter().flat_map(row).map(|line| format!("    {line}")));
     }
     if lines.is_empty() {
         let next = why.next.as_ref().map(|(_, next)| format!(" {next}")).unwrap_or_default();
@@ -74,12 +74,12 @@ pub fn lines(why: &Why) -> Vec<String> {
 }
 
 /// Whether the payment's payee has a different destination by now.
-fn moved(why: &Why) -> bool {
+fn moved(why: &Explanation) -> bool {
     placed::elsewhere(&why.closed)
 }
 
 /// A gate, who must act about it and how.
-fn gate(blocker: &Blocker) -> [String; 2] {
+fn row(blocker: &Blocker) -> [String; 2] {
     let about = blocker.called.as_deref().unwrap_or(&blocker.subject);
     let named = format!("{}  [{}, {about}]", blocker.message(), blocker.code.as_str());
     [named, format!("    {}. {}", blocker.who().label(), blocker.remedy())]
@@ -120,7 +120,7 @@ fn of_payment(payment: &Transaction, against: &[String], elsewhere: bool) -> Vec
 
 /// The JSON output: as `GET /rewards/{id}/eligibility`, plus the payment, if it is about one, and the gates that would
 /// refuse to resubmit it.
-pub fn as_json(why: &Why) -> Value {
+pub fn as_json(why: &Explanation) -> Value {
     let rows: Vec<Value> = why.blockers.iter().map(problem::blocker).collect();
     let payment = why.payment.as_deref().map(|payment| {
         let elsewhere = moved(why);

@@ -9,8 +9,8 @@ use payout::reward::Entry;
 use super::{Cell, Heading, Kind};
 use crate::store::audit;
 use crate::store::moved::Back;
-use crate::store::payees::Named;
-use crate::store::programs::Worth;
+use crate::store::payees::PayeeIdentity;
+use crate::store::programs::RewardValue;
 use crate::store::rewards::Reward;
 use crate::store::transactions::Transaction;
 
@@ -40,7 +40,7 @@ pub struct RewardRow {
 /// A payment as it is exported.
 pub struct TransactionRow {
     pub transaction: Transaction,
-    pub named: Option<Named>,
+    pub named: Option<PayeeIdentity>,
     pub batch: String,
     /// The vendor's fee in minor units, if reported.
     pub fee_taken: Option<i128>,
@@ -50,7 +50,7 @@ pub struct TransactionRow {
 pub struct EarningsRow {
     pub year: i32,
     pub payee: Payee,
-    pub named: Option<Named>,
+    pub named: Option<PayeeIdentity>,
     /// Rewards approved for them in that year.
     pub earned: Sum,
     /// What left us for them.
@@ -74,12 +74,12 @@ const REWARDS: &[Column<RewardRow>] = &[
     usual("account", "Account", |row| Cell::text(row.reward.account.name.as_str())),
     usual("reward_type", "Reward Type", |row| Cell::text(row.reward.entered.reward_type.label())),
     usual("value", "Value", |row| match row.reward.entered.worth {
-        Worth::Cash(money) => Cell::Amount(money.into()),
-        Worth::Points(points) => Cell::Count(points),
+        RewardValue::Cash(money) => Cell::Amount(money.into()),
+        RewardValue::Points(points) => Cell::Count(points),
     }),
     usual("currency", "Currency", |row| match row.reward.entered.worth {
-        Worth::Cash(money) => Cell::text(money.currency.code()),
-        Worth::Points(_) => Cell::Empty,
+        RewardValue::Cash(money) => Cell::text(money.currency.code()),
+        RewardValue::Points(_) => Cell::Empty,
     }),
     usual("entry", "Kind", |row| {
         Cell::text(if row.reward.entered.entry == Entry::Clawback { "Clawback" } else { "Reward" })

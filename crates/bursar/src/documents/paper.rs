@@ -3,7 +3,7 @@
 
 use payout::money::Sum;
 
-use super::pdf::{self, HEIGHT, Length, Mark, Page, Role, WIDTH, drawable, width};
+use super::pdf::{self, HEIGHT, Length, Page, Role, TextRun, WIDTH, drawable, width};
 use super::words::Words;
 use crate::mail::Language;
 
@@ -57,7 +57,7 @@ impl Paper {
     }
 
     pub(super) fn words(&mut self, x: Length, size: Length, text: &str, pale: bool, role: Role) {
-        let mark = Mark { x, y: self.y, size, text: drawable(text), pale, role };
+        let mark = TextRun { x, y: self.y, size, text: drawable(text), pale, role };
         self.page().marks.push(mark);
     }
 
@@ -176,8 +176,9 @@ pub(super) fn feet(paper: &mut Paper, whose: &str) {
     let (count, t) = (paper.pages.len(), paper.words);
     let whose = pdf::lines(&drawable(whose), SMALL, RIGHT - LEFT - 8_000);
     for (place, page) in paper.pages.iter_mut().enumerate() {
-        let told = t.page.replace("{page}", &(place + 1).to_string()).replace("{count}", &count.to_string());
-        let mark = |x, text: &str| Mark {
+        let message =
+            t.page.replace("{page}", &(place + 1).to_string()).replace("{count}", &count.to_string());
+        let mark = |x, text: &str| TextRun {
             x,
             y: HEIGHT - 3_600,
             size: SMALL,
@@ -186,6 +187,6 @@ pub(super) fn feet(paper: &mut Paper, whose: &str) {
             role: Role::Repeated,
         };
         page.marks.push(mark(LEFT, whose.first().map_or("", String::as_str)));
-        page.marks.push(mark(RIGHT - width(&told, SMALL), &told));
+        page.marks.push(mark(RIGHT - width(&message, SMALL), &message));
     }
 }

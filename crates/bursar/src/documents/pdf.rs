@@ -57,7 +57,7 @@ pub enum Role {
 
 /// Text at a position: its left end and baseline, from the top left of the page.
 #[derive(Clone, Debug)]
-pub struct Mark {
+pub struct TextRun {
     pub x: Length,
     pub y: Length,
     /// The font size, in the units of [`Length`].
@@ -70,7 +70,7 @@ pub struct Mark {
 /// A page: texts and horizontal lines.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    pub marks: Vec<Mark>,
+    pub marks: Vec<TextRun>,
     /// Horizontal lines: left end, right end, and distance from the top.
     pub rules: Vec<(Length, Length, Length)>,
 }
@@ -163,7 +163,7 @@ pub fn written(title: &str, language: &str, pages: &[Page]) -> Result<Vec<u8>, S
     document.finish().map_err(|error| format!("{error:?}"))
 }
 
-fn draw(surface: &mut Surface<'_>, font: &Font, mark: &Mark) -> Option<Identifier> {
+fn draw(surface: &mut Surface<'_>, font: &Font, mark: &TextRun) -> Option<Identifier> {
     let shade = if mark.pale { rgb::Color::new(0x5b, 0x60, 0x68) } else { rgb::Color::new(0x14, 0x17, 0x1c) };
     surface.set_fill(Some(Fill {
         paint: shade.into(),

@@ -110,8 +110,8 @@ fn laid_out(of: &Statement) -> Vec<Page> {
     paper.y += 800;
     paper.paragraph(SMALL, words.note, true, Role::After(2_000));
     if !of.payer.support.is_empty() {
-        let told = words.questions.replace("{address}", &of.payer.support);
-        paper.paragraph(SMALL, &told, true, Role::After(2_001));
+        let message = words.questions.replace("{address}", &of.payer.support);
+        paper.paragraph(SMALL, &message, true, Role::After(2_001));
     }
     paper::feet(&mut paper, &format!("{} · {}", of.payee, of.year));
     paper.pages
@@ -200,12 +200,13 @@ fn totals(paper: &mut Paper, of: &Statement, sums: &BTreeMap<Currency, Total>) {
             1 => t.one_payment.to_owned(),
             many => t.some_payments.replace("{count}", &many.to_string()),
         };
-        let mut told = format!("{sum} {count}");
+        let mut message = format!("{sum} {count}");
         if total.fee.minor != 0 {
             let (amount, fees) = (paper.number(total.amount), paper.number(total.fee));
-            told = format!("{told} {}", t.with_fees.replace("{amount}", &amount).replace("{fees}", &fees));
+            message =
+                format!("{message} {}", t.with_fees.replace("{amount}", &amount).replace("{fees}", &fees));
         }
-        paper.paragraph(TEXT, &format!("{told}."), false, Role::After(place));
+        paper.paragraph(TEXT, &format!("{message}."), false, Role::After(place));
     }
     if sums.is_empty() {
         paper.paragraph(TEXT, t.none_complete, false, Role::After(0));
@@ -218,7 +219,7 @@ fn totals(paper: &mut Paper, of: &Statement, sums: &BTreeMap<Currency, Total>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::documents::pdf::{HEIGHT, Mark, width};
+    use crate::documents::pdf::{HEIGHT, TextRun, width};
 
     fn statement(payments: usize) -> Statement {
         let usd = |minor| Money::new(minor, Currency::USD);
@@ -274,7 +275,7 @@ mod tests {
     #[test]
     fn a_payment_stands_on_the_page_of_its_first_reward() {
         for page in laid_out(&statement(300)) {
-            let cells: Vec<&Mark> =
+            let cells: Vec<&TextRun> =
                 page.marks.iter().filter(|mark| matches!(mark.role, Role::Cell(_, 0))).collect();
             assert!(cells.last().is_none_or(|last| last.text.starts_with("RW-")), "{cells:?}");
         }

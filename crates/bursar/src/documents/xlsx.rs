@@ -22,7 +22,7 @@ pub const MOST_ROWS: i64 = 200_000;
 pub type Error = XlsxError;
 
 /// A sheet that is being written.
-pub struct Sheet {
+pub struct SheetWriter {
     book: Workbook,
     row: u32,
     /// The number formats for amounts, by decimal digits of the currency.
@@ -32,7 +32,7 @@ pub struct Sheet {
     day: Format,
 }
 
-impl Sheet {
+impl SheetWriter {
     /// A sheet with these columns. `at` is its creation time: the same rows produce the same bytes.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use payout::eligibility::Code;
 use payout::notice::Notice;
 
 use super::language::Language;
+use super::partner_text::{self, PartnerText};
 use super::template::Template;
-use super::told::{self, Told};
 
 impl Language {
     /// The template that comes with Bursar.
@@ -31,16 +31,16 @@ impl Language {
     }
 
     /// A gate and what a partner can do about it, in their language.
-    pub fn gate(self, code: Code) -> (String, String) {
-        self.in_words(told::gate(self, code))
+    pub fn blocker(self, code: Code) -> (String, String) {
+        self.in_words(partner_text::gate(self, code))
     }
 
     /// Why a payment did not arrive, by reason code, and what the payee can do, in their language.
     pub fn reason(self, code: &str) -> (String, String) {
-        self.in_words(told::reason(self, code))
+        self.in_words(partner_text::reason(self, code))
     }
 
-    fn in_words(self, words: Told) -> (String, String) {
+    fn in_words(self, words: PartnerText) -> (String, String) {
         match self {
             Self::Pseudo => (pseudo(words.message), pseudo(words.remedy)),
             Self::En | Self::De | Self::Fr | Self::Es | Self::Ja => {
@@ -101,16 +101,16 @@ fn pseudo_line(line: &str) -> String {
 
 /// Changes the letters of a text, except in braces.
 fn other_letters(mut rest: &str) -> String {
-    let mut told = String::new();
+    let mut message = String::new();
     while let Some(at) = rest.find(['{', '}']) {
         let closing = if rest[at..].starts_with("{{") { "}}" } else { "%}" };
         let end = rest[at..].find(closing).map_or(rest.len(), |end| at + end + 2);
-        told.extend(rest[..at].chars().map(changed));
-        told.push_str(&rest[at..end]);
+        message.extend(rest[..at].chars().map(changed));
+        message.push_str(&rest[at..end]);
         rest = &rest[end..];
     }
-    told.extend(rest.chars().map(changed));
-    told
+    message.extend(rest.chars().map(changed));
+    message
 }
 
 fn changed(letter: char) -> char {

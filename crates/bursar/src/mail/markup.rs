@@ -146,18 +146,18 @@ fn mjml_of(block: &Block<'_>) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    let mut told = String::with_capacity(text.len());
+    let mut message = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
-            '&' => told.push_str("&amp;"),
-            '<' => told.push_str("&lt;"),
-            '>' => told.push_str("&gt;"),
-            '"' => told.push_str("&quot;"),
-            '\'' => told.push_str("&#39;"),
-            letter => told.push(letter),
+            '&' => message.push_str("&amp;"),
+            '<' => message.push_str("&lt;"),
+            '>' => message.push_str("&gt;"),
+            '"' => message.push_str("&quot;"),
+            '\'' => message.push_str("&#39;"),
+            letter => message.push(letter),
         }
     }
-    told
+    message
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@
 mod built_in;
 mod language;
 mod markup;
+pub mod partner_text;
 mod template;
-pub mod told;
 mod variables;
 
 pub use language::Language;

@@ -126,7 +126,7 @@ impl Template {
         let buttons_aside: Vec<String> = self.body.lines().map(without_its_address).collect();
         let body = buttons_aside.join("\n");
         for (field, source) in [("subject", &self.subject), ("body", &body)] {
-            let template = environment.template_from_str(source).map_err(|error| told(field, &error))?;
+            let template = environment.template_from_str(source).map_err(|error| broken(field, &error))?;
             if template.undeclared_variables(false).contains(LINK) {
                 let line = source.lines().position(|line| line.contains(LINK)).map(|line| line + 1);
                 return Err(Broken::of(field, line, LINK_ELSEWHERE));
@@ -189,7 +189,7 @@ fn environment() -> Environment<'static> {
 
 fn names_only_what_it_may(notice: Notice, field: &'static str, source: &str) -> Result<(), Broken> {
     let environment = environment();
-    let template = environment.template_from_str(source).map_err(|error| told(field, &error))?;
+    let template = environment.template_from_str(source).map_err(|error| broken(field, &error))?;
     let mut rest = source;
     while let Some(at) = rest.find("{%") {
         let word: String = rest[at + 2..]
@@ -219,14 +219,14 @@ fn names_only_what_it_may(notice: Notice, field: &'static str, source: &str) -> 
 
 fn evaluated(field: &'static str, source: &str, facts: &Value, most: usize) -> Result<String, Broken> {
     let environment = environment();
-    let template = environment.template_from_str(source).map_err(|error| told(field, &error))?;
+    let template = environment.template_from_str(source).map_err(|error| broken(field, &error))?;
     let mut written = Bounded { bytes: Vec::new(), most };
     let rendered = template.render_captured_to(Jinja::from(Serde(facts)), &mut written);
     match rendered {
         Err(_) if written.bytes.len() >= most => {
             Err(Broken::of(field, None, format!("it writes more than {most} bytes")))
         }
-        Err(error) => Err(told(field, &error)),
+        Err(error) => Err(broken(field, &error)),
         Ok(_) => Ok(String::from_utf8_lossy(&written.bytes).into_owned()),
     }
 }
@@ -252,7 +252,7 @@ impl std::io::Write for Bounded {
     }
 }
 
-fn told(field: &'static str, error: &Error) -> Broken {
+fn broken(field: &'static str, error: &Error) -> Broken {
     let what = match (error.kind(), error.detail()) {
         (ErrorKind::OutOfFuel, _) => "it runs too long".to_owned(),
         (_, Some(detail)) => detail.to_owned(),

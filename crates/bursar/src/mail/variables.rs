@@ -289,8 +289,8 @@ pub fn sample(notice: Notice) -> Value {
 /// Sample values that are specific to this notice.
 fn sample_of(notice: Notice) -> Value {
     if notice == Notice::BooksDoNotBalance {
-        let told = "Rule I05 (“every journal sums to zero in every currency”) is broken by jrn_01JQ";
-        return json!({ "broken": [told], "stopped": true });
+        let message = "Rule I05 (“every journal sums to zero in every currency”) is broken by jrn_01JQ";
+        return json!({ "broken": [message], "stopped": true });
     }
     if notice == Notice::RightsChanged {
         return json!({ "what": "role", "old": "Preparer", "from": "3 Mar 2026, 09:00 UTC" });

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Result;
-use super::safe_mode::{self, Entering, Why};
+use super::safe_mode::{self, SafeModeCause, SafeModeEntry};
 use crate::backup::Manifest;
 use crate::clock;
 use crate::store::{self, Db, Store, meta};
@@ -38,10 +38,14 @@ pub async fn last(db: &mut Db) -> store::Result<Option<Taken>> {
 pub async fn make_safe(store: &Store, manifest: &Manifest, now: i64) -> Result<()> {
     let says = format!(
         "This database was restored from a backup of {}: payments made since are missing here.",
-        clock::told(manifest.made_at)
+        clock::human(manifest.made_at)
     );
-    let entering =
-        Entering { why: Why::Restored, since: Some(manifest.made_at), says, epoch: manifest.epoch };
+    let entering = SafeModeEntry {
+        why: SafeModeCause::Restored,
+        since: Some(manifest.made_at),
+        says,
+        epoch: manifest.epoch,
+    };
     let mut tx = store.begin().await?;
     tx.named(crate::this_function!());
     safe_mode::enter(&mut tx, "operator", &entering, now).await?;

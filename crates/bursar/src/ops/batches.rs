@@ -20,12 +20,12 @@ use payout::payee::Destination;
 
 use super::audit::{batch_changed, changed_meanwhile, note, note_rewards};
 use super::gates::{Amounts, Gates, of_reward};
-use super::idempotency::Once;
+use super::idempotency::Idempotency;
 use super::skipped;
 use super::{OpsError, Result, clawbacks, idempotency, limits, people, settings};
 use crate::app::{Actor, App};
 use crate::store;
-use crate::store::batches::{self, Batch, Candidate, Pick, PoolFilter};
+use crate::store::batches::{self, Batch, Candidate, CandidateSource, PoolFilter};
 use crate::store::{Db, Tx, payees};
 use crate::transact;
 use view::{BatchView, ClaimView};
@@ -88,10 +88,10 @@ pub async fn view(db: &mut Db, id_or_number: &str, now: i64) -> Result<BatchView
 }
 
 /// The status of a batch, and its totals by currency.
-pub type Standing = (BatchStatus, Vec<Sum>);
+pub type StatusAndTotals = (BatchStatus, Vec<Sum>);
 
 /// The status and totals of each of these batches, in the same order.
-pub async fn standings(db: &mut Db, of: &[Batch]) -> Result<Vec<Standing>> {
+pub async fn standings(db: &mut Db, of: &[Batch]) -> Result<Vec<StatusAndTotals>> {
     let (paid, drafts): (Vec<&Batch>, Vec<&Batch>) = of.iter().partition(|one| one.paid.is_some());
     let ids = |some: &[&Batch]| some.iter().map(|one| one.id).collect::<Vec<_>>();
     let mut known = batches::paid(db, &ids(&paid)).await?;
@@ -120,7 +120,7 @@ fn before_pay(batch: &Batch) -> BatchStatus {
 
 /// The draft's claims with all their blockers.
 pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Result<BatchView> {
-    let held = batches::candidates(db, Pick::Of(batch.id)).await?;
+    let held = batches::candidates(db, CandidateSource::Of(batch.id)).await?;
     let left_out = by_claim(clawbacks::beside(db, &held).await?);
     let groups = by_claim(held);
     let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?;
@@ -165,7 +165,7 @@ pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Re
             crossing: None,
         });
     }
-    let told: Vec<Claim> = claims.iter().map(told).collect();
+    let told: Vec<Claim> = claims.iter().map(as_claim).collect();
     let digest = batch::digest(batch.id, &told);
     let totals = totals(&claims);
     let blockers = batch_blockers(db, &batch, &gates, &claims, &digest, now).await?;
@@ -182,7 +182,7 @@ fn totals(claims: &[ClaimView]) -> Vec<Sum> {
     sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency)).collect()
 }
 
-fn told(claim: &ClaimView) -> Claim {
+fn as_claim(claim: &ClaimView) -> Claim {
     Claim {
         payee: claim.payee,
         total: claim.total,
@@ -251,7 +251,7 @@ async fn release_holds(db: &mut Db, batch: &Batch, digest: &str, now: i64) -> st
 
 /// What to put into a batch.
 #[derive(Clone, Debug)]
-pub enum Choose {
+pub enum Selection {
     /// Exactly these, all or nothing.
     Named(Vec<RewardId>),
     /// Everything in the pool that passes every gate.
@@ -265,9 +265,9 @@ pub enum Choose {
 pub async fn form(
     app: &App,
     actor: &Actor,
-    choose: &Choose,
+    choose: &Selection,
     new: bool,
-    once: Option<&Once<BatchView>>,
+    once: Option<&Idempotency<BatchView>>,
 ) -> Result<BatchView> {
     transact!(app, |tx| {
         let draft = if new { None } else { batches::open_draft(tx).await? };
@@ -282,7 +282,7 @@ pub async fn form(
 
 async fn open_new(tx: &mut Tx, app: &App, actor: &Actor) -> Result<BatchId> {
     let now = app.clock.now();
-    let id = BatchId::fresh(now, app.clock.chance());
+    let id = BatchId::fresh(now, app.clock.random());
     let year = crate::clock::date(now).chars().take(4).collect::<String>();
     let number = store::next_numbers(tx, &format!("batch:{year}"), 1).await?;
     batches::insert(tx, id, &format!("PB-{year}-{number:04}"), &actor.id.to_string(), now).await?;
@@ -297,8 +297,8 @@ pub async fn add(
     app: &App,
     actor: &Actor,
     draft: impl Into<Draft>,
-    choose: &Choose,
-    once: Option<&Once<BatchView>>,
+    choose: &Selection,
+    once: Option<&Idempotency<BatchView>>,
 ) -> Result<BatchView> {
     let draft = draft.into();
     transact!(app, |tx| {
@@ -307,15 +307,15 @@ pub async fn add(
     })
 }
 
-async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, draft: Draft, choose: &Choose) -> Result<()> {
+async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, draft: Draft, choose: &Selection) -> Result<()> {
     let (id, now) = (draft.id, app.clock.now());
     take_draft(tx, actor, draft, now).await?;
     let mut chosen = match choose {
-        Choose::Named(ids) => named(tx, ids, now).await?,
-        Choose::AllEligible(filter) => eligible(tx, id, filter, now).await?,
+        Selection::Named(ids) => named(tx, ids, now).await?,
+        Selection::AllEligible(filter) => eligible(tx, id, filter, now).await?,
     };
     // A payee's clawbacks come off the claim even if they were not named, including claims that the draft already holds.
-    let mut touched = batches::candidates(tx, Pick::Of(id)).await?;
+    let mut touched = batches::candidates(tx, CandidateSource::Of(id)).await?;
     touched.extend(chosen.iter().cloned());
     let joining = clawbacks::beside(tx, &touched).await?;
     touched.extend(joining.iter().cloned());
@@ -341,11 +341,11 @@ fn within_what_can_be_paid(rewards: Vec<Candidate>) -> Result<()> {
         *total += claim.minor;
         let largest = claim.minor.max(*total);
         if largest > i128::from(Money::MAX_MINOR) {
-            let told = format!(
+            let message = format!(
                 "With these rewards the payout would total {}, which is more than Bursar can pay at once, so nothing was added. Add fewer of them, and check whether one of their values is a mistake.",
                 Sum::new(largest, currency)
             );
-            return Err(Refusal::new(Code::TotalTooLarge.as_str(), told).at("rewards").into());
+            return Err(Refusal::new(Code::TotalTooLarge.as_str(), message).at("rewards").into());
         }
     }
     Ok(())
@@ -355,7 +355,7 @@ fn within_what_can_be_paid(rewards: Vec<Candidate>) -> Result<()> {
 async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<Candidate>> {
     let unique: BTreeSet<RewardId> = ids.iter().copied().collect();
     let ids: Vec<RewardId> = unique.into_iter().collect();
-    let found = batches::candidates(tx, Pick::Named(&ids)).await?;
+    let found = batches::candidates(tx, CandidateSource::Named(&ids)).await?;
     let known: BTreeSet<RewardId> = found.iter().map(|candidate| candidate.id).collect();
     if let Some(unknown) = ids.iter().find(|id| !known.contains(id)) {
         let sentence = format!("There is no reward {unknown}, so nothing was added. Check the id.");
@@ -374,10 +374,10 @@ async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<Candidate>
 /// The rewards of the pool that pass every gate, including the gates of their claim. A claim includes what the draft
 /// already holds of it.
 async fn eligible(db: &mut Db, draft: BatchId, filter: &PoolFilter, now: i64) -> Result<Vec<Candidate>> {
-    let mut pool = batches::candidates(db, Pick::Pool(filter)).await?;
+    let mut pool = batches::candidates(db, CandidateSource::Pool(filter)).await?;
     pool.retain(|candidate| eligibility::reward(&candidate.facts, None, now).is_empty());
     pool.extend(clawbacks::beside(db, &pool).await?);
-    let held = by_claim(batches::candidates(db, Pick::Of(draft)).await?);
+    let held = by_claim(batches::candidates(db, CandidateSource::Of(draft)).await?);
     let groups = by_claim(pool);
     let mut gates =
         Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?.in_month_of(db, now).await?;
@@ -400,7 +400,7 @@ async fn eligible(db: &mut Db, draft: BatchId, filter: &PoolFilter, now: i64) ->
 async fn out_of(tx: &mut Tx, draft: BatchId, rewards: &[RewardId]) -> Result<Vec<RewardId>> {
     let leaving: BTreeSet<RewardId> = rewards.iter().copied().collect();
     let mut out = rewards.to_vec();
-    for of_claim in by_claim(batches::candidates(tx, Pick::Of(draft)).await?).into_values() {
+    for of_claim in by_claim(batches::candidates(tx, CandidateSource::Of(draft)).await?).into_values() {
         let (clawbacks, earned): (Vec<_>, Vec<_>) = of_claim.iter().partition(|one| one.takes_off());
         let leaves = |one: &&Candidate| leaving.contains(&one.id);
         if earned.iter().all(leaves) {
@@ -408,11 +408,11 @@ async fn out_of(tx: &mut Tx, draft: BatchId, rewards: &[RewardId]) -> Result<Vec
             let with_them = clawbacks.iter().filter(|one| !earned.is_empty() && !leaving.contains(&one.id));
             out.extend(with_them.map(|one| one.id));
         } else if let Some(clawback) = clawbacks.iter().find(|one| leaves(one)) {
-            let told = format!(
+            let message = format!(
                 "RW-{:06} is a clawback, which is deducted from the payee's claim as long as the payout holds rewards of that claim. Nothing was taken out. Take out the whole claim.",
                 clawback.number
             );
-            return Err(OpsError::Conflict(Refusal::new("clawback_stays", told)));
+            return Err(OpsError::Conflict(Refusal::new("clawback_stays", message)));
         }
     }
     Ok(out)
@@ -427,7 +427,7 @@ pub async fn remove(
     actor: &Actor,
     draft: impl Into<Draft>,
     rewards: &[RewardId],
-    once: Option<&Once<BatchView>>,
+    once: Option<&Idempotency<BatchView>>,
 ) -> Result<BatchView> {
     let draft = draft.into();
     transact!(app, |tx| {
@@ -450,7 +450,7 @@ pub async fn remove_blocked(
     app: &App,
     actor: &Actor,
     draft: impl Into<Draft>,
-    once: Option<&Once<BatchView>>,
+    once: Option<&Idempotency<BatchView>>,
 ) -> Result<BatchView> {
     let draft = draft.into();
     transact!(app, |tx| {
@@ -519,7 +519,7 @@ pub async fn release(
     actor: &Actor,
     draft: impl Into<Draft>,
     digest: &str,
-    once: Option<&Once<BatchView>>,
+    once: Option<&Idempotency<BatchView>>,
 ) -> Result<BatchView> {
     let seen = draft.into();
     transact!(app, |tx| {
@@ -552,7 +552,7 @@ pub async fn not_the_other(db: &mut Db, id: BatchId, who: &str, now: i64) -> sto
     if let Some(why) = people::not_counted(store::people::counts(db, who, now).await?) {
         return Ok(Some(blocker.noting(Some(why))));
     }
-    let prepared = batches::has_hand_in(db, id, who, now).await?;
+    let prepared = batches::is_contributor(db, id, who, now).await?;
     Ok((prepared && !payout::planted::on("preparer_releases")).then_some(blocker))
 }
 
@@ -561,7 +561,7 @@ pub(super) async fn answer(
     tx: &mut Tx,
     app: &App,
     id: BatchId,
-    once: Option<&Once<BatchView>>,
+    once: Option<&Idempotency<BatchView>>,
 ) -> Result<BatchView> {
     let shown = view(tx, &id.to_string(), app.clock.now()).await?;
     idempotency::finish(tx, once, &shown).await?;
@@ -605,7 +605,7 @@ pub async fn pool_blockers(
     filter: &PoolFilter,
     now: i64,
 ) -> Result<(Vec<Candidate>, Vec<(Candidate, Vec<Blocker>)>)> {
-    let pool = batches::candidates(db, Pick::Pool(filter)).await?;
+    let pool = batches::candidates(db, CandidateSource::Pool(filter)).await?;
     let beside = by_claim(clawbacks::beside(db, &pool).await?);
     let groups = by_claim(pool);
     let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?.in_month_of(db, now).await?;

@@ -57,7 +57,7 @@ pub struct Brake {
 
 /// How far the log has been read, and when the last full pass ran.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
-struct Walked {
+struct VerifyProgress {
     row: i64,
     whole_at: i64,
 }
@@ -79,11 +79,11 @@ pub fn rules_of(broken: &[Broken]) -> String {
     for one in broken {
         *rules.entry((&one.id, &one.says)).or_default() += 1;
     }
-    let told = |((id, says), times): ((&str, &str), usize)| match times {
+    let describe = |((id, says), times): ((&str, &str), usize)| match times {
         1 => format!("{id}, {says}"),
         many => format!("{id}, {says} ({many} times)"),
     };
-    rules.into_iter().map(told).collect::<Vec<_>>().join("; ")
+    rules.into_iter().map(describe).collect::<Vec<_>>().join("; ")
 }
 
 /// The brake, if it is on.
@@ -124,10 +124,10 @@ pub async fn look(app: &App, now: i64) -> Result<usize> {
         if !outbox::may_tell(tx, BRAKE, "", now, now - LOOKS_US).await? {
             return Ok(None);
         }
-        let walked: Walked = read(tx, WALKED).await?.unwrap_or_default();
+        let walked: VerifyProgress = read(tx, WALKED).await?.unwrap_or_default();
         let whole = now.saturating_sub(walked.whole_at) >= WHOLE_US || now < walked.whole_at;
         if whole {
-            write(tx, WALKED, &Walked { whole_at: now - WHOLE_US + AGAIN_US, ..walked }).await?;
+            write(tx, WALKED, &VerifyProgress { whole_at: now - WHOLE_US + AGAIN_US, ..walked }).await?;
         }
         Ok(Some((walked, whole)))
     });
@@ -141,7 +141,7 @@ pub async fn look(app: &App, now: i64) -> Result<usize> {
     drop(db);
     tell_metrics(&found, whole);
     let new = transact!(app, |tx| {
-        let walked = Walked { row, whole_at: if whole { now } else { walked.whole_at } };
+        let walked = VerifyProgress { row, whole_at: if whole { now } else { walked.whole_at } };
         write(tx, WALKED, &walked).await?;
         note(tx, app, &found, whole, now).await
     })?;
@@ -267,7 +267,7 @@ pub async fn release(app: &App, actor: &Actor, words: &str) -> Result<()> {
         });
         Ok(())
     })?;
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     app.nudge.tell_watchers();
     Ok(())
 }

@@ -9,16 +9,16 @@ use payout::law::{self, NotNow, Parked};
 use payout::money::Money;
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 
-use super::against::called_not_made;
-use super::idempotency::{self, Once};
+use super::contradiction_text::called_not_made;
+use super::idempotency::{self, Idempotency};
 use super::people::not_counted;
-use super::record::{self, Heard};
-use super::second_payments::{self, Stays};
+use super::record::{self, Observation};
+use super::second_payments::{self, Reversibility};
 use super::transactions::{held, not_now, note_said, paid_day};
 use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
 use crate::store::audit;
-use crate::store::contradictions::{self, Opinion, Whereabouts};
+use crate::store::contradictions::{self, FirstConfirmation, RewardLocation};
 use crate::store::people;
 use crate::store::submissions::SubmissionState;
 use crate::store::transactions::{self, Attempt, PaidOutside, Transaction};
@@ -46,7 +46,7 @@ pub enum Finding {
     /// It was not carried out and never will be. The vendor was asked first (`work::ask::not_made`), and does not have it.
     NotMade {
         /// How conclusive the look-up was.
-        looked: Looked,
+        looked: LookOutcome,
         /// The attempts that the vendor was asked about; later attempts were not looked up.
         of: Vec<AttemptId>,
         /// When the vendor's contradiction began, as of the look-up; anything it said after that was not considered.
@@ -59,7 +59,7 @@ pub enum Finding {
 
 /// How conclusive a look-up is that did not find a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Looked {
+pub enum LookOutcome {
     /// The vendor was asked, and its records show that it has nothing.
     Through,
     /// The vendor's records cannot be searched for this payment: the payee revoked our access to their account, or PayPal
@@ -88,13 +88,13 @@ pub async fn settle_by_hand(
     id: TransactionId,
     finding: &Finding,
     how: &str,
-    once: Option<&Once<Transaction>>,
+    once: Option<&Idempotency<Transaction>>,
 ) -> Result<Transaction> {
     require_note(how)?;
     let after = transact!(app, |tx| {
         let transaction = held_together(tx, id).await?;
         let attempts = transactions::attempts(tx, &[id]).await?;
-        let waiting = meant(&attempts, finding);
+        let waiting = attempt_for(&attempts, finding);
         let found = found_of(tx, id, finding).await?;
         let in_doubt = found || transaction.contradicted_at.is_some() || denied(&attempts, finding);
         if waiting.is_none() && !in_doubt {
@@ -116,13 +116,13 @@ pub async fn settle_by_hand(
         }
         let carried = carry_lost(tx, app, finding).await?;
         let attempts = if carried { transactions::attempts(tx, &[id]).await? } else { attempts };
-        let waiting = meant(&attempts, finding);
-        let mut told = by_whose_word(actor, first.filter(|_| two.is_some()), finding);
+        let waiting = attempt_for(&attempts, finding);
+        let mut message = by_whose_word(actor, first.filter(|_| two.is_some()), finding);
         match (waiting, finding) {
             (Some(attempt), _) => {
-                let with = end(tx, app, actor, &transaction, attempt, finding, (how, &told)).await?;
+                let with = end(tx, app, actor, &transaction, attempt, finding, (how, &message)).await?;
                 if !with.is_empty() {
-                    told = format!("{told}; settled together with it: {}", with.join(", "));
+                    message = format!("{message}; settled together with it: {}", with.join(", "));
                 }
             }
             (None, Finding::Made { .. }) => correct(tx, app, actor, &transaction, finding, how).await?,
@@ -141,14 +141,14 @@ pub async fn settle_by_hand(
             contradictions::settle(tx, id, settled_of(finding)).await?;
         }
         contradictions::forget_opinion(tx, id).await?;
-        let said = ("settled_by_hand", told);
+        let said = ("settled_by_hand", message);
         note_said(tx, app, actor, id, said, serde_json::json!({ "note": how })).await?;
         let after = transactions::find(tx, &id.to_string()).await?;
         idempotency::finish(tx, once, &after).await?;
         Ok(after)
     })?;
-    app.nudge.dispatch.ring();
-    app.nudge.settle.ring();
+    app.nudge.dispatch.notify();
+    app.nudge.settle.notify();
     app.nudge.tell_watchers();
     Ok(after)
 }
@@ -168,17 +168,17 @@ async fn found_of(tx: &mut Tx, id: TransactionId, finding: &Finding) -> Result<b
 }
 
 /// Who settled it, and on what evidence: the vendor's object, a look-up at the vendor, or only their word.
-fn by_whose_word(actor: &Actor, first: Option<Opinion>, finding: &Finding) -> String {
+fn by_whose_word(actor: &Actor, first: Option<FirstConfirmation>, finding: &Finding) -> String {
     let who = match first.filter(|first| first.asked_name != actor.name) {
         Some(first) => format!("{} and {}", first.asked_name, actor.name),
         None => actor.name.clone(),
     };
     let rests_on = match finding {
         Finding::Made { vendor_id, .. } => format!("the vendor has it as {vendor_id}"),
-        Finding::NotMade { looked: Looked::Through, .. } => {
+        Finding::NotMade { looked: LookOutcome::Through, .. } => {
             "a search of the vendor's records did not find it".to_owned()
         }
-        Finding::NotMade { looked: Looked::NotThrough, .. } => {
+        Finding::NotMade { looked: LookOutcome::NotThrough, .. } => {
             "the vendor's records could not be searched for it, so this rests on their word".to_owned()
         }
     };
@@ -217,7 +217,7 @@ fn settled_of(finding: &Finding) -> Option<AttemptId> {
 }
 
 /// The attempt that needs review and that a finding is about. A cancel moves no money, so it comes last.
-fn meant<'a>(attempts: &'a [Attempt], finding: &Finding) -> Option<&'a Attempt> {
+fn attempt_for<'a>(attempts: &'a [Attempt], finding: &Finding) -> Option<&'a Attempt> {
     let mut waiting = attempts.iter().filter(|one| one.state == AttemptState::Review);
     match finding {
         Finding::Made { attempt, .. } => waiting.find(|one| one.id == *attempt),
@@ -235,7 +235,7 @@ fn require_note(how: &str) -> Result<()> {
 
 /// Why a finding takes two people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TakesTwo {
+pub enum TwoPersonReason {
     /// The operator has turned on the two-person rule.
     Rule,
     /// The vendor's records cannot be searched for it.
@@ -244,7 +244,7 @@ pub enum TakesTwo {
     NothingProvesIt,
 }
 
-impl TakesTwo {
+impl TwoPersonReason {
     pub const ALL: [Self; 3] = [Self::Rule, Self::NotLookedThrough, Self::NothingProvesIt];
 
     /// The spelling in the database and the API.
@@ -263,23 +263,23 @@ async fn takes_two(
     of: &Transaction,
     waiting: Option<&Attempt>,
     finding: &Finding,
-) -> Result<Option<(String, TakesTwo)>> {
+) -> Result<Option<(String, TwoPersonReason)>> {
     Ok(match finding {
-        Finding::NotMade { looked: Looked::NotThrough, .. } => {
-            Some(("not_made".to_owned(), TakesTwo::NotLookedThrough))
+        Finding::NotMade { looked: LookOutcome::NotThrough, .. } => {
+            Some(("not_made".to_owned(), TwoPersonReason::NotLookedThrough))
         }
-        Finding::NotMade { looked: Looked::Through, .. } => {
+        Finding::NotMade { looked: LookOutcome::Through, .. } => {
             let rule = settings::load(tx).await?.two_person_release;
-            rule.then(|| ("not_made".to_owned(), TakesTwo::Rule))
+            rule.then(|| ("not_made".to_owned(), TwoPersonReason::Rule))
         }
         Finding::Made { vendor_id, proven: false, .. } => {
-            Some((format!("made {vendor_id}"), TakesTwo::NothingProvesIt))
+            Some((format!("made {vendor_id}"), TwoPersonReason::NothingProvesIt))
         }
         Finding::Made { attempt, fact, vendor_id, .. } => {
             let beside = waiting.is_none()
                 && law::stands_beside(of.state, fact)
                 && !store::ledger::holds_beside(tx, *attempt).await?;
-            beside.then(|| (format!("made {vendor_id}"), TakesTwo::NothingProvesIt))
+            beside.then(|| (format!("made {vendor_id}"), TwoPersonReason::NothingProvesIt))
         }
     })
 }
@@ -318,7 +318,7 @@ fn may_be_ended(state: SubmissionState) -> bool {
 /// made.
 fn never_shown(state: SubmissionState, finding: &Finding) -> bool {
     state == SubmissionState::Accepted
-        && matches!(finding, Finding::NotMade { looked: Looked::NotThrough, .. })
+        && matches!(finding, Finding::NotMade { looked: LookOutcome::NotThrough, .. })
 }
 
 /// Whether the vendor once had the payment and no longer shows it. It was accepted, so its submission has already ended.
@@ -346,7 +346,7 @@ async fn seconded(
     app: &App,
     actor: &Actor,
     id: TransactionId,
-    (deed, why, how): (&str, TakesTwo, &str),
+    (deed, why, how): (&str, TwoPersonReason, &str),
 ) -> Result<bool> {
     let now = app.clock.now();
     let asked_by = actor.id.to_string();
@@ -366,7 +366,7 @@ async fn seconded(
             return Ok(true);
         }
     }
-    let opinion = Opinion {
+    let opinion = FirstConfirmation {
         deed: deed.to_owned(),
         why: why.as_str().to_owned(),
         note: how.to_owned(),
@@ -377,8 +377,8 @@ async fn seconded(
     };
     contradictions::ask_second(tx, id, &opinion).await?;
     let detail = serde_json::json!({ "deed": deed, "why": why.as_str(), "note": how });
-    let told = format!("{}: {}. “{how}”", actor.name, deed_in_words(deed));
-    note_said(tx, app, actor, id, ("second_person_asked", told), detail).await?;
+    let message = format!("{}: {}. “{how}”", actor.name, deed_in_words(deed));
+    note_said(tx, app, actor, id, ("second_person_asked", message), detail).await?;
     Ok(false)
 }
 
@@ -412,12 +412,12 @@ async fn end(
     (how, by): (&str, &str),
 ) -> Result<Vec<String>> {
     let others = match finding {
-        Finding::NotMade { looked: Looked::NotThrough, .. } => ends_with(tx, attempt).await?,
-        Finding::NotMade { looked: Looked::Through, .. } | Finding::Made { .. } => Vec::new(),
+        Finding::NotMade { looked: LookOutcome::NotThrough, .. } => ends_with(tx, attempt).await?,
+        Finding::NotMade { looked: LookOutcome::Through, .. } | Finding::Made { .. } => Vec::new(),
     };
-    let mut told = vec![heard(tx, app, of, attempt, finding, how).await?];
-    told.extend(others.iter().map(|one| of_person(one, not_made(one), None, how)));
-    record::record(tx, app, &actor.id.to_string(), &told).await?;
+    let mut observations = vec![observation(tx, app, of, attempt, finding, how).await?];
+    observations.extend(others.iter().map(|one| of_person(one, not_made(one), None, how)));
+    record::record(tx, app, &actor.id.to_string(), &observations).await?;
     record_part(tx, app, actor, attempt, finding).await?;
     for other in &others {
         contradictions::forget_opinion(tx, other.transaction).await?;
@@ -443,9 +443,9 @@ async fn record_part(
     finding: &Finding,
 ) -> Result<()> {
     let Finding::Made { part_back: Some(back), .. } = finding else { return Ok(()) };
-    let told = format!("{back} of the transfer came back to our balance");
-    let partly = Fact::TransferReversedPartly(Reason::new("transfer_reversed_partly", told.as_str()));
-    let heard = [Fact::PartBack(*back), partly].map(|fact| of_person(attempt, fact, None, &told));
+    let message = format!("{back} of the transfer came back to our balance");
+    let partly = Fact::TransferReversedPartly(Reason::new("transfer_reversed_partly", message.as_str()));
+    let heard = [Fact::PartBack(*back), partly].map(|fact| of_person(attempt, fact, None, &message));
     record::record(tx, app, &actor.id.to_string(), &heard).await?;
     // The person who settles this knows about the part, so the next poll does not report it as new.
     Ok(contradictions::note_reason(tx, attempt.id, "transfer_reversed_partly").await?)
@@ -481,14 +481,14 @@ fn not_made(attempt: &Attempt) -> Fact {
 }
 
 /// The finding as a fact; ends its submission.
-async fn heard(
+async fn observation(
     tx: &mut Tx,
     app: &App,
     of: &Transaction,
     attempt: &Attempt,
     finding: &Finding,
     how: &str,
-) -> Result<Heard> {
+) -> Result<Observation> {
     let (fact, vendor_id, carrier_id) = match finding {
         Finding::Made { fact, vendor_id, carrier_id, .. } => {
             (fact.clone(), Some(vendor_id.clone()), Some(carrier_id.as_str()))
@@ -508,8 +508,8 @@ async fn heard(
     Ok(of_person(attempt, fact, vendor_id, how))
 }
 
-fn of_person(attempt: &Attempt, fact: Fact, vendor_id: Option<String>, how: &str) -> Heard {
-    Heard {
+fn of_person(attempt: &Attempt, fact: Fact, vendor_id: Option<String>, how: &str) -> Observation {
+    Observation {
         transaction: attempt.transaction,
         attempt: attempt.id,
         fact,
@@ -596,7 +596,7 @@ async fn correct(
             // It is counted now, so repeated reports from the vendor are not news.
             contradictions::withdraw_failure(tx, attempt.id).await?;
         }
-        let stays = if short || beside { Stays::ForGood } else { Stays::WithThePayment };
+        let stays = if short || beside { Reversibility::ForGood } else { Reversibility::WithThePayment };
         second_payments::claw_back(tx, app, actor, of, stays, &lie, *part_back).await?;
     }
     Ok(())
@@ -612,37 +612,43 @@ fn made_twice(attempt: &Attempt, vendor_id: &str, searched: bool) -> bool {
 
 /// Where the rewards are that a closed payment returned to the pool. If one of them is in a draft, the payment cannot be
 /// settled.
-async fn given_back(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
+async fn given_back(tx: &mut Tx, of: &Transaction) -> Result<Vec<RewardLocation>> {
     let lie = if of.closed() { contradictions::whereabouts(tx, of.id).await? } else { Vec::new() };
     if let Some((number, draft)) = lie.iter().find_map(|one| Some((one.number, one.draft.as_ref()?))) {
-        let told = format!(
+        let message = format!(
             "RW-{number:06} is in {draft}, but this payment has paid it. Take it out of {draft} first. Nothing was settled."
         );
-        return Err(OpsError::Conflict(Refusal::new("reward_in_batch", told)));
+        return Err(OpsError::Conflict(Refusal::new("reward_in_batch", message)));
     }
     Ok(lie)
 }
 
 /// Refuses while another payment of the same rewards may still be sent. The contradiction stops that payment; it must
 /// return its rewards first, or they would be paid twice.
-fn stopped<'a>(mut lie: impl Iterator<Item = &'a Whereabouts>) -> Result<()> {
+fn stopped<'a>(mut lie: impl Iterator<Item = &'a RewardLocation>) -> Result<()> {
     let Some((reward, other)) = lie.find_map(|one| Some((one.number, one.may_be_sent?))) else {
         return Ok(());
     };
-    let told = format!(
+    let message = format!(
         "RW-{reward:06} is now in PT-{other:06}, which has not paid it but still may. Bursar has recorded that this payment paid it, which stops PT-{other:06} if it has not been sent. Once PT-{other:06} has failed, return it to the pool; then settle this one."
     );
-    Err(OpsError::Conflict(Refusal::new("contradicted", told)))
+    Err(OpsError::Conflict(Refusal::new("contradicted", message)))
 }
 
 /// Moves all rewards that a closed payment had returned back into it. Somebody may be adding one of them to a payout right
 /// now.
-async fn take_back(tx: &mut Tx, of: &Transaction, lie: &[Whereabouts], paid_at: Option<i64>) -> Result<()> {
+async fn take_back(
+    tx: &mut Tx,
+    of: &Transaction,
+    lie: &[RewardLocation],
+    paid_at: Option<i64>,
+) -> Result<()> {
     if contradictions::take_back(tx, of.id, paid_at).await? == lie.len() as u64 {
         return Ok(());
     }
-    let told = "Somebody changed a reward of this payment at the same time. Nothing was settled; try again.";
-    Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
+    let message =
+        "Somebody changed a reward of this payment at the same time. Nothing was settled; try again.";
+    Err(OpsError::Conflict(Refusal::new("changed_meanwhile", message)))
 }
 
 /// If one item names PayPal's batch, that batch has the status of all its items. Polls those that have not ended now; for
@@ -687,7 +693,7 @@ pub async fn settle_parked(
     actor: &Actor,
     id: TransactionId,
     found: &ParkedFinding,
-    once: Option<&Once<Transaction>>,
+    once: Option<&Idempotency<Transaction>>,
 ) -> Result<Transaction> {
     require_note(&found.note)?;
     let otherwise = found.how == Parked::PaidOtherwise;
@@ -711,7 +717,7 @@ pub async fn settle_parked(
             return Err(not_now(NotNow::Contradicted));
         }
         let lie = if otherwise { of_what_is_paid(tx, &transaction).await? } else { Vec::new() };
-        let said = (deed.as_str(), TakesTwo::NothingProvesIt, found.note.as_str());
+        let said = (deed.as_str(), TwoPersonReason::NothingProvesIt, found.note.as_str());
         if !seconded(tx, app, actor, id, said).await? {
             let waits = transactions::find(tx, &id.to_string()).await?;
             idempotency::finish(tx, once, &waits).await?;
@@ -746,19 +752,19 @@ pub async fn settle_parked(
 
 /// The rewards that count as paid when a payment is settled as paid by other means. A payment that returned its rewards
 /// takes them back, which it can only do while nobody else has paid them.
-async fn of_what_is_paid(tx: &mut Tx, of: &Transaction) -> Result<Vec<Whereabouts>> {
+async fn of_what_is_paid(tx: &mut Tx, of: &Transaction) -> Result<Vec<RewardLocation>> {
     let lie = given_back(tx, of).await?;
     if let Some(number) = lie.iter().find(|one| one.changed && !one.elsewhere).map(|one| one.number) {
-        let told = format!(
+        let message = format!(
             "RW-{number:06} was voided or its value changed after this payment released it, so this payment can no longer pay it. Settle the money as written off; if the payee has it, enter what they owe yourself. Nothing was changed."
         );
-        return Err(OpsError::Conflict(Refusal::new("reward_changed", told)));
+        return Err(OpsError::Conflict(Refusal::new("reward_changed", message)));
     }
     if let Some(number) = lie.iter().find(|one| one.elsewhere).map(|one| one.number) {
-        let told = format!(
+        let message = format!(
             "RW-{number:06} was paid again, or is in another payment, after this one released it. If the payee has this money as well, settle it as written off and claw the reward back once it is paid. Nothing was changed."
         );
-        return Err(OpsError::Conflict(Refusal::new("paid_again", told)));
+        return Err(OpsError::Conflict(Refusal::new("paid_again", message)));
     }
     Ok(lie)
 }

@@ -39,7 +39,7 @@ fn are(number: usize, one: &str, more: &str) -> String {
 
 /// How urgent a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Weight {
+pub enum Severity {
     /// Money is stuck or at risk.
     Urgent,
     Act,
@@ -47,7 +47,7 @@ pub enum Weight {
     Know,
 }
 
-impl Weight {
+impl Severity {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Urgent => "urgent",
@@ -60,7 +60,7 @@ impl Weight {
 /// A problem and its remedy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
-    pub weight: Weight,
+    pub weight: Severity,
     /// A short code for programs.
     pub code: &'static str,
     /// What is wrong, and what it means for the money.
@@ -70,7 +70,7 @@ pub struct Finding {
 
 impl Finding {
     pub fn new(
-        weight: Weight,
+        weight: Severity,
         code: &'static str,
         what: impl Into<String>,
         remedy: impl Into<String>,
@@ -86,7 +86,7 @@ impl Finding {
 /// The database does not respond.
 pub fn database_away() -> Finding {
     Finding::new(
-        Weight::Urgent,
+        Severity::Urgent,
         "database_away",
         "The database does not answer, so Bursar accepts nothing. What it accepted before is safe.",
         "Check that it runs and can be reached at BURSAR_DATABASE_URL.",
@@ -95,7 +95,7 @@ pub fn database_away() -> Finding {
 
 /// The key that the database is sealed with is known to this process, and lies in the key file no more.
 pub fn key_away() -> Finding {
-    Finding::new(Weight::Urgent, "key_away", master_key::NOT_IN_FILE, master_key::PUT_IT_BACK)
+    Finding::new(Severity::Urgent, "key_away", master_key::NOT_IN_FILE, master_key::PUT_IT_BACK)
 }
 
 /// The loops of this process that have not finished a pass in time.
@@ -113,12 +113,12 @@ pub fn late(ages: &[Age]) -> Option<Finding> {
         late.join(", ")
     );
     let remedy = "Check the log, and restart this process if they stay late.";
-    Some(Finding::new(Weight::Urgent, "loops_late", what, remedy))
+    Some(Finding::new(Severity::Urgent, "loops_late", what, remedy))
 }
 
 /// What is known of the installation apart from the database.
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub struct Installation {
     pub now: i64,
     /// Whether a mail server is set.
     pub mails: bool,
@@ -129,7 +129,7 @@ pub struct Known {
 }
 
 /// Every finding that comes from the database itself.
-pub async fn of_database(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
+pub async fn of_database(db: &mut Db, known: &Installation) -> store::Result<Vec<Finding>> {
     let mut found = Vec::new();
     found.extend(safe(db).await?);
     found.extend(books(db).await?);
@@ -154,7 +154,7 @@ async fn safe(db: &mut Db) -> store::Result<Option<Finding>> {
         false => format!("{} See `bursar safe-mode`.", report.keeps_on.join(" ")),
     };
     let what = format!("Safe mode is on, so nothing is sent. {}", state.says);
-    Ok(Some(Finding::new(Weight::Urgent, "safe_mode", what, remedy)))
+    Ok(Some(Finding::new(Severity::Urgent, "safe_mode", what, remedy)))
 }
 
 /// Violated money invariants, whether or not they have stopped payments.
@@ -163,9 +163,9 @@ async fn books(db: &mut Db) -> store::Result<Vec<Finding>> {
     if let Some(state) = brake::state(db).await? {
         let rules = brake::rules_of(&state.broken);
         found.push(Finding::new(
-            Weight::Urgent,
+            Severity::Urgent,
             "payments_stopped",
-            format!("Nothing has been sent since {}, because money rules are broken: {rules}. Nothing has failed.", clock::told(state.at)),
+            format!("Nothing has been sent since {}, because money rules are broken: {rules}. Nothing has failed.", clock::human(state.at)),
             "`bursar brake`, or What must hold under Activity log, lists what broke them. Find out why; an administrator lets payments go on there.",
         ));
     }
@@ -174,7 +174,7 @@ async fn books(db: &mut Db) -> store::Result<Vec<Finding>> {
         // Only `audit verify` walks the chain from its first row, so a finding about the chain stays.
         let money = known.iter().any(|one| one.says != CHAIN);
         found.push(Finding::new(
-            if money { Weight::Act } else { Weight::Know },
+            if money { Severity::Act } else { Severity::Know },
             "rules_broken",
             format!("These rules are broken but stop nothing, because they are not about money or somebody has looked at them: {}.", brake::rules_of(&known)),
             "`bursar brake` lists what broke them. Have it fixed; the daily check of everything then notices.",
@@ -188,7 +188,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
     let contradicted = contradictions::numbers(db).await?;
     if !contradicted.is_empty() {
         found.push(Finding::new(
-            Weight::Urgent,
+            Severity::Urgent,
             "payments_contradicted",
             format!(
                 "{} contradicted by the vendor, which disagrees with the books: {}. Money may have moved that the books do not count. The rewards are held.",
@@ -201,7 +201,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
     let open = put_back::open(db).await?;
     if let Some(held) = safe_mode::held(db, &open).await? {
         found.push(Finding::new(
-            Weight::Urgent,
+            Severity::Urgent,
             "payments_unknown",
             format!("{held} That is because the database was restored. Numbers of rewards, payouts and payments assigned after the backup are assigned again to others, so go by the vendors' ids."),
             format!("`bursar safe-mode` and the page Safe mode list them. {}", safe_mode::steps()),
@@ -210,7 +210,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
     let aside = aside::since(db, now - ASIDE_US, MOST).await?.len();
     if aside > 0 {
         found.push(Finding::new(
-            Weight::Urgent,
+            Severity::Urgent,
             "payments_set_aside",
             format!(
                 "{} set aside, because Bursar cannot process the record; nothing more is sent for it.",
@@ -222,7 +222,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
     let unreadable = transactions::unreadable_anywhere(db, MOST).await?;
     if !unreadable.is_empty() {
         found.push(Finding::new(
-            Weight::Urgent,
+            Severity::Urgent,
             "payments_unreadable",
             format!(
                 "The record of {} cannot be read: {}. Bursar leaves it as it is; only the vendor can say whether money moved.",
@@ -242,7 +242,7 @@ async fn payments(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
             format!("{} payments need a person", review.len())
         };
         found.push(Finding::new(
-            Weight::Act,
+            Severity::Act,
             "payments_need_review",
             format!("{wait}, because Bursar cannot find out by itself how each ended: {}.", named(&review)),
             "Look for each at the vendor by its key, then Settle by hand on its page.",
@@ -261,7 +261,7 @@ async fn differences(db: &mut Db) -> store::Result<Option<Finding>> {
         if open == 1 { "needs" } else { "need" }
     );
     let remedy = "The Reconciliation page lists them: find out what each one is, and write it down there.";
-    Ok(Some(Finding::new(Weight::Act, "differences_open", what, remedy)))
+    Ok(Some(Finding::new(Severity::Act, "differences_open", what, remedy)))
 }
 
 async fn connections(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
@@ -269,7 +269,7 @@ async fn connections(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
     let mut found = Vec::new();
     if all.is_empty() {
         found.push(Finding::new(
-            Weight::Act,
+            Severity::Act,
             "no_vendor",
             "No vendor is connected, so nobody can be paid.",
             "Save credentials under Payout Settings.",
@@ -280,7 +280,7 @@ async fn connections(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
         if one.rejected_at.is_some() {
             let why = one.rejected_why.clone().unwrap_or_default();
             found.push(Finding::new(
-                Weight::Urgent,
+                Severity::Urgent,
                 rejected(one.vendor),
                 format!(
                     "{label} refuses the credentials ({why}), so its payments are paused. Nothing has failed."
@@ -290,21 +290,21 @@ async fn connections(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
         }
         if one.bad_signatures > 0 && one.last_event_at.is_none_or(|at| now - at > DAY_US) {
             found.push(Finding::new(
-                Weight::Act,
+                Severity::Act,
                 "webhooks_refused",
                 format!("{} webhooks from {label} had an invalid signature, and none has had a valid one for a day. Payments still settle, because Bursar polls the vendor.", one.bad_signatures),
                 "A proxy may be rewriting bodies, the clock may be wrong, or the secret was changed: save the credentials again.",
             ));
         } else if one.last_event_at.is_none_or(|at| now - at > 7 * DAY_US) && now - one.connected_at > DAY_US
         {
-            let told = match one.last_event_at {
-                Some(at) => format!("No webhook from {label} has arrived since {}", clock::told(at)),
+            let message = match one.last_event_at {
+                Some(at) => format!("No webhook from {label} has arrived since {}", clock::human(at)),
                 None => format!("{label} has never sent a webhook here"),
             };
             found.push(Finding::new(
-                Weight::Know,
+                Severity::Know,
                 "webhooks_unseen",
-                format!("{told}. Payments still settle, because Bursar polls the vendor."),
+                format!("{message}. Payments still settle, because Bursar polls the vendor."),
                 "If payments were made since, check that the vendor can reach BURSAR_BASE_URL and that its webhook is registered (Payout Settings).",
             ));
         }
@@ -312,7 +312,7 @@ async fn connections(db: &mut Db, now: i64) -> store::Result<Vec<Finding>> {
     let (waiting, linked, _) = events::backlog(db).await?;
     if waiting + linked > MOST {
         found.push(Finding::new(
-            Weight::Act,
+            Severity::Act,
             "events_waiting",
             format!("{} events are waiting to be processed.", waiting + linked),
             "Check that the worker loops run: /readyz names those that do not.",
@@ -328,19 +328,19 @@ fn rejected(vendor: Vendor) -> &'static str {
     }
 }
 
-async fn mail(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
+async fn mail(db: &mut Db, known: &Installation) -> store::Result<Vec<Finding>> {
     let (waiting, failed) = mails::backlog(db).await?;
     let mut found = Vec::new();
     if !known.mails {
         found.push(Finding::new(
-            Weight::Know,
+            Severity::Know,
             "no_mail_server",
             format!("No mail server is set, so no mail is sent; {waiting} mails can be read in the Outbox."),
             "Set BURSAR_SMTP_URL.",
         ));
     } else if waiting > 100 {
         found.push(Finding::new(
-            Weight::Act,
+            Severity::Act,
             "mails_waiting",
             format!("{waiting} mails are waiting to be sent."),
             "Open the newest in the Outbox: its attempts show what the mail server answers.",
@@ -348,7 +348,7 @@ async fn mail(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
     }
     if failed > 0 {
         found.push(Finding::new(
-            Weight::Know,
+            Severity::Know,
             "mails_failed",
             format!("{failed} mails were given up."),
             "The Outbox lists them with what the mail server said.",
@@ -357,7 +357,7 @@ async fn mail(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
     let refused = mails::suppressions(db, MOST).await?.len();
     if refused > 0 {
         found.push(Finding::new(
-            Weight::Know,
+            Severity::Know,
             "addresses_refused",
             format!("{refused} addresses are suppressed, so no mail is sent to them."),
             "Correct them on the partners, then lift them in the Outbox.",
@@ -366,7 +366,7 @@ async fn mail(db: &mut Db, known: &Known) -> store::Result<Vec<Finding>> {
     Ok(found)
 }
 
-async fn backup(db: &mut Db, known: &Known) -> store::Result<Option<Finding>> {
+async fn backup(db: &mut Db, known: &Installation) -> store::Result<Option<Finding>> {
     let remedy = "Run `bursar backup FILE`, from a timer each night, and copy the file to another machine.";
     let last = backups::last(db).await?;
     let what = match last {
@@ -374,11 +374,11 @@ async fn backup(db: &mut Db, known: &Known) -> store::Result<Option<Finding>> {
             "No backup of this database is on record: none was taken with `bursar backup`, or none since the last restore. If the disk is lost, so is everything since.".to_owned()
         }
         Some(last) if known.now - last.at > known.backup_us => {
-            format!("The last backup is from {} ({}).", clock::told(last.at), last.file)
+            format!("The last backup is from {} ({}).", clock::human(last.at), last.file)
         }
         Some(_) => return Ok(None),
     };
-    Ok(Some(Finding::new(Weight::Act, "backup_old", what, remedy)))
+    Ok(Some(Finding::new(Severity::Act, "backup_old", what, remedy)))
 }
 
 /// Whether no process serves the database, by comparing two readings of their heartbeats.
@@ -389,7 +389,7 @@ pub fn nobody_serves(before: &[(String, i64)], after: &[(String, i64)]) -> Optio
         return None;
     }
     Some(Finding::new(
-        Weight::Act,
+        Severity::Act,
         "nobody_serves",
         "No Bursar serves this database now, so nothing is sent and nobody can sign in.",
         "Start `bursar serve`. If it is running, check its log: its worker loops are stalled.",
@@ -416,8 +416,8 @@ mod tests {
 
     #[test]
     fn what_weighs_most_comes_first() {
-        let mut all = [Weight::Know, Weight::Urgent, Weight::Act];
+        let mut all = [Severity::Know, Severity::Urgent, Severity::Act];
         all.sort();
-        assert_eq!(all, [Weight::Urgent, Weight::Act, Weight::Know]);
+        assert_eq!(all, [Severity::Urgent, Severity::Act, Severity::Know]);
     }
 }

@@ -8,7 +8,7 @@ use payout::ledger::Payee;
 use payout::money::Currency;
 
 use super::batches::{Draft, answer, take_draft, view_draft};
-use super::idempotency::Once;
+use super::idempotency::Idempotency;
 use super::skipped::note_skipped;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
@@ -33,12 +33,12 @@ pub async fn override_threshold(
     draft: impl Into<Draft>,
     (payee, currency): (Payee, Currency),
     reason: &str,
-    once: Option<&Once<BatchView>>,
+    once: Option<&Idempotency<BatchView>>,
 ) -> Result<BatchView> {
     let (draft, reason) = (draft.into(), reason.trim());
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
-        let told = "Write why this is paid although it is under the threshold, on one line of at most 500 characters; the payer reads it.";
-        return Err(Refusal::new("reason_required", told).at("reason").into());
+        let message = "Write why this is paid although it is under the threshold, on one line of at most 500 characters; the payer reads it.";
+        return Err(Refusal::new("reason_required", message).at("reason").into());
     }
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -48,13 +48,13 @@ pub async fn override_threshold(
         let mut claims = view.claims.iter();
         let claim = claims.find(|claim| claim.payee == payee && claim.total.currency == currency);
         let Some(claim) = claim else {
-            let told = format!("{} has no claim of this payee in {currency}.", view.batch.number);
-            return Err(Refusal::new("unknown_claim", told).at("payee").into());
+            let message = format!("{} has no claim of this payee in {currency}.", view.batch.number);
+            return Err(Refusal::new("unknown_claim", message).at("payee").into());
         };
         let under = claim.blockers.iter().any(|blocker| blocker.code == Code::BelowThreshold);
         if !under && claim.overridden.is_none() {
-            let told = "This claim is not below its threshold, so there is nothing to override.";
-            return Err(OpsError::Conflict(Refusal::new("not_below_threshold", told)));
+            let message = "This claim is not below its threshold, so there is nothing to override.";
+            return Err(OpsError::Conflict(Refusal::new("not_below_threshold", message)));
         }
         let new = Override {
             batch: draft.id,
@@ -65,13 +65,13 @@ pub async fn override_threshold(
             at: now,
         };
         claims::put_override(tx, &new).await?;
-        let told = serde_json::json!({ "payee": payee.to_string(), "total": claim.total.to_string(), "reason": reason });
+        let body = serde_json::json!({ "payee": payee.to_string(), "total": claim.total.to_string(), "reason": reason });
         tx.audit(audit::Entry {
             at: now,
             actor: actor.id.to_string(),
             action: "threshold_overridden",
             subject: draft.id.to_string(),
-            detail: told.to_string(),
+            detail: body.to_string(),
         });
         answer(tx, app, draft.id, once).await
     })

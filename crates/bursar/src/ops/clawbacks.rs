@@ -10,7 +10,7 @@ use payout::money::{Currency, Money};
 use super::Result;
 use super::audit::{changed_meanwhile, note_rewards};
 use crate::app::Actor;
-use crate::store::batches::{self, Candidate, Pick};
+use crate::store::batches::{self, Candidate, CandidateSource};
 use crate::store::rewards::Entered;
 use crate::store::{self, Db, Tx};
 
@@ -26,7 +26,7 @@ pub(super) async fn beside(db: &mut Db, rewards: &[Candidate]) -> store::Result<
     let known: BTreeSet<RewardId> = rewards.iter().map(|candidate| candidate.id).collect();
     let of: Vec<Payee> =
         claims.iter().map(|(payee, _)| *payee).collect::<BTreeSet<_>>().into_iter().collect();
-    let mut found = batches::candidates(db, Pick::Clawbacks(&of)).await?;
+    let mut found = batches::candidates(db, CandidateSource::Clawbacks(&of)).await?;
     found.retain(|one| {
         let of_it = if one.draft().is_some() { &owed } else { &claims };
         one.claim().is_some_and(|claim| of_it.contains(&claim)) && !known.contains(&one.id)

@@ -50,12 +50,12 @@ impl Company {
             self.address.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let fits = |line: &&str| line.chars().count() <= MOST_NAME && !line.chars().any(char::is_control);
         if address.len() > MOST_LINES || !address.iter().all(fits) {
-            let told = "A postal address has at most six lines of at most 100 characters.";
-            return refuse("address", "invalid_address", told);
+            let message = "A postal address has at most six lines of at most 100 characters.";
+            return refuse("address", "invalid_address", message);
         }
         if !support.is_empty() && !is_address(support) {
-            let told = "Enter one e-mail address, like partners@example.com, or leave it empty.";
-            return refuse("support", "invalid_email", told);
+            let message = "Enter one e-mail address, like partners@example.com, or leave it empty.";
+            return refuse("support", "invalid_email", message);
         }
         let currency = match self.currency.trim() {
             "" => String::new(),

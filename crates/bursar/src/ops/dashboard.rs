@@ -12,10 +12,12 @@ use payout::transaction::{Detail, Status};
 
 use super::tax::year;
 use super::{OpsError, Result, settings};
-use crate::store::dashboard::{self as store, Failure, Median, Month, Range, Standing, Top, Waiting};
+use crate::store::dashboard::{
+    self as store, Failure, Median, Month, Range, StateTotal, TopPayee, WaitingTotal,
+};
 use crate::store::earnings::{self, Earning, NetPlace};
 use crate::store::moved::Back;
-use crate::store::payees::{self, Named};
+use crate::store::payees::{self, PayeeIdentity};
 use crate::store::scope::Scope;
 use crate::store::{Db, tax::Span, transactions};
 
@@ -27,7 +29,7 @@ pub struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, one: &Standing) {
+    fn add(&mut self, one: &StateTotal) {
         self.count += one.count;
         self.amount.minor += one.amount.minor;
     }
@@ -51,14 +53,15 @@ pub struct Card {
     /// Failed or returned, and waiting for a decision.
     pub failed: Sum,
     /// Approved and in no payment.
-    pub waiting: Waiting,
+    pub waiting: WaitingTotal,
 }
 
 impl Card {
     pub fn empty(currency: Currency) -> Self {
         let zero = money::Sum::nothing(currency);
         let none = Sum { count: 0, amount: zero };
-        let waiting = Waiting { count: 0, amount: zero, owed_to_us: zero, expired_count: 0, expired: zero };
+        let waiting =
+            WaitingTotal { count: 0, amount: zero, owed_to_us: zero, expired_count: 0, expired: zero };
         Self {
             paid: zero,
             back: Back::nothing(currency),
@@ -94,8 +97,8 @@ pub struct Summary {
     /// Median time from Pay to Success, by vendor.
     pub medians: Vec<Median>,
     /// The payees who were paid most, by currency.
-    pub top: Vec<Top>,
-    pub names: HashMap<Payee, Named>,
+    pub top: Vec<TopPayee>,
+    pub names: HashMap<Payee, PayeeIdentity>,
     /// If some records cannot be read, and so are missing from these figures: the numbers of the payments among them.
     pub unread: Option<Vec<String>>,
 }
@@ -167,7 +170,7 @@ async fn cards(
 
 /// Where a page of earnings begins: after this position in its sort order.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum EarningsCursor {
     /// By name: the name and id of the last payee.
     Name(Option<(String, String)>),
     /// By net, highest first within each currency: the position of the last row.
@@ -177,7 +180,7 @@ pub enum Place {
 /// What one payee earned and was paid in a year, in one currency.
 #[derive(Clone, Debug)]
 pub struct Line {
-    pub named: Option<Named>,
+    pub named: Option<PayeeIdentity>,
     pub earning: Earning,
     /// The current state of their tax report.
     pub tax: TaxReport,
@@ -212,7 +215,7 @@ pub struct Earnings {
     /// One line per payee and currency.
     pub lines: Vec<Line>,
     /// Where the next page begins, if there is one.
-    pub next: Option<Place>,
+    pub next: Option<EarningsCursor>,
 }
 
 /// A page of what payees earned and were paid in a calendar year: at most `limit` payees if sorted by name, or `limit`
@@ -220,24 +223,31 @@ pub struct Earnings {
 ///
 /// # Errors
 /// [`OpsError::Missing`] for a year outside the calendar; otherwise database errors.
-pub async fn earnings(db: &mut Db, scope: &Scope, of: i32, from: &Place, limit: i64) -> Result<Earnings> {
+pub async fn earnings(
+    db: &mut Db,
+    scope: &Scope,
+    of: i32,
+    from: &EarningsCursor,
+    limit: i64,
+) -> Result<Earnings> {
     let span = year(of).ok_or(OpsError::Missing)?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let (earnings, next) = match from {
-        Place::Name(after) => {
+        EarningsCursor::Name(after) => {
             let mut named = earnings::by_name(db, scope, &span, after.as_ref(), limit + 1).await?;
             let more = named.len() > most;
             named.truncate(most);
             let last = named.last().filter(|_| more);
-            let next = last.map(|(payee, name)| Place::Name(Some((name.clone(), payee.to_string()))));
+            let next =
+                last.map(|(payee, name)| EarningsCursor::Name(Some((name.clone(), payee.to_string()))));
             (in_turn(db, &span, &named).await?, next)
         }
-        Place::Net(after) => {
+        EarningsCursor::Net(after) => {
             let mut ranked = earnings::by_net(db, scope, &span, after.as_ref(), limit + 1).await?;
             let more = ranked.len() > most;
             ranked.truncate(most);
             let place = |(payee, net): &(Payee, money::Sum)| {
-                Place::Net(Some((net.currency.code().to_owned(), net.minor, payee.to_string())))
+                EarningsCursor::Net(Some((net.currency.code().to_owned(), net.minor, payee.to_string())))
             };
             let next = ranked.last().filter(|_| more).map(place);
             (ranked_ones(db, &span, &ranked).await?, next)

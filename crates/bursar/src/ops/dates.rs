@@ -11,8 +11,8 @@ const DAY_US: i64 = 86_400_000_000;
 /// # Errors
 /// If it is not a date.
 pub fn end_of_date(date: &str) -> std::result::Result<i64, Refusal> {
-    let told = "Write the date as year, month and day, like 2027-03-31.";
+    let message = "Write the date as year, month and day, like 2027-03-31.";
     start_of_date(date)
         .map(|start| start + DAY_US)
-        .ok_or_else(|| Refusal::new("invalid_date", told).at("expires_on"))
+        .ok_or_else(|| Refusal::new("invalid_date", message).at("expires_on"))
 }

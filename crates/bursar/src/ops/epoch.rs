@@ -7,11 +7,11 @@
 
 use std::io;
 
-use super::safe_mode::{self, Entering, Why};
+use super::safe_mode::{self, SafeModeCause, SafeModeEntry};
 use super::{OpsError, Result};
 use crate::app::App;
 use crate::clock::{self, Clock};
-use crate::mark::{Mark, Noted};
+use crate::mark::{Mark, MarkContents};
 use crate::store::put_back::{self, Progress};
 use crate::store::{Db, Store, Tx, meta};
 use crate::transact;
@@ -26,7 +26,7 @@ pub async fn identity(store: &Store, clock: &Clock) -> Result<String> {
     }
     let mut tx = store.begin().await?;
     tx.named(crate::this_function!());
-    let fresh = format!("db_{}", payout::ids::encode(payout::ids::fresh(clock.now(), clock.chance())));
+    let fresh = format!("db_{}", payout::ids::encode(payout::ids::fresh(clock.now(), clock.random())));
     let id = meta::keep_first(&mut tx, ID, &fresh).await?;
     tx.commit().await?;
     Ok(id)
@@ -39,7 +39,7 @@ pub async fn known_identity(db: &mut Db) -> crate::store::Result<Option<String>>
 
 /// How a mark compares with the database.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum MarkComparison {
     /// There is no mark, or it belongs to another database.
     Unknown,
     /// The database is at least as recent as the mark.
@@ -49,12 +49,12 @@ pub enum Standing {
 }
 
 /// Compares a mark with the database.
-pub async fn standing(db: &mut Db, ours: &str, mark: Option<&Noted>) -> Result<Standing> {
-    let Some(mark) = mark.filter(|mark| mark.database == ours) else { return Ok(Standing::Unknown) };
+pub async fn standing(db: &mut Db, ours: &str, mark: Option<&MarkContents>) -> Result<MarkComparison> {
+    let Some(mark) = mark.filter(|mark| mark.database == ours) else { return Ok(MarkComparison::Unknown) };
     let here = put_back::progress(db).await?;
     // The mark is from an earlier epoch; anything it lacks was noticed when that epoch ended.
     if mark.epoch < here.epoch {
-        return Ok(Standing::Kept);
+        return Ok(MarkComparison::Kept);
     }
     let missing = (mark.sent - here.sent).max(0);
     let knows = match &mark.last {
@@ -62,8 +62,8 @@ pub async fn standing(db: &mut Db, ours: &str, mark: Option<&Noted>) -> Result<S
         None => true,
     };
     Ok(match mark.epoch > here.epoch || missing > 0 || !knows {
-        true => Standing::Behind(missing),
-        false => Standing::Kept,
+        true => MarkComparison::Behind(missing),
+        false => MarkComparison::Kept,
     })
 }
 
@@ -77,10 +77,10 @@ pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
     // database to be older (the new epoch makes it current). A process with a new mark, or one behind the database, may
     // not: it could vouch for an old database that another process knows to be old.
     let exact = read.as_ref().is_some_and(|noted| noted.database == ours && noted.progress() == here);
-    if exact || matches!(standing, Standing::Behind(_)) || !mark.is_kept() {
-        mark.knows_it();
+    if exact || matches!(standing, MarkComparison::Behind(_)) || !mark.is_kept() {
+        mark.mark_current();
     }
-    let behind = if let Standing::Behind(missing) = standing { Some(missing) } else { None };
+    let behind = if let MarkComparison::Behind(missing) = standing { Some(missing) } else { None };
     if let (Some(missing), Some(noted)) = (behind, &read) {
         let sent = match missing {
             0 => "something that it sent".to_owned(),
@@ -89,7 +89,7 @@ pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
         };
         let says = format!(
             "The mark beside the key says that this database was further along: {sent} by {} is missing here. An older copy of it was put in place, or a standby that was behind took over.",
-            clock::told(noted.at)
+            clock::human(noted.at)
         );
         begin(app, says, noted.progress(), noted.at).await?;
     }
@@ -100,13 +100,13 @@ pub async fn check(app: &App, mark: &Mark) -> Result<bool> {
     }
     if mark.is_kept() && (behind.is_some() || read.is_none_or(|noted| noted.database != ours)) {
         let (epoch, sent, at) = (now.epoch, now.sent, app.clock.now());
-        mark.note(&Noted { database: ours, epoch, sent, last: None, at });
+        mark.note(&MarkContents { database: ours, epoch, sent, last: None, at });
     }
     Ok(behind.is_some())
 }
 
 /// An unreadable mark counts as none, so that it does not prevent startup.
-fn readable(read: io::Result<Option<Noted>>) -> Option<Noted> {
+fn readable(read: io::Result<Option<MarkContents>>) -> Option<MarkContents> {
     read.unwrap_or_else(|error| {
         tracing::warn!(
             %error,
@@ -139,8 +139,8 @@ async fn say_current(app: &App, mark: &Mark, before: Progress) -> Result<()> {
         Some(true) => {}
         Some(false) => {
             let said = put_back::said_current(&mut app.store.read().await?).await?;
-            if mark.heard_current(said).is_some_and(|before| said.is_some_and(|said| said > before)) {
-                mark.knows_it();
+            if mark.swap_last_current(said).is_some_and(|before| said.is_some_and(|said| said > before)) {
+                mark.mark_current();
             }
             return Ok(());
         }
@@ -171,15 +171,19 @@ async fn begin(app: &App, says: String, beyond: Progress, last_known_at: i64) ->
             return Ok(());
         }
         let since = put_back::known_until(tx).await?.min(last_known_at);
-        let entering =
-            Entering { why: Why::Behind, since: Some(since), says: says.clone(), epoch: beyond.epoch };
+        let entering = SafeModeEntry {
+            why: SafeModeCause::Behind,
+            since: Some(since),
+            says: says.clone(),
+            epoch: beyond.epoch,
+        };
         safe_mode::enter(tx, "epoch", &entering, now).await
     })?;
     tracing::error!(
         says,
         "safe mode is on: nothing is sent until the payments of this database have been looked up, and missing ones searched for, at the vendors. See `bursar safe-mode`"
     );
-    app.nudge.look_for.ring();
+    app.nudge.look_for.notify();
     app.nudge.tell_watchers();
     Ok(())
 }

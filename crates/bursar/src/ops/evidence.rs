@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::clock;
-use crate::store::evidence::{self, Answer, Asked, Event};
-use crate::store::outbox::{self, Told};
+use crate::store::evidence::{self, Answer, Event, VendorStatement};
+use crate::store::outbox::{self, OutboxNotice};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, ReadLine, Transaction};
 use crate::store::{Db, audit};
@@ -51,8 +51,8 @@ struct File {
     submissions: Vec<Submission>,
     answers: Vec<Answer>,
     events: Vec<Event>,
-    asked: Vec<Asked>,
-    told: Vec<Told>,
+    asked: Vec<VendorStatement>,
+    told: Vec<OutboxNotice>,
 }
 
 /// Where a row's raw text comes from.
@@ -161,15 +161,15 @@ impl File {
         for (place, asked) in self.asked.iter().enumerate() {
             let detail = match asked.times {
                 1 => asked.said.clone(),
-                times => format!("{} ({times} times, last at {})", asked.said, clock::told(asked.last_at)),
+                times => format!("{} ({times} times, last at {})", asked.said, clock::human(asked.last_at)),
             };
             let line = silent("poll", asked.first_at, "asked".to_owned(), detail, None);
             rows.push((format!("asked-{place}"), line, None));
         }
-        for told in &self.told {
-            let effect = told.notice.as_str().to_owned();
-            let line = silent("notice", told.at, effect, "the Outbox says to whom".to_owned(), None);
-            rows.push((told.id.clone(), line, None));
+        for outbox_notice in &self.told {
+            let effect = outbox_notice.notice.as_str().to_owned();
+            let line = silent("notice", outbox_notice.at, effect, "the Outbox says to whom".to_owned(), None);
+            rows.push((outbox_notice.id.clone(), line, None));
         }
         rows.sort_by_key(|(_, line, _)| line.at);
         rows

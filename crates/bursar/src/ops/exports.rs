@@ -14,10 +14,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use payout::Refusal;
 use serde_json::{Value, json};
 
-pub use self::gathered::{AT_ONCE, Gathered};
+pub use self::gathered::{AT_ONCE, RowPage};
 pub use self::rows::{count, gather};
-pub use self::scope::{Asked, Scope};
-use super::idempotency::{Once, finish};
+pub use self::scope::{ExportRequest, Scope};
+use super::idempotency::{Idempotency, finish};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::documents::{Cell, Format, csv, xlsx};
@@ -39,7 +39,12 @@ const PART_BYTES: usize = 512 * 1024;
 ///
 /// # Errors
 /// If it would be too long for a spreadsheet, or has no column.
-pub async fn order(app: &App, actor: &Actor, asked: &Asked, once: Option<&Once<Run>>) -> Result<Run> {
+pub async fn order(
+    app: &App,
+    actor: &Actor,
+    asked: &ExportRequest,
+    once: Option<&Idempotency<Run>>,
+) -> Result<Run> {
     let now = app.clock.now();
     let expected = check(app, asked, now).await?;
     if expected > SMALL {
@@ -66,9 +71,9 @@ pub async fn order(app: &App, actor: &Actor, asked: &Asked, once: Option<&Once<R
 pub async fn queue(
     app: &App,
     actor: &Actor,
-    asked: &Asked,
+    asked: &ExportRequest,
     expected: i64,
-    once: Option<&Once<Run>>,
+    once: Option<&Idempotency<Run>>,
 ) -> Result<Run> {
     let now = app.clock.now();
     let run = transact!(app, |tx| {
@@ -78,7 +83,7 @@ pub async fn queue(
         finish(tx, once, &run).await?;
         Ok(run)
     })?;
-    app.nudge.exports.ring();
+    app.nudge.exports.notify();
     Ok(run)
 }
 
@@ -86,7 +91,7 @@ pub async fn queue(
 ///
 /// # Errors
 /// If it would be too long for a spreadsheet, or has no column.
-pub async fn send(app: &App, actor: &Actor, asked: &Asked) -> Result<Run> {
+pub async fn send(app: &App, actor: &Actor, asked: &ExportRequest) -> Result<Run> {
     let now = app.clock.now();
     let expected = check(app, asked, now).await?;
     transact!(app, |tx| {
@@ -117,14 +122,14 @@ pub async fn note_download(app: &App, actor: &Actor, run: &Run) -> Result<()> {
 }
 
 /// Checks that the export can be made, and returns its expected number of rows.
-async fn check(app: &App, asked: &Asked, now: i64) -> Result<i64> {
+async fn check(app: &App, asked: &ExportRequest, now: i64) -> Result<i64> {
     if asked.heads().is_empty() {
         return Err(Refusal::new("missing", "Choose at least one column.").at("columns").into());
     }
     if asked.scope.is_fixed() && asked.format != Format::Csv {
-        let told =
+        let message =
             "Accounting programs import this as CSV; a spreadsheet is available only for the generic layout.";
-        return Err(Refusal::new("csv_only", told).at("format").into());
+        return Err(Refusal::new("csv_only", message).at("format").into());
     }
     let expected = rows::count(&mut app.store.read().await?, &asked.scope, now).await?;
     if asked.format == Format::Xlsx && expected > xlsx::MOST_ROWS {
@@ -135,23 +140,23 @@ async fn check(app: &App, asked: &Asked, now: i64) -> Result<i64> {
 
 fn too_long(rows: i64) -> Refusal {
     let most = xlsx::MOST_ROWS;
-    let told = format!(
+    let message = format!(
         "These are {rows} rows, but a spreadsheet can have at most {most}. Narrow them, or choose CSV."
     );
-    Refusal::new("too_many_rows", told).at("format")
+    Refusal::new("too_many_rows", message).at("format")
 }
 
 async fn new_run(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
-    asked: &Asked,
+    asked: &ExportRequest,
     state: State,
     rows_expected: i64,
     now: i64,
 ) -> Result<Run> {
     Ok(Run {
-        id: format!("exp_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance()))),
+        id: format!("exp_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random()))),
         number: next_numbers(tx, "export", 1).await?,
         kind: asked.scope.kind().as_str().to_owned(),
         format: asked.format.as_str().to_owned(),
@@ -173,7 +178,7 @@ async fn new_run(
     })
 }
 
-fn note(tx: &mut Tx, actor: &Actor, at: i64, action: &'static str, run: &Run, asked: &Asked) {
+fn note(tx: &mut Tx, actor: &Actor, at: i64, action: &'static str, run: &Run, asked: &ExportRequest) {
     let columns: Vec<&str> = asked.heads().iter().map(|head| head.name).collect();
     let detail = json!({
         "number": run.label(),
@@ -188,7 +193,7 @@ fn note(tx: &mut Tx, actor: &Actor, at: i64, action: &'static str, run: &Run, as
 }
 
 /// The start of a CSV file: the byte-order mark, if asked for, and the header.
-pub fn opening(asked: &Asked) -> Vec<u8> {
+pub fn opening(asked: &ExportRequest) -> Vec<u8> {
     let mark = if asked.marked { csv::MARK } else { &[] };
     [mark, &csv::head(asked.heads().iter().map(|head| head.name))].concat()
 }
@@ -197,9 +202,9 @@ pub fn opening(asked: &Asked) -> Vec<u8> {
 ///
 /// # Errors
 /// If the disk cannot be written.
-fn sheet(asked: &Asked, at: i64) -> Result<xlsx::Sheet> {
+fn sheet(asked: &ExportRequest, at: i64) -> Result<xlsx::SheetWriter> {
     let words: Vec<&str> = asked.heads().iter().map(|head| head.words).collect();
-    xlsx::Sheet::new(asked.scope.kind().label(), &words, at).map_err(|error| broken(&error))
+    xlsx::SheetWriter::new(asked.scope.kind().label(), &words, at).map_err(|error| broken(&error))
 }
 
 fn broken(error: &xlsx::Error) -> OpsError {
@@ -210,7 +215,7 @@ fn broken(error: &xlsx::Error) -> OpsError {
 ///
 /// # Errors
 /// If it turns out longer than a spreadsheet can be.
-pub async fn whole(app: &App, asked: &Asked, now: i64) -> Result<(Vec<u8>, i64)> {
+pub async fn whole(app: &App, asked: &ExportRequest, now: i64) -> Result<(Vec<u8>, i64)> {
     let (mut place, mut rows, mut bytes) = (None::<String>, 0i64, opening(asked));
     let mut sheet = if asked.format == Format::Xlsx { Some(sheet(asked, now)?) } else { None };
     loop {
@@ -237,7 +242,7 @@ pub async fn whole(app: &App, asked: &Asked, now: i64) -> Result<(Vec<u8>, i64)>
 }
 
 /// Packs the spreadsheet on a blocking thread, so that other requests continue.
-async fn finished(sheet: xlsx::Sheet) -> Result<Vec<u8>> {
+async fn finished(sheet: xlsx::SheetWriter) -> Result<Vec<u8>> {
     let packed = tokio::task::spawn_blocking(move || sheet.finish()).await;
     let packed = packed.map_err(|error| OpsError::Internal(StoreError::Corrupt(error.to_string())))?;
     packed.map_err(|error| broken(&error))
@@ -272,7 +277,7 @@ pub async fn lease(app: &App, now: i64) -> Result<Option<Run>> {
 /// [`OpsError::Conflict`] if the lease has gone to another worker; then nothing is written.
 pub async fn step(app: &App, run: &Run, now: i64) -> Result<Run> {
     let kept: Option<Value> = serde_json::from_str(&run.asked).ok();
-    let asked = kept.as_ref().and_then(Asked::read);
+    let asked = kept.as_ref().and_then(ExportRequest::read);
     let asked = asked.ok_or_else(|| StoreError::Corrupt(format!("what {} was asked", run.label())))?;
     match run.state {
         State::Gathering => gather_some(app, run, &asked, now).await,
@@ -281,7 +286,7 @@ pub async fn step(app: &App, run: &Run, now: i64) -> Result<Run> {
     }
 }
 
-async fn gather_some(app: &App, run: &Run, asked: &Asked, now: i64) -> Result<Run> {
+async fn gather_some(app: &App, run: &Run, asked: &ExportRequest, now: i64) -> Result<Run> {
     let some = gather(&mut app.store.read().await?, asked, run.place.as_deref(), run.created_at).await?;
     let rows_done = run.rows_done.saturating_add(counted(some.rows.len()));
     let mut after = Run { rows_done, place: some.next, ..run.clone() };
@@ -319,7 +324,7 @@ fn made(run: &mut Run, now: i64) {
     run.kept_until = Some(now.saturating_add(KEPT_DAYS * DAY_US));
 }
 
-async fn pack(app: &App, run: &Run, asked: &Asked, now: i64) -> Result<Run> {
+async fn pack(app: &App, run: &Run, asked: &ExportRequest, now: i64) -> Result<Run> {
     let mut sheet = sheet(asked, run.created_at)?;
     for place in 0..run.parts {
         let text = exports::part(&mut app.store.read().await?, &run.id, Part::Rows, place).await?;
@@ -347,8 +352,8 @@ async fn advance(tx: &mut Tx, run: &Run) -> Result<()> {
     if exports::advance(tx, run).await? == 1 {
         return Ok(());
     }
-    let told = "Another worker took over this export meanwhile, so nothing was written.";
-    Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
+    let message = "Another worker took over this export meanwhile, so nothing was written.";
+    Err(OpsError::Conflict(Refusal::new("changed_meanwhile", message)))
 }
 
 /// Marks an export that cannot be made as failed. Its gathered rows are deleted with the next expired files.

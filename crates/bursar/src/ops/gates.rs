@@ -273,7 +273,7 @@ pub(crate) fn of_reward(code: Code, reward: RewardId, facts: &RewardFacts) -> Bl
 }
 
 fn ends(at: i64) -> String {
-    format!("It ends on {}.", clock::told(at))
+    format!("It ends on {}.", clock::human(at))
 }
 
 /// The start of the month, UTC, that contains this time.

@@ -6,12 +6,12 @@ use payout::settings::Settings;
 use payout::transaction::State;
 
 use super::batches::not_the_other;
-use super::checks::{self, Finding, Known};
+use super::checks::{self, Finding, Installation};
 use super::company::{self, Company};
 use super::{settings, views};
 use crate::app::{Actor, App};
 use crate::store::batches::{self, Batch};
-use crate::store::home::{self as store, Heap, Milestones, Which};
+use crate::store::home::{self as store, Milestones, RewardGroup, RewardTotals};
 use crate::store::transactions;
 use crate::store::vendors::{self, Connection};
 use crate::store::{self as all, Db, copy, reconciliation};
@@ -99,7 +99,7 @@ impl Step {
     }
 
     /// Why the step matters, or what to do.
-    pub fn told(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::Company => "Partners see the name and the support address on their pages.",
             Self::Vendor => "Save the credentials, then select the vendor and switch payouts on.",
@@ -132,7 +132,7 @@ impl Step {
         }
     }
 
-    fn is_done(self, of: &Known, facts: &Facts) -> bool {
+    fn is_done(self, of: &Installation, facts: &Facts) -> bool {
         match self {
             Self::Company => !facts.company.name.is_empty(),
             Self::Vendor => facts.enabled && !facts.connections.is_empty(),
@@ -158,11 +158,11 @@ struct Facts {
 pub struct Home {
     /// The steps and whether each is done; empty if none is left that this person may take, or somebody hid the list.
     pub steps: Vec<(Step, bool)>,
-    pub to_review: Option<Heap>,
+    pub to_review: Option<RewardTotals>,
     /// The draft payout, with its count and totals.
-    pub draft: Option<(Batch, Heap)>,
+    pub draft: Option<(Batch, RewardTotals)>,
     /// Approved rewards in no payout.
-    pub to_add: Option<Heap>,
+    pub to_add: Option<RewardTotals>,
     /// The payout that this person is asked to release.
     pub to_release: Option<Batch>,
     /// Payments that need attention, and how many of them need a person.
@@ -194,7 +194,7 @@ pub async fn home(app: &App, db: &mut Db, actor: &Actor) -> all::Result<Home> {
     let may = |permission| allows(actor.role, permission);
     let rules = settings::load(db).await?;
     let connections = vendors::all(db).await?;
-    let known = Known {
+    let known = Installation {
         now,
         mails: app.config.smtp_url.is_some(),
         file: copy::file_of(&app.config.database_url).is_some(),
@@ -203,14 +203,14 @@ pub async fn home(app: &App, db: &mut Db, actor: &Actor) -> all::Result<Home> {
     let mut home =
         Home { steps: steps(db, actor, &known, rules.enabled, &connections).await?, ..Home::default() };
     if may(Permission::Review) {
-        home.to_review = Some(store::heap(db, Which::Pending, now).await?);
+        home.to_review = Some(store::heap(db, RewardGroup::Pending, now).await?);
     }
     if may(Permission::Prepare) && rules.enabled {
         if let Some(draft) = batches::open_draft(db).await? {
-            let heap = store::heap(db, Which::Of(draft.id), now).await?;
+            let heap = store::heap(db, RewardGroup::Of(draft.id), now).await?;
             home.draft = Some((draft, heap));
         }
-        home.to_add = Some(store::heap(db, Which::Free, now).await?);
+        home.to_add = Some(store::heap(db, RewardGroup::Free, now).await?);
     }
     if may(Permission::Pay) && rules.enabled {
         home.to_release = to_release(db, actor, &rules, now).await?;
@@ -245,7 +245,7 @@ async fn attention(db: &mut Db) -> all::Result<(i64, i64)> {
 async fn steps(
     db: &mut Db,
     actor: &Actor,
-    known: &Known,
+    known: &Installation,
     enabled: bool,
     connections: &[Connection],
 ) -> all::Result<Vec<(Step, bool)>> {

@@ -37,30 +37,30 @@ pub struct Reply {
 
 /// A key that this request holds while it runs.
 #[derive(Clone, Debug)]
-pub struct Mark {
+pub struct HeldKey {
     person: String,
     key: String,
     fence: i64,
 }
 
 /// A held key, and how to turn the verb's outcome into a response. Passed to the verb, which calls [`finish`].
-pub struct Once<T> {
-    mark: Mark,
+pub struct Idempotency<T> {
+    mark: HeldKey,
     reply: Box<dyn Fn(&T) -> Reply + Send + Sync>,
 }
 
-impl<T> Once<T> {
+impl<T> Idempotency<T> {
     /// Holds the key of `mark`; `reply` builds the response.
-    pub fn new(mark: Mark, reply: impl Fn(&T) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn new(mark: HeldKey, reply: impl Fn(&T) -> Reply + Send + Sync + 'static) -> Self {
         Self { mark, reply: Box::new(reply) }
     }
 }
 
 /// The state of a key that was sent.
 #[derive(Debug)]
-pub enum Begun {
+pub enum KeyOutcome {
     /// It is new or was taken over, and this request holds it.
-    First(Mark),
+    First(HeldKey),
     Answered(Reply),
     /// It was used for a different request.
     Reused,
@@ -69,32 +69,32 @@ pub enum Begun {
 }
 
 /// Looks up a key, and takes it if it is free or its lease has expired.
-pub async fn begin(app: &App, person: &str, key: &str, request_hash: &str) -> Result<Begun> {
+pub async fn begin(app: &App, person: &str, key: &str, request_hash: &str) -> Result<KeyOutcome> {
     let now = app.clock.now();
     let lease_until = now + LEASE_US;
-    let first = |fence| Mark { person: person.to_owned(), key: key.to_owned(), fence };
+    let first = |fence| HeldKey { person: person.to_owned(), key: key.to_owned(), fence };
     transact!(app, |tx| {
         if idempotency::mark(tx, person, key, request_hash, now, lease_until).await? {
-            return Ok(Begun::First(first(1)));
+            return Ok(KeyOutcome::First(first(1)));
         }
-        let Some(kept) = idempotency::kept(tx, person, key).await? else { return Ok(Begun::Running) };
+        let Some(kept) = idempotency::kept(tx, person, key).await? else { return Ok(KeyOutcome::Running) };
         if kept.request_hash != request_hash {
-            return Ok(Begun::Reused);
+            return Ok(KeyOutcome::Reused);
         }
         if let (Some(status), Some(content_type), Some(body)) = (kept.status, kept.content_type, kept.body) {
             let status = u16::try_from(status).unwrap_or(200);
-            return Ok(Begun::Answered(Reply { status, content_type, body }));
+            return Ok(KeyOutcome::Answered(Reply { status, content_type, body }));
         }
         let lapsed = kept.lease_until <= now;
         if lapsed && idempotency::take_over(tx, person, key, kept.fence, lease_until).await? {
-            return Ok(Begun::First(first(kept.fence + 1)));
+            return Ok(KeyOutcome::First(first(kept.fence + 1)));
         }
-        Ok(Begun::Running)
+        Ok(KeyOutcome::Running)
     })
 }
 
 /// Runs a request while renewing the lease of its key at this interval ([`RENEWED_EACH`]).
-pub async fn running<T>(app: &App, mark: &Mark, each: Duration, request: impl Future<Output = T>) -> T {
+pub async fn running<T>(app: &App, mark: &HeldKey, each: Duration, request: impl Future<Output = T>) -> T {
     let held = async {
         loop {
             tokio::time::sleep(each).await;
@@ -120,7 +120,7 @@ pub async fn running<T>(app: &App, mark: &Mark, each: Duration, request: impl Fu
 ///
 /// # Errors
 /// [`OpsError::Conflict`] if another request has taken over the key: that one has the effect, and this one must not.
-pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Result<()> {
+pub async fn finish<T>(tx: &mut Tx, once: Option<&Idempotency<T>>, outcome: &T) -> Result<()> {
     let Some(once) = once else { return Ok(()) };
     if write(tx, &once.mark, true, &(once.reply)(outcome)).await? {
         return Ok(());
@@ -132,7 +132,7 @@ pub async fn finish<T>(tx: &mut Tx, once: Option<&Once<T>>, outcome: &T) -> Resu
 }
 
 /// Stores the response as it was sent. If the verb has already stored one, this is the same or a more complete one.
-pub async fn keep(app: &App, mark: &Mark, reply: &Reply) -> Result<()> {
+pub async fn keep(app: &App, mark: &HeldKey, reply: &Reply) -> Result<()> {
     transact!(app, |tx| {
         write(tx, mark, false, reply).await?;
         Ok(())
@@ -140,7 +140,7 @@ pub async fn keep(app: &App, mark: &Mark, reply: &Reply) -> Result<()> {
 }
 
 /// Releases the key, so that the request can be retried.
-pub async fn forget(app: &App, mark: &Mark) -> Result<()> {
+pub async fn forget(app: &App, mark: &HeldKey) -> Result<()> {
     transact!(app, |tx| {
         idempotency::forget(tx, &mark.person, &mark.key, mark.fence).await?;
         Ok(())
@@ -161,7 +161,7 @@ pub async fn sweep(app: &App, now: i64) -> Result<u64> {
     })
 }
 
-async fn write(tx: &mut Tx, mark: &Mark, first: bool, reply: &Reply) -> Result<bool> {
+async fn write(tx: &mut Tx, mark: &HeldKey, first: bool, reply: &Reply) -> Result<bool> {
     let answer = (i64::from(reply.status), reply.content_type.as_str(), reply.body.as_str());
     Ok(idempotency::answer(tx, &mark.person, &mark.key, mark.fence, first, answer).await?)
 }

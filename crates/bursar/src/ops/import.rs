@@ -17,7 +17,7 @@ mod table;
 pub use catalogue::{ToConnect, accounts, activities, partners};
 pub use example::example;
 pub use records::Lines;
-pub use table::{Destinations, Destined, Report, RowError};
+pub use table::{DestinationChange, Destinations, Report, RowError};
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -27,20 +27,20 @@ use payout::reward::{PaymentType, RewardType};
 use serde_json::json;
 
 use self::table::{Faults, Row, Table, problem, refused};
-use super::idempotency::{Once, finish};
+use super::idempotency::{Idempotency, finish};
 use super::rewards::{
     Draft, earned_at, expiry_of, external_id_conflict, unknown_activity, unknown_owner, within_most,
 };
 use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
-use crate::store::programs::{self, Activity, Partner, Worth};
+use crate::store::programs::{self, Activity, Partner, RewardValue};
 use crate::store::rewards::{self, Entered};
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
 /// The quoting errors of a file: each code and its sentence.
 pub fn wrong_quotes() -> [(&'static str, &'static str); 3] {
-    [records::Fault::Unclosed, records::Fault::Misplaced, records::Fault::AroundRows]
+    [records::QuoteError::Unclosed, records::QuoteError::Misplaced, records::QuoteError::AroundRows]
         .map(|fault| (fault.code(), fault.sentence()))
 }
 
@@ -69,7 +69,7 @@ pub async fn rewards(
     actor: &Actor,
     file: &[u8],
     dry_run: bool,
-    once: Option<&Once<Report>>,
+    once: Option<&Idempotency<Report>>,
 ) -> Result<Report> {
     let table = Table::read(file, COLUMNS, REQUIRED)?;
     if dry_run {
@@ -77,7 +77,7 @@ pub async fn rewards(
         return Ok(sorted(&mut db, app, actor, &table).await?.1);
     }
     let report = transact!(app, |tx| {
-        let report = enter(tx, app, actor, &table).await?;
+        let report = insert_rows(tx, app, actor, &table).await?;
         finish(tx, once, &report).await?;
         Ok(report)
     })?;
@@ -86,7 +86,7 @@ pub async fn rewards(
 }
 
 /// Saves the valid rows of a table.
-async fn enter(tx: &mut Tx, app: &App, actor: &Actor, table: &Table) -> Result<Report> {
+async fn insert_rows(tx: &mut Tx, app: &App, actor: &Actor, table: &Table) -> Result<Report> {
     let (mut entered, report) = sorted(tx, app, actor, table).await?;
     let count = i64::try_from(entered.len()).unwrap_or(i64::MAX);
     let first = store::next_numbers(tx, "reward", count).await?;
@@ -121,7 +121,7 @@ fn meanwhile() -> OpsError {
 
 /// The rewards to save from the file's rows, and the report.
 async fn sorted(db: &mut Db, app: &App, actor: &Actor, table: &Table) -> Result<(Vec<Entered>, Report)> {
-    let known = Known::read(db, table).await?;
+    let known = References::read(db, table).await?;
     let rules = settings::load(db).await?;
     let mut totals: BTreeMap<Currency, i128> = BTreeMap::new();
     let by = actor.id.to_string();
@@ -153,7 +153,7 @@ async fn sorted(db: &mut Db, app: &App, actor: &Actor, table: &Table) -> Result<
                     report.rejected.push(refused(row, &refusal));
                     continue;
                 }
-                if let Worth::Cash(money) = reward.worth {
+                if let RewardValue::Cash(money) = reward.worth {
                     *totals.entry(money.currency).or_default() += i128::from(money.minor);
                 }
                 seen.insert(id, hash);
@@ -168,13 +168,13 @@ async fn sorted(db: &mut Db, app: &App, actor: &Actor, table: &Table) -> Result<
 }
 
 /// The records that the rows refer to.
-struct Known {
+struct References {
     activities: HashMap<String, Activity>,
     partners: HashMap<String, Partner>,
     rewards: HashMap<String, String>,
 }
 
-impl Known {
+impl References {
     async fn read(db: &mut Db, table: &Table) -> Result<Self> {
         let activities = programs::all_activities(db).await?;
         let owners = table.distinct("owner");
@@ -200,7 +200,7 @@ impl Known {
         );
         // The reward type of an unknown activity is unknown; assume money, which most earn.
         let kind = activity.map_or(RewardType::Cash, |activity| activity.reward_type);
-        let default = activity.and_then(|activity| activity.worth).and_then(Worth::currency);
+        let default = activity.and_then(|activity| activity.worth).and_then(RewardValue::currency);
         let worth = faults.take(worth(row, kind, default));
         let payment_type = faults.take(payment_type(row, kind));
         let earned = row.optional("earned_on").map(|date| earned_at(&date)).transpose();
@@ -231,8 +231,8 @@ fn payment_type(row: &Row, kind: RewardType) -> std::result::Result<Option<Payme
         (word, RewardType::Cash) => match PaymentType::parse(word) {
             Some(kind) => Ok(Some(kind)),
             None => {
-                let told = "The payment type must be individual or organization; empty means individual.";
-                Err(problem(row, "payment_type", "unknown_value", told))
+                let message = "The payment type must be individual or organization; empty means individual.";
+                Err(problem(row, "payment_type", "unknown_value", message))
             }
         },
     }
@@ -243,27 +243,27 @@ fn worth(
     row: &Row,
     kind: RewardType,
     default: Option<Currency>,
-) -> std::result::Result<Option<Worth>, RowError> {
+) -> std::result::Result<Option<RewardValue>, RowError> {
     let wrong =
         |column: &'static str, error: MoneyError| problem(row, column, error.code(), error.sentence());
     let (value, code) = (row.get("value"), row.get("currency"));
     if kind == RewardType::Points {
         if !code.is_empty() {
-            let told = "Points have no currency; leave it empty.";
-            return Err(problem(row, "currency", "not_cash", told));
+            let message = "Points have no currency; leave it empty.";
+            return Err(problem(row, "currency", "not_cash", message));
         }
         return match value {
             "" => Ok(None),
-            text => {
-                points(text).map(|points| Some(Worth::Points(points))).map_err(|error| wrong("value", error))
-            }
+            text => points(text)
+                .map(|points| Some(RewardValue::Points(points)))
+                .map_err(|error| wrong("value", error)),
         };
     }
     let currency = match (code, default) {
         ("", None) if value.is_empty() => return Ok(None),
         ("", None) => {
-            let told = "Write the currency; this activity has none of its own.";
-            return Err(problem(row, "currency", "missing", told));
+            let message = "Write the currency; this activity has none of its own.";
+            return Err(problem(row, "currency", "missing", message));
         }
         ("", Some(default)) => default,
         (code, _) => Currency::parse(code).map_err(|error| wrong("currency", error))?,
@@ -272,7 +272,7 @@ fn worth(
         "" if code.is_empty() || default == Some(currency) => Ok(None),
         text => {
             let money = Money::parse(text, currency).map_err(|error| wrong("value", error))?;
-            Ok(Some(Worth::Cash(money)))
+            Ok(Some(RewardValue::Cash(money)))
         }
     }
 }

@@ -9,14 +9,14 @@ use payout::notice::Notice;
 use serde_json::json;
 
 use super::people::factor::tell_owner;
-use super::people::sessions::{Browser, By, Entered, enter};
+use super::people::sessions::{Browser, By, SignInProgress, enter};
 use super::people::{hashed, note};
 use super::settings::lowering;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::secrets::token_hash;
 use crate::store::people::{self, LinkFor, Person};
-use crate::store::programs::{self, Named, Partner};
+use crate::store::programs::{self, NamedBy, Partner};
 use crate::store::{self, Tx};
 use crate::transact;
 
@@ -42,14 +42,14 @@ pub struct Invitation {
 /// with the partner's address.
 pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Result<Invitation> {
     if !matches!(role, Role::Partner | Role::PartnerAdmin) {
-        let told = "A partner can be invited as partner or as partner_admin.";
-        return Err(Refusal::new("unknown_value", told).at("role").into());
+        let message = "A partner can be invited as partner or as partner_admin.";
+        return Err(Refusal::new("unknown_value", message).at("role").into());
     }
     let now = app.clock.now();
-    let (fresh, token) = (PersonId::fresh(now, app.clock.chance()), app.clock.secret());
+    let (fresh, token) = (PersonId::fresh(now, app.clock.random()), app.clock.secret());
     transact!(app, |tx| {
         lowering::by_people(tx, actor, "let anybody in").await?;
-        let partner = programs::partner(tx, Named::Either(partner)).await?.ok_or(OpsError::Missing)?;
+        let partner = programs::partner(tx, NamedBy::Either(partner)).await?.ok_or(OpsError::Missing)?;
         let person = login_of(tx, &partner, role, fresh, (&actor.id.to_string(), now)).await?;
         people::drop_links(tx, person.id).await?;
         people::add_link(tx, &token_hash(&token), (person.id, LinkFor::Join), now + INVITATION_US).await?;
@@ -74,8 +74,8 @@ async fn login_of(
 ) -> Result<Person> {
     if let Some(person) = people::of_partner(tx, partner.id).await?.into_iter().next() {
         if person.disabled_at.is_some() {
-            let told = "This partner's login is disabled, so no link is created for it.";
-            return Err(Refusal::new("login_disabled", told).into());
+            let message = "This partner's login is disabled, so no link is created for it.";
+            return Err(Refusal::new("login_disabled", message).into());
         }
         people::set_role(tx, person.id, role).await?;
         return Ok(Person { role, ..person });
@@ -95,13 +95,13 @@ async fn login_of(
     if people::insert(tx, &person, None, by, now).await? {
         return Ok(person);
     }
-    let told = "Somebody else signs in with this address. Give the partner their own address first.";
-    Err(Refusal::new("email_taken", told).at("email").into())
+    let message = "Somebody else signs in with this address. Give the partner their own address first.";
+    Err(Refusal::new("email_taken", message).at("email").into())
 }
 
 /// What a one-time link gives access to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Door {
+pub enum InvitationKind {
     Portal,
     /// Bursar's own pages, for colleagues.
     House,
@@ -109,7 +109,7 @@ pub enum Door {
     Forgotten,
 }
 
-impl Door {
+impl InvitationKind {
     /// The kind of link it uses.
     fn links(self) -> LinkFor {
         match self {
@@ -120,13 +120,13 @@ impl Door {
 }
 
 /// The person a link belongs to, while it is valid. Looking does not use it up: mail scanners open links before people do.
-pub async fn waiting(app: &App, door: Door, token: &str) -> Result<Option<Person>> {
+pub async fn waiting(app: &App, door: InvitationKind, token: &str) -> Result<Option<Person>> {
     let mut db = app.store.read().await?;
     let found = people::waiting_link(&mut db, &token_hash(token), door.links(), app.clock.now()).await?;
     Ok(found.filter(|person| match door {
-        Door::Portal => person.partner.is_some(),
-        Door::House => person.partner.is_none(),
-        Door::Forgotten => true,
+        InvitationKind::Portal => person.partner.is_some(),
+        InvitationKind::House => person.partner.is_none(),
+        InvitationKind::Forgotten => true,
     }))
 }
 
@@ -137,11 +137,11 @@ pub async fn waiting(app: &App, door: Door, token: &str) -> Result<Option<Person
 /// If the password is not acceptable.
 pub async fn accept(
     app: &App,
-    door: Door,
+    door: InvitationKind,
     token: &str,
     password: &str,
     browser: &Browser,
-) -> Result<Option<Entered>> {
+) -> Result<Option<SignInProgress>> {
     let Some(person) = waiting(app, door, token).await? else { return Ok(None) };
     let hash = hashed(app, password, &person).await?;
     let now = app.clock.now();
@@ -153,8 +153,8 @@ pub async fn accept(
         people::set_password(tx, id, Some(&hash)).await?;
         people::drop_links(tx, id).await?;
         let action = match door {
-            Door::Portal | Door::House => "invitation_accepted",
-            Door::Forgotten => "password_changed",
+            InvitationKind::Portal | InvitationKind::House => "invitation_accepted",
+            InvitationKind::Forgotten => "password_changed",
         };
         note(tx, now, &id.to_string(), action, id, json!({ "from": browser.address }));
         // The login is already in use, with a password or without one.

@@ -14,7 +14,7 @@ use payout::ids::PersonId;
 use payout::notice::Notice;
 use serde_json::json;
 
-use super::people::{AtTheMachine, OPERATOR};
+use super::people::{MachineUser, OPERATOR};
 use super::{OpsError, Result, master_key};
 use crate::app::App;
 use crate::secrets::{MasterKey, OneKey};
@@ -37,7 +37,7 @@ pub async fn without_key(db: &mut Db, key: &OneKey) -> store::Result<Vec<(String
 /// # Errors
 /// [`OpsError::Conflict`] if the database's current key is not in the key file: another rotation has happened in the
 /// meantime.
-pub async fn begin(app: &App, new: &OneKey, by: AtTheMachine<'_>) -> Result<bool> {
+pub async fn begin(app: &App, new: &OneKey, by: MachineUser<'_>) -> Result<bool> {
     let begun = transact!(app, |tx| {
         let old = master_key::hold(tx, &app.master_key).await?;
         if old == *new {
@@ -48,13 +48,13 @@ pub async fn begin(app: &App, new: &OneKey, by: AtTheMachine<'_>) -> Result<bool
         keep(tx, app, new, &old).await?;
         let detail = json!({ "from": old.id(), "to": new.id(), "system_user": by.0 });
         note(tx, now, "master_key_changed", new, &detail);
-        let told = json!({ "by": format!("{} at the command line", by.0), "key": new.id(), "old": old.id() });
-        let notice = (Notice::MasterKeyChanged, new.id().to_owned(), told.to_string());
+        let body = json!({ "by": format!("{} at the command line", by.0), "key": new.id(), "old": old.id() });
+        let notice = (Notice::MasterKeyChanged, new.id().to_owned(), body.to_string());
         outbox::write(tx, &app.clock, now, [notice]).await?;
         Ok(true)
     })?;
     app.master_key.take(new);
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(begun)
 }
 
@@ -74,7 +74,7 @@ fn note(tx: &mut Tx, at: i64, action: &'static str, key: &OneKey, detail: &serde
 }
 
 /// Logs that a retired key is about to be written to a file.
-pub async fn note_written(app: &App, key: &OneKey, by: AtTheMachine<'_>) -> Result<()> {
+pub async fn note_written(app: &App, key: &OneKey, by: MachineUser<'_>) -> Result<()> {
     transact!(app, |tx| {
         note(tx, app.clock.now(), "master_key_written", key, &json!({ "system_user": by.0 }));
         Ok(())
@@ -120,13 +120,13 @@ async fn still_seals(tx: &mut Tx, key: &MasterKey, new: &OneKey) -> Result<()> {
     if master_key::hold(tx, key).await? == *new {
         return Ok(());
     }
-    let told = "Another key was changed to meanwhile. Nothing more was done here; `bursar key status` says which one seals.";
-    Err(OpsError::Conflict(Refusal::new("master_key_changed", told)))
+    let message = "Another key was changed to meanwhile. Nothing more was done here; `bursar key status` says which one seals.";
+    Err(OpsError::Conflict(Refusal::new("master_key_changed", message)))
 }
 
 /// What is not sealed with the new key, or all that is sealed.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Left {
+pub struct NotResealed {
     /// How many values open with a key that is here.
     pub opens: usize,
     /// How many open with no available key.
@@ -135,7 +135,7 @@ pub struct Left {
     pub named: Vec<String>,
 }
 
-impl Left {
+impl NotResealed {
     /// What does not open, in a sentence; nothing where all of it does.
     pub fn shut(&self) -> Option<String> {
         let named = self.named.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
@@ -149,12 +149,12 @@ impl Left {
 }
 
 /// Looks for what is not sealed with a key. What is of use for minutes only and does not open is nobody's.
-pub async fn left(db: &mut Db, key: &MasterKey, new: &OneKey) -> store::Result<Left> {
+pub async fn left(db: &mut Db, key: &MasterKey, new: &OneKey) -> store::Result<NotResealed> {
     but_for(db, key, &new.head()).await
 }
 
 /// Looks at everything that is sealed, each in its place.
-pub async fn all(db: &mut Db, key: &MasterKey) -> store::Result<Left> {
+pub async fn all(db: &mut Db, key: &MasterKey) -> store::Result<NotResealed> {
     but_for(db, key, NO_HEAD).await
 }
 
@@ -162,8 +162,8 @@ pub async fn all(db: &mut Db, key: &MasterKey) -> store::Result<Left> {
 const NO_HEAD: &str = "v1.________________.";
 
 /// Looks at what does not begin with this head.
-async fn but_for(db: &mut Db, key: &MasterKey, head: &str) -> store::Result<Left> {
-    let mut left = Left::default();
+async fn but_for(db: &mut Db, key: &MasterKey, head: &str) -> store::Result<NotResealed> {
+    let mut left = NotResealed::default();
     for column in Column::ALL {
         let mut after = String::new();
         loop {
@@ -188,10 +188,10 @@ async fn but_for(db: &mut Db, key: &MasterKey, head: &str) -> store::Result<Left
 
 /// The result of ending a rotation.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Ended {
+pub enum FinishOutcome {
     /// No value is left that an old key opens: the old keys may be removed from the key file.
     Yes,
-    No(Left),
+    No(NotResealed),
 }
 
 /// Ends the rotation if no value is left that an old key opens, and stores every old key of the key file. With `despite`,
@@ -200,12 +200,12 @@ pub enum Ended {
 ///
 /// # Errors
 /// [`OpsError::Conflict`] if this is not the database's key.
-pub async fn end(app: &App, new: &OneKey, by: AtTheMachine<'_>, despite: bool) -> Result<Ended> {
+pub async fn end(app: &App, new: &OneKey, by: MachineUser<'_>, despite: bool) -> Result<FinishOutcome> {
     transact!(app, |tx| {
         still_seals(tx, &app.master_key, new).await?;
         let left = left(tx, &app.master_key, new).await?;
         if left.opens > 0 || (left.closed > 0 && !despite) {
-            return Ok(Ended::No(left));
+            return Ok(FinishOutcome::No(left));
         }
         let old: Vec<OneKey> = app.master_key.keys().into_iter().filter(|one| one != new).collect();
         for old in &old {
@@ -214,6 +214,6 @@ pub async fn end(app: &App, new: &OneKey, by: AtTheMachine<'_>, despite: bool) -
         let ids: Vec<&str> = old.iter().map(OneKey::id).collect();
         let detail = json!({ "old": ids, "do_not_open": left.closed, "system_user": by.0 });
         note(tx, app.clock.now(), "master_keys_retired", new, &detail);
-        Ok(Ended::Yes)
+        Ok(FinishOutcome::Yes)
     })
 }

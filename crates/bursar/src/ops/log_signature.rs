@@ -183,12 +183,12 @@ fn unhex(text: &str) -> Option<Hash> {
 /// An incrementally built tree: the roots of its complete subtrees, each with its height. Signs a log of any length in
 /// little memory.
 #[derive(Default)]
-struct Growing {
+struct MerkleFrontier {
     parts: Vec<(u32, Hash)>,
     leaves: i64,
 }
 
-impl Growing {
+impl MerkleFrontier {
     fn push(&mut self, leaf: Hash) {
         let (mut height, mut hash) = (0, leaf);
         while let Some((_, left)) = self.parts.pop_if(|(of, _)| *of == height) {
@@ -206,8 +206,8 @@ impl Growing {
 }
 
 /// The tree over the first `rows` rows, and the hash of the last of them.
-async fn grown(db: &mut Db, rows: i64) -> store::Result<(Growing, String)> {
-    let (mut tree, mut last) = (Growing::default(), String::new());
+async fn grown(db: &mut Db, rows: i64) -> store::Result<(MerkleFrontier, String)> {
+    let (mut tree, mut last) = (MerkleFrontier::default(), String::new());
     while tree.leaves < rows {
         let some = audit::hashes(db, tree.leaves, PAGE.min(rows - tree.leaves)).await?;
         let Some(newest) = some.last() else { break };
@@ -310,7 +310,7 @@ pub struct Proof {
 ///
 /// # Errors
 /// [`OpsError::Missing`] if there is no such row.
-pub async fn prove(app: &App, row: i64) -> Result<Proof> {
+pub async fn inclusion_proof(app: &App, row: i64) -> Result<Proof> {
     let (key, rows) = signed_by(app).await?;
     let mut db = app.store.read().await?;
     let found = match row {
@@ -399,7 +399,7 @@ mod tests {
         for count in 1..40 {
             let leaves = some(count);
             let root = root(&leaves);
-            let mut growing = Growing::default();
+            let mut growing = MerkleFrontier::default();
             leaves.iter().for_each(|leaf| growing.push(*leaf));
             assert_eq!(growing.root(), root, "{count}");
             for place in 0..count {

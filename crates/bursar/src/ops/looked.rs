@@ -24,8 +24,8 @@ const MOST: usize = 1_000;
 pub async fn say(app: &App, actor: &Actor, number: &str, note: &str) -> Result<()> {
     let note = note.trim();
     if note.is_empty() || note.chars().count() > MOST {
-        let told = "Write how you found out what became of this payment, in at most 1,000 characters. Nothing was changed.";
-        return Err(Refusal::new("note_required", told).at("note").into());
+        let message = "Write how you found out what became of this payment, in at most 1,000 characters. Nothing was changed.";
+        return Err(Refusal::new("note_required", message).at("note").into());
     }
     let said = transact!(app, |tx| {
         let of = unread(tx, number).await?;
@@ -42,7 +42,7 @@ pub async fn say(app: &App, actor: &Actor, number: &str, note: &str) -> Result<(
         written(tx, app, actor, ("unreadable_payment_looked_at", of.id), &detail);
         Ok(Ok(()))
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     said.map_err(OpsError::Conflict)
 }
 
@@ -84,9 +84,9 @@ async fn unread(db: &mut Db, number: &str) -> Result<AsText> {
         Err(error) if error.about_a_row() => Ok(of),
         Err(error) => Err(error.into()),
         Ok(_) => {
-            let told =
+            let message =
                 "The record of this payment can be read by now, so it holds nobody. Nothing was changed.";
-            Err(OpsError::Conflict(Refusal::new("record_readable", told)))
+            Err(OpsError::Conflict(Refusal::new("record_readable", message)))
         }
     }
 }

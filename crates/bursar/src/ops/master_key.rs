@@ -9,7 +9,7 @@ use payout::Refusal;
 use super::{OpsError, Result};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::secrets::{MasterKey, OneKey, Place, id_in};
+use crate::secrets::{MasterKey, OneKey, SealedAt, id_in};
 use crate::store::sealed::{self, Column};
 use crate::store::{self, Db, Store, Tx, meta, tax, vendors};
 
@@ -25,22 +25,22 @@ pub const PUT_IT_BACK: &str =
 /// How many tax numbers are tried where there is no check yet.
 const TRIED: i64 = 20;
 
-fn place_of_check() -> Place {
-    Place::stored("meta", "value", CHECK).once(CHECK)
+fn place_of_check() -> SealedAt {
+    SealedAt::stored("meta", "value", CHECK).once(CHECK)
 }
 
 /// What the database can tell about its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Asks {
+pub enum KeyCheck {
     /// Nothing is sealed yet, so any key will do.
     Nothing,
     /// A check that opens with the right key.
     Check(String),
     /// The database is older than the check: at least one of these values opens, each in its place.
-    OneOf(Vec<(Place, String)>),
+    OneOf(Vec<(SealedAt, String)>),
 }
 
-impl Asks {
+impl KeyCheck {
     /// Whether one of these keys is the right one.
     pub fn opens_with(&self, key: &MasterKey) -> bool {
         matches!(self, Self::Nothing) || self.key_of(key).is_some()
@@ -65,17 +65,17 @@ impl Asks {
 }
 
 /// Reads what the database can tell about its key.
-pub async fn asks(store: &Store) -> Result<Asks> {
+pub async fn asks(store: &Store) -> Result<KeyCheck> {
     let mut db = store.read().await?;
     if let Some(check) = meta::get(&mut db, CHECK).await? {
-        return Ok(Asks::Check(check));
+        return Ok(KeyCheck::Check(check));
     }
     let connections = vendors::all(&mut db).await?.into_iter();
     let place = |vendor: &str| Column::Connection.place(vendor);
     let mut sealed: Vec<_> = connections.map(|one| (place(one.vendor.as_str()), one.sealed)).collect();
     let numbers = tax::newest_sealed(&mut db, TRIED).await?.into_iter();
     sealed.extend(numbers.map(|(payee, number)| (Column::TaxNumber.place(&payee.to_string()), number)));
-    Ok(if sealed.is_empty() { Asks::Nothing } else { Asks::OneOf(sealed) })
+    Ok(if sealed.is_empty() { KeyCheck::Nothing } else { KeyCheck::OneOf(sealed) })
 }
 
 /// Stores a check for the database's key, unless there is one. Returns whether the stored check opens with one of these
@@ -103,7 +103,7 @@ pub async fn replace(store: &Store, clock: &Clock, key: &MasterKey) -> Result<()
 ///
 /// # Errors
 /// [`OpsError::Conflict`] `master_key_missing` if that key is not available here.
-pub async fn seal(tx: &mut Tx, app: &App, place: &Place, plain: &str) -> Result<String> {
+pub async fn seal(tx: &mut Tx, app: &App, place: &SealedAt, plain: &str) -> Result<String> {
     Ok(hold(tx, &app.master_key).await?.seal(&app.clock, place, plain))
 }
 

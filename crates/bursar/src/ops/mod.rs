@@ -2,7 +2,6 @@
 //! transaction of its own. What is deliberately not here: calls to vendors (`work`), and permissions (`web` checks the
 //! permission in its route table before it calls a verb).
 
-pub mod against;
 mod asking;
 mod audit;
 pub mod backups;
@@ -13,6 +12,7 @@ pub mod checks;
 pub mod claims;
 mod clawbacks;
 pub mod company;
+pub mod contradiction_text;
 pub mod dashboard;
 pub mod dates;
 pub mod epoch;
@@ -46,7 +46,7 @@ pub mod safe_mode;
 pub mod saved_views;
 mod second_payments;
 pub mod settings;
-pub mod shown;
+pub mod shown_draft;
 mod skipped;
 pub mod statements;
 pub mod tax;
@@ -130,7 +130,7 @@ macro_rules! transact {
                 Err($crate::ops::OpsError::Internal(error)) if tries < error.tries() => {
                     tries += 1;
                     // Random jitter, so that two transactions that aborted each other do not collide again.
-                    let wait_ms = (5_u64 << tries) + $app.clock.chance() as u64 % (5_u64 << tries);
+                    let wait_ms = (5_u64 << tries) + $app.clock.random() as u64 % (5_u64 << tries);
                     tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
                 }
                 outcome => break outcome,

@@ -19,9 +19,9 @@ const SILENT: u32 = 8;
 
 /// What this process has seen of the others: their heartbeat counts, and how many looks each has stayed the same.
 #[derive(Clone, Debug, Default)]
-pub struct Census(Arc<Mutex<HashMap<String, (i64, u32)>>>);
+pub struct NodeCensus(Arc<Mutex<HashMap<String, (i64, u32)>>>);
 
-impl Census {
+impl NodeCensus {
     /// Compares all heartbeat counts with the previous look; returns the dead processes.
     pub fn look(&self, ours: &str, all: &[(String, i64)]) -> Vec<String> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,12 +43,12 @@ impl Census {
 /// earlier processes are released at once.
 pub async fn join(app: &App, alone: bool) -> Result<()> {
     let now = app.clock.now();
-    let ours = format!("nod_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance())));
+    let ours = format!("nod_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random())));
     let ended = transact!(app, |tx| {
         let mut ended = 0;
         if alone {
             for (dead, _) in nodes::all(tx).await? {
-                ended += nodes::bury(tx, &dead).await?;
+                ended += nodes::remove_node(tx, &dead).await?;
             }
         }
         nodes::enter(tx, &ours, &key_ids(app), now).await?;
@@ -62,7 +62,7 @@ pub async fn join(app: &App, alone: bool) -> Result<()> {
 }
 
 /// Counts a heartbeat and releases the leases of processes that have gone silent; returns how many leases.
-pub async fn beat(app: &App, census: &Census) -> Result<u64> {
+pub async fn heartbeat(app: &App, census: &NodeCensus) -> Result<u64> {
     let Some(ours) = app.store.node() else { return Ok(0) };
     app.master_key.look_again();
     let key_ids = key_ids(app);
@@ -75,7 +75,7 @@ pub async fn beat(app: &App, census: &Census) -> Result<u64> {
     })?;
     let mut ended = 0;
     for dead in census.look(ours, &all) {
-        ended += transact!(app, |tx| { Ok(nodes::bury(tx, &dead).await?) })?;
+        ended += transact!(app, |tx| { Ok(nodes::remove_node(tx, &dead).await?) })?;
         tracing::warn!(
             node = dead,
             ended,
@@ -99,7 +99,7 @@ pub async fn beats(db: &mut crate::store::Db) -> crate::store::Result<Vec<(Strin
 pub async fn leave(app: &App) -> Result<()> {
     let Some(ours) = app.store.node() else { return Ok(()) };
     transact!(app, |tx| {
-        nodes::bury(tx, ours).await?;
+        nodes::remove_node(tx, ours).await?;
         Ok(())
     })
 }
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn only_who_stands_still_for_long_is_dead() {
-        let census = Census::default();
+        let census = NodeCensus::default();
         let all = |a: i64, b: i64| vec![("a".to_owned(), a), ("b".to_owned(), b), ("us".to_owned(), 0)];
         for beats in 0..=20 {
             assert!(census.look("us", &all(beats, beats / 4)).is_empty(), "slow is not dead");

@@ -22,7 +22,7 @@ use super::{OpsError, Result, settings};
 use crate::app::App;
 use crate::mail::{Language, Rendered, Template};
 use crate::store::mails::{self, Mail, MailState, Reader};
-use crate::store::outbox::{self, Told};
+use crate::store::outbox::{self, OutboxNotice};
 use crate::store::{self, Db, StoreError, Tx, rewards};
 use crate::transact;
 use facts::Facts;
@@ -41,13 +41,13 @@ pub async fn expand(app: &App, now: i64) -> Result<usize> {
         let owners = owners(tx, &taken).await?;
         let mut press = Press { app, now, templates: HashMap::new() };
         let mut done: HashSet<String> = HashSet::new();
-        for told in &taken {
-            if done.contains(&told.id) {
+        for outbox_notice in &taken {
+            if done.contains(&outbox_notice.id) {
                 continue;
             }
-            let together = match owners.get(&told.id) {
-                Some(owner) => collect(tx, told, *owner, &taken, &owners, now).await?,
-                None => vec![told.clone()],
+            let together = match owners.get(&outbox_notice.id) {
+                Some(owner) => collect(tx, outbox_notice, *owner, &taken, &owners, now).await?,
+                None => vec![outbox_notice.clone()],
             };
             done.extend(together.iter().map(|one| one.id.clone()));
             if let Err(error) = press.print(tx, &together).await {
@@ -59,7 +59,7 @@ pub async fn expand(app: &App, now: i64) -> Result<usize> {
 }
 
 /// The owners of the rewards that the collected notices are about, by notice id.
-async fn owners(db: &mut Db, taken: &[Told]) -> store::Result<HashMap<String, PartnerId>> {
+async fn owners(db: &mut Db, taken: &[OutboxNotice]) -> store::Result<HashMap<String, PartnerId>> {
     let collected = taken.iter().filter(|told| told.notice.is_collected());
     let collected: Vec<(&String, RewardId)> =
         collected.filter_map(|told| Some((&told.id, RewardId::parse(&told.about)?))).collect();
@@ -73,14 +73,14 @@ async fn owners(db: &mut Db, taken: &[Told]) -> store::Result<HashMap<String, Pa
 /// further ones at most once an hour; within that hour they are postponed.
 async fn collect(
     tx: &mut Tx,
-    told: &Told,
+    told: &OutboxNotice,
     owner: PartnerId,
-    taken: &[Told],
+    taken: &[OutboxNotice],
     owners: &HashMap<String, PartnerId>,
     now: i64,
-) -> store::Result<Vec<Told>> {
-    let same = |other: &&Told| other.notice == told.notice && owners.get(&other.id) == Some(&owner);
-    let mut together: Vec<Told> = taken.iter().filter(same).cloned().collect();
+) -> store::Result<Vec<OutboxNotice>> {
+    let same = |other: &&OutboxNotice| other.notice == told.notice && owners.get(&other.id) == Some(&owner);
+    let mut together: Vec<OutboxNotice> = taken.iter().filter(same).cloned().collect();
     let readers = mails::partners_of(tx, Payee::Partner(owner)).await?;
     if let Some(reader) = readers.first()
         && let Some(last) = mails::last_to(tx, &reader.address.to_lowercase(), told.notice).await?
@@ -98,7 +98,7 @@ async fn collect(
 }
 
 /// Postpones notices whose facts cannot be read, so that they neither block the others nor are lost.
-async fn later(tx: &mut Tx, together: &[Told], error: StoreError, now: i64) -> store::Result<()> {
+async fn later(tx: &mut Tx, together: &[OutboxNotice], error: StoreError, now: i64) -> store::Result<()> {
     let first = together.first().map(|told| (told.notice.as_str(), told.about.as_str()));
     match error {
         StoreError::Missing => {
@@ -130,7 +130,7 @@ struct Press<'a> {
 
 impl Press<'_> {
     /// Writes the mails of notices that are sent together.
-    async fn print(&mut self, tx: &mut Tx, together: &[Told]) -> store::Result<()> {
+    async fn print(&mut self, tx: &mut Tx, together: &[OutboxNotice]) -> store::Result<()> {
         let Some(first) = together.first().filter(|told| !told.about.is_empty()) else { return Ok(()) };
         let facts = facts::read(tx, together, &self.app.base_url, self.now).await?;
         let mut written = Vec::new();
@@ -144,7 +144,13 @@ impl Press<'_> {
         Ok(())
     }
 
-    async fn mail(&mut self, db: &mut Db, told: &Told, facts: &Facts, to: Addressed) -> store::Result<Mail> {
+    async fn mail(
+        &mut self,
+        db: &mut Db,
+        told: &OutboxNotice,
+        facts: &Facts,
+        to: Addressed,
+    ) -> store::Result<Mail> {
         let language = Language::of(to.reader.language.as_deref());
         let values = facts.seen_by(&to.reader.name, to.partner, language);
         let (rendered, template_version) = self.rendered(db, told.notice, language, &values).await?;
@@ -159,7 +165,7 @@ impl Press<'_> {
         Ok(Mail {
             id: format!(
                 "mail_{}",
-                payout::ids::encode(payout::ids::fresh(self.now, self.app.clock.chance()))
+                payout::ids::encode(payout::ids::fresh(self.now, self.app.clock.random()))
             ),
             outbox_id: Some(told.id.clone()),
             notice: told.notice,
@@ -214,7 +220,7 @@ impl Press<'_> {
 }
 
 /// Everybody a notice goes to, once each. A partner who is also one of our people reads it as the partner.
-async fn recipients(db: &mut Db, told: &Told, facts: &Facts) -> store::Result<Vec<Addressed>> {
+async fn recipients(db: &mut Db, told: &OutboxNotice, facts: &Facts) -> store::Result<Vec<Addressed>> {
     let mut by_address: BTreeMap<String, Addressed> = BTreeMap::new();
     for audience in told.notice.audience() {
         for reader in readers(db, *audience, facts).await? {

@@ -10,7 +10,7 @@ use payout::notice::Notice;
 use payout::payee::Destination;
 use serde_json::json;
 
-use super::payees::{self, Standing};
+use super::payees::{self, DestinationStatus};
 use super::{OpsError, Result, people, settings};
 use crate::app::{Actor, App};
 use crate::secrets::token_hash;
@@ -26,7 +26,7 @@ const CONFIRM_US: i64 = 24 * 3_600_000_000;
 
 /// Why somebody may not set up a payout profile in the portal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Barred {
+pub enum NotAllowed {
     Off,
     Role,
     /// No vendor can be chosen.
@@ -34,18 +34,18 @@ pub enum Barred {
 }
 
 /// The vendors a payee may choose, or why they may choose none.
-pub async fn choice(db: &mut Db, role: Role) -> Result<std::result::Result<Vec<Vendor>, Barred>> {
+pub async fn choice(db: &mut Db, role: Role) -> Result<std::result::Result<Vec<Vendor>, NotAllowed>> {
     let (document, _) = settings::read(db).await?;
     if !document.enabled {
-        return Ok(Err(Barred::Off));
+        return Ok(Err(NotAllowed::Off));
     }
     if !document.profile_roles.iter().any(|allowed| allowed == role.as_str()) {
-        return Ok(Err(Barred::Role));
+        return Ok(Err(NotAllowed::Role));
     }
     let connected = all::vendors::facts(db).await?.connected;
     let selected = document.vendors.iter().filter_map(|vendor| Vendor::parse(vendor));
     let vendors: Vec<Vendor> = selected.filter(|vendor| connected.contains(vendor)).collect();
-    Ok(if vendors.is_empty() { Err(Barred::NoVendor) } else { Ok(vendors) })
+    Ok(if vendors.is_empty() { Err(NotAllowed::NoVendor) } else { Ok(vendors) })
 }
 
 /// Refuses a vendor that is not one of those.
@@ -56,8 +56,8 @@ pub async fn check_choice(db: &mut Db, actor: &Actor, vendor: Vendor) -> Result<
     match choice(db, actor.role).await? {
         Ok(vendors) if vendors.contains(&vendor) => Ok(()),
         Ok(_) | Err(_) => {
-            let told = format!("You cannot choose {} right now. Nothing was changed.", vendor.label());
-            Err(Refusal::new("vendor_not_offered", told).into())
+            let message = format!("You cannot choose {} right now. Nothing was changed.", vendor.label());
+            Err(Refusal::new("vendor_not_offered", message).into())
         }
     }
 }
@@ -104,8 +104,8 @@ pub async fn intend(app: &App, actor: &Actor, payee: Payee, told: &Particulars) 
             intended_at: now,
         };
         if !store::intend(tx, payee, &new, &actor.id.to_string()).await? {
-            let told = "This was started twice at the same time. Nothing is lost: try again.";
-            return Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)));
+            let message = "This was started twice at the same time. Nothing is lost: try again.";
+            return Err(OpsError::Conflict(Refusal::new("changed_meanwhile", message)));
         }
         note(tx, now, actor, "stripe_account_intended", payee, &json!({ "country": new.country }));
         Ok(new)
@@ -186,8 +186,8 @@ pub async fn enter_address(app: &App, actor: &Actor, payee: Payee, email: &str) 
         check_choice(tx, actor, Vendor::PayPal).await?;
         let profile = all::payees::profile_of(tx, payee).await?;
         if profile.is_some_and(|known| known.destination == destination && known.payable_at.is_some()) {
-            let told = "You are already paid at this address. Nothing was changed.";
-            return Err(Refusal::new("same_destination", told).at("paypal_email").into());
+            let message = "You are already paid at this address. Nothing was changed.";
+            return Err(Refusal::new("same_destination", message).at("paypal_email").into());
         }
         let new = Unconfirmed {
             payee,
@@ -226,7 +226,9 @@ pub async fn confirm(app: &App, token: &str) -> Result<Option<Profile>> {
     })?;
     let Some((found, actor)) = found else { return Ok(None) };
     let destination = Destination::paypal(&found.address)?;
-    payees::set_profile(app, &actor, found.payee, destination, Standing::Payable(None)).await.map(Some)
+    payees::set_profile(app, &actor, found.payee, destination, DestinationStatus::Payable(None))
+        .await
+        .map(Some)
 }
 
 fn note(tx: &mut Tx, at: i64, actor: &Actor, action: &'static str, payee: Payee, detail: &serde_json::Value) {

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::settings::is_address;
 use super::{OpsError, Result, payees};
 use crate::app::{Actor, App};
-use crate::store::programs::{self, Account, Named, Partner};
+use crate::store::programs::{self, Account, NamedBy, Partner};
 use crate::store::rewards::Visible;
 use crate::store::{self, Tx, audit};
 use crate::transact;
@@ -43,13 +43,13 @@ pub async fn save_account(
 ) -> Result<(Account, bool)> {
     let name = saved_as(name)?;
     let now = app.clock.now();
-    let fresh = AccountId::fresh(now, app.clock.chance());
+    let fresh = AccountId::fresh(now, app.clock.random());
     let saved = transact!(app, |tx| {
-        let found = programs::account(tx, Named::Either(&name)).await?;
+        let found = programs::account(tx, NamedBy::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;
         let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
         programs::lock_accounts(tx, &[known_as]).await?;
-        let before = programs::account(tx, Named::Either(&name)).await?;
+        let before = programs::account(tx, NamedBy::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
         after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         // Validate changed fields only: old values may predate a rule.
@@ -73,7 +73,7 @@ pub async fn save_account(
         payees::note_standing_of(tx, now, actor, Payee::Account(after.id), was, is).await?;
         Ok((after, before.is_none()))
     })?;
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     Ok(saved)
 }
 
@@ -90,13 +90,13 @@ pub async fn save_partner(
 ) -> Result<(Partner, bool)> {
     let name = saved_as(name)?;
     let now = app.clock.now();
-    let fresh = PartnerId::fresh(now, app.clock.chance());
+    let fresh = PartnerId::fresh(now, app.clock.random());
     let saved = transact!(app, |tx| {
-        let found = programs::partner(tx, Named::Either(&name)).await?;
+        let found = programs::partner(tx, NamedBy::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;
         let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
         programs::lock_partners(tx, &[known_as]).await?;
-        let before = programs::partner(tx, Named::Either(&name)).await?;
+        let before = programs::partner(tx, NamedBy::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
         after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         after.account = match before.as_ref().filter(|before| before.account.1 == after.account.1) {
@@ -104,9 +104,9 @@ pub async fn save_partner(
             Some(before) => before.account.clone(),
             None => {
                 let named = referred(&after.account.1, "account")?;
-                let found = programs::account(tx, Named::Either(&named)).await?;
-                let told = "There is no account with this external id.";
-                let found = found.ok_or_else(|| Refusal::new("unknown_account", told).at("account"))?;
+                let found = programs::account(tx, NamedBy::Either(&named)).await?;
+                let message = "There is no account with this external id.";
+                let found = found.ok_or_else(|| Refusal::new("unknown_account", message).at("account"))?;
                 (found.id, found.external_id)
             }
         };
@@ -126,7 +126,7 @@ pub async fn save_partner(
         payees::note_standing_of(tx, now, actor, Payee::Partner(after.id), was, is).await?;
         Ok((after, before.is_none()))
     })?;
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     Ok(saved)
 }
 
@@ -156,8 +156,8 @@ fn masked(address: &str) -> String {
 /// # Errors
 /// If it is not one of `active`, `on_hold`, `closed`.
 pub fn standing(word: &str) -> std::result::Result<PayeeStanding, Refusal> {
-    let told = "The standing must be active, on_hold or closed.";
-    PayeeStanding::parse(word).ok_or_else(|| Refusal::new("unknown_value", told).at("standing"))
+    let message = "The standing must be active, on_hold or closed.";
+    PayeeStanding::parse(word).ok_or_else(|| Refusal::new("unknown_value", message).at("standing"))
 }
 
 /// The id for saving a record: an id of ours, which only matches an existing record, or an external id in its normal form.
@@ -212,7 +212,7 @@ pub(super) fn filled(text: &str, field: &'static str) -> std::result::Result<(),
         return Err(Refusal::new("invalid", NO_DIRECTION).at(field));
     }
     match unfit(text) {
-        Some(told) => Err(Refusal::new("invalid", told).at(field)),
+        Some(message) => Err(Refusal::new("invalid", message).at(field)),
         None => Ok(()),
     }
 }
@@ -254,7 +254,7 @@ pub fn is_country(code: &str) -> bool {
 /// The refusal of an unknown country code.
 pub fn wrong_country(code: &str) -> Refusal {
     let upper = code.trim().to_uppercase();
-    let told = match (country::meant(&upper), country::former(&upper)) {
+    let message = match (country::meant(&upper), country::former(&upper)) {
         (Some(meant), _) => format!("{code} is not a country code; write {meant}."),
         (None, Some((was, now))) => {
             format!("{code} was the code of {was}, which no longer exists; write {now}.")
@@ -269,7 +269,7 @@ pub fn wrong_country(code: &str) -> Refusal {
             "No country has the code {code:?}. Write the country's two-letter ISO 3166 code, like DE; leave it empty if the country is not known."
         ),
     };
-    Refusal::new("invalid_country", told).at("country")
+    Refusal::new("invalid_country", message).at("country")
 }
 
 pub(super) fn note(

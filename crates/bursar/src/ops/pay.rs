@@ -11,7 +11,7 @@ use payout::transaction::Terms;
 
 use super::audit::batch_changed;
 use super::batches::{no_draft, view_draft};
-use super::idempotency::{self, Once};
+use super::idempotency::{self, Idempotency};
 use super::{OpsError, Result, batches as prepare, claims, limits, settings, unusual};
 use crate::app::{Actor, App};
 use crate::ops::batches::view::{self, BatchView};
@@ -33,7 +33,7 @@ pub struct Balances {
 
 /// A vendor and currency whose balance does not cover the claims and their fees.
 #[derive(Clone, Copy, Debug)]
-pub struct Short {
+pub struct Shortfall {
     pub vendor: Vendor,
     /// The total of the claims and their fees.
     pub needed: Sum,
@@ -57,7 +57,7 @@ impl Balances {
     }
 
     /// Where the balance does not cover the claims and their fees on top of what is already committed.
-    pub fn short(&self, view: &BatchView) -> Vec<Short> {
+    pub fn short(&self, view: &BatchView) -> Vec<Shortfall> {
         let mut needs: BTreeMap<(Vendor, Currency), i128> = BTreeMap::new();
         for claim in &view.claims {
             let Some(vendor) = claim.vendor() else { continue };
@@ -67,14 +67,14 @@ impl Balances {
         let short = |((vendor, currency), minor): ((Vendor, Currency), i128)| {
             let (has, promised) = (self.of(vendor, currency)?, self.promised(vendor, currency));
             let lacking = i128::from(has.minor) < promised.minor + minor;
-            lacking.then_some(Short { vendor, needed: Sum::new(minor, currency), has, promised })
+            lacking.then_some(Shortfall { vendor, needed: Sum::new(minor, currency), has, promised })
         };
         needs.into_iter().filter_map(short).collect()
     }
 
     /// Blockers for balances that do not cover the batch. An unknown balance does not block.
     pub fn blockers(&self, view: &BatchView) -> Vec<Blocker> {
-        let told = |Short { vendor, needed, has, promised }: Short| {
+        let told = |Shortfall { vendor, needed, has, promised }: Shortfall| {
             let of_it = match promised.minor {
                 0 => String::new(),
                 _ => format!(", of which {promised} is committed to payments that have not been sent yet"),
@@ -89,7 +89,7 @@ impl Balances {
 
 /// What the person who pressed Pay was shown.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct ConfirmedTotals {
     pub digest: String,
     /// The totals, in any order.
     pub totals: Vec<Sum>,
@@ -111,9 +111,9 @@ pub async fn pay(
     app: &App,
     actor: &Actor,
     id: BatchId,
-    seen: &Seen,
+    seen: &ConfirmedTotals,
     balances: &Balances,
-    once: Option<&Once<Paid>>,
+    once: Option<&Idempotency<Paid>>,
 ) -> Result<Paid> {
     let paid = transact!(app, |tx| {
         let paid = pay_in(tx, app, actor, id, seen, balances).await?;
@@ -124,7 +124,7 @@ pub async fn pay(
         claims::note_stopped(app, id).await?;
     }
     let paid = paid?;
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     app.nudge.tell_watchers();
     Ok(paid)
 }
@@ -134,7 +134,7 @@ async fn pay_in(
     app: &App,
     actor: &Actor,
     id: BatchId,
-    seen: &Seen,
+    seen: &ConfirmedTotals,
     balances: &Balances,
 ) -> Result<Paid> {
     let now = app.clock.now();
@@ -197,7 +197,7 @@ async fn noticed(tx: &mut Tx, view: &BatchView, now: i64) -> Result<serde_json::
 }
 
 /// The digest covers everything; the totals are compared as well to describe the difference.
-fn same_as_seen(view: &BatchView, seen: &Seen) -> Result<()> {
+fn same_as_seen(view: &BatchView, seen: &ConfirmedTotals) -> Result<()> {
     let mut theirs = seen.totals.clone();
     theirs.sort_by_key(|sum| sum.currency);
     let tell = |totals: &[Sum]| match totals.is_empty() {
@@ -228,8 +228,8 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64
         let Some(destination) = &claim.destination else { continue };
         let vendor = destination.vendor();
         let terms = Terms { payee: claim.payee, vendor, amount: claim.total, net: claim.net };
-        let id = TransactionId::fresh(now, app.clock.chance());
-        let attempt = AttemptId::fresh(now, app.clock.chance());
+        let id = TransactionId::fresh(now, app.clock.random());
+        let attempt = AttemptId::fresh(now, app.clock.random());
         joined.extend(claim.rewards.iter().map(|(reward, _, minor)| (*reward, id, *minor)));
         journals.push((id.to_string(), Some(attempt.to_string()), terms.reserve()));
         lines.push(Line {
@@ -250,6 +250,6 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64
         ));
     }
     store::ledger::write_once(tx, now, &app.clock, &journals).await?;
-    transactions::write_timeline(tx, &lines, payout::ids::fresh(now, app.clock.chance())).await?;
+    transactions::write_timeline(tx, &lines, payout::ids::fresh(now, app.clock.random())).await?;
     Ok(new.len())
 }

@@ -14,9 +14,9 @@ use super::gates::Gates;
 use super::people::not_counted;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
-use crate::store::payees::{self, Moved, Profile};
+use crate::store::payees::{self, DestinationChange, Profile};
 use crate::store::people::{self, Counts};
-use crate::store::programs::{self, Named};
+use crate::store::programs::{self, NamedBy};
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
@@ -45,24 +45,24 @@ pub fn one_of(name: &str, found: Vec<Payee>) -> Result<Option<Payee>> {
                 Payee::Account(id) => format!("the account {id}"),
             };
             let ids: Vec<String> = several.iter().map(kind).collect();
-            let told = format!(
+            let message = format!(
                 "The external id {name:?} is used by {}. Nothing was done. Use the Bursar id of the one you mean.",
                 ids.join(" and of ")
             );
-            Err(OpsError::Conflict(Refusal::new("ambiguous_payee", told)))
+            Err(OpsError::Conflict(Refusal::new("ambiguous_payee", message)))
         }
     }
 }
 
 /// The vendor's view of a destination.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum DestinationStatus {
     /// Payments are possible now; in these currencies, if the vendor lists them.
     Payable(Option<Vec<Currency>>),
     NotYet(String),
 }
 
-impl Standing {
+impl DestinationStatus {
     fn why_not(&self) -> Option<&str> {
         match self {
             Self::Payable(_) => None,
@@ -97,7 +97,7 @@ pub async fn set_profile(
     actor: &Actor,
     payee: Payee,
     destination: Destination,
-    standing: Standing,
+    standing: DestinationStatus,
 ) -> Result<Profile> {
     let profile = transact!(app, |tx| {
         let now = app.clock.now();
@@ -137,14 +137,14 @@ pub async fn set_profile(
         let shared = !payees::sharing(tx, payee).await?.is_empty();
         Ok(Profile { shared, ..profile })
     })?;
-    app.nudge.settle.ring();
+    app.nudge.settle.notify();
     Ok(profile)
 }
 
 fn linked_already() -> OpsError {
-    let told = "This Stripe account is already linked to another payee, and an account can belong to only one. Nothing was \
+    let message = "This Stripe account is already linked to another payee, and an account can belong to only one. Nothing was \
                 changed; check the id, or give the other payee another destination first.";
-    Refusal::new("stripe_account_in_use", told).at("stripe_account").into()
+    Refusal::new("stripe_account_in_use", message).at("stripe_account").into()
 }
 
 /// Records a new destination: history, audit entry, and the notice to the old and the new address.
@@ -162,8 +162,8 @@ async fn note_moved(
         Some((old, new)) => (Some(old), new),
         None => (None, profile.destination.masked()),
     };
-    let id = format!("chg_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance())));
-    let change = Moved {
+    let id = format!("chg_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random())));
+    let change = DestinationChange {
         at: now,
         actor: actor.id.to_string(),
         came_from: Some(actor.came_from.clone()).filter(|from| !from.is_empty()),
@@ -202,8 +202,8 @@ pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) 
         let others = payees::sharing(tx, payee).await?;
         let profile = payees::profile_of(tx, payee).await?;
         let Some(profile) = profile.filter(|_| !others.is_empty()) else {
-            let told = "No other payee shares this destination uncleared, so there is nothing to clear.";
-            return Err(OpsError::Conflict(Refusal::new("not_shared", told)));
+            let message = "No other payee shares this destination uncleared, so there is nothing to clear.";
+            return Err(OpsError::Conflict(Refusal::new("not_shared", message)));
         };
         let me = actor.id.to_string();
         // An API key may clear with any role that permits it: clearing alone moves no money.
@@ -216,9 +216,9 @@ pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) 
             let newest = payees::changes(tx, one, 1).await?;
             let Some(newest) = newest.first() else { continue };
             if newest.actor == me || people::behind(tx, &newest.actor, now).await? == behind {
-                let told =
+                let message =
                     "You entered this destination for one of the payees, so somebody else must clear it.";
-                return Err(Refusal::new("own_entry", told).into());
+                return Err(Refusal::new("own_entry", message).into());
             }
         }
         let fingerprint = profile.destination.fingerprint();
@@ -230,7 +230,7 @@ pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) 
         }
         Ok(Profile { shared: false, ..profile })
     })?;
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     Ok(profile)
 }
 
@@ -243,13 +243,13 @@ pub async fn note_standing(
     app: &App,
     vendor: Vendor,
     address: &str,
-    standing: &Standing,
+    standing: &DestinationStatus,
     asked_at: i64,
 ) -> Result<()> {
     transact!(app, |tx| {
         let now = app.clock.now();
         let before = payees::profiles_at(tx, vendor, address).await?;
-        let said = payees::Said {
+        let said = payees::DestinationAnswer {
             why_not: standing.why_not(),
             currencies: standing.currencies(),
             asked_at,
@@ -265,7 +265,7 @@ pub async fn note_standing(
     })
 }
 
-fn note_checked(tx: &mut Tx, now: i64, actor: &str, payee: Payee, standing: &Standing) {
+fn note_checked(tx: &mut Tx, now: i64, actor: &str, payee: Payee, standing: &DestinationStatus) {
     let currencies = standing.currencies().map(|list| {
         let codes: Vec<&str> = list.iter().map(|currency| currency.code()).collect();
         // An account that accepts every currency would fill the page.
@@ -298,21 +298,21 @@ pub async fn set_standing(
         let after = (standing, Some(reason.to_owned()));
         note_standing_of(tx, now, actor, payee, Some(before), after).await
     })?;
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     Ok(())
 }
 
 /// A payee's standing and the note with its reason.
-type Kept = (PayeeStanding, Option<String>);
+type StandingAndReason = (PayeeStanding, Option<String>);
 
-async fn standing_of(tx: &mut Tx, payee: Payee) -> Result<Option<Kept>> {
+async fn standing_of(tx: &mut Tx, payee: Payee) -> Result<Option<StandingAndReason>> {
     let id = payee.to_string();
     Ok(match payee {
         Payee::Partner(_) => {
-            programs::partner(tx, Named::Either(&id)).await?.map(|found| (found.standing, found.note))
+            programs::partner(tx, NamedBy::Either(&id)).await?.map(|found| (found.standing, found.note))
         }
         Payee::Account(_) => {
-            programs::account(tx, Named::Either(&id)).await?.map(|found| (found.standing, found.note))
+            programs::account(tx, NamedBy::Either(&id)).await?.map(|found| (found.standing, found.note))
         }
     })
 }
@@ -324,17 +324,17 @@ pub(super) async fn note_standing_of(
     now: i64,
     actor: &Actor,
     payee: Payee,
-    before: Option<Kept>,
-    (standing, reason): Kept,
+    before: Option<StandingAndReason>,
+    (standing, reason): StandingAndReason,
 ) -> Result<()> {
     let (old, old_reason) = before.unwrap_or((PayeeStanding::Active, None));
     if (old, &old_reason) == (standing, &reason) {
         return Ok(());
     }
     if old != standing {
-        let told = "Write why in the note; the next person who looks at this payee will want to know.";
+        let message = "Write why in the note; the next person who looks at this payee will want to know.";
         if reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
-            return Err(Refusal::new("missing", told).at("note").into());
+            return Err(Refusal::new("missing", message).at("note").into());
         }
     }
     payees::set_standing(tx, payee, standing, reason.as_deref(), now).await?;

@@ -25,17 +25,20 @@ use crate::secrets::{Hashing, password_hash, password_matches, token_hash};
 use crate::store::people::{self, Counts, LinkFor, Person};
 use crate::store::{self, Tx, audit};
 use crate::transact;
-use crate::turns::Busy;
+use crate::work_limit::Busy;
 
 use factor::Taken;
 use sessions::{By, enter};
 
-pub use keys::{NewKey, Sent, by_key, create_key, create_key_at_the_machine, make_key, revoke};
+pub use keys::{KeyLookup, NewKey, by_key, create_key, create_key_at_the_machine, make_key, revoke};
 pub use logins::{
-    AtTheMachine, FIRST, NewPerson, add, add_at_the_machine, disable, enable, first_administrator, link_for,
+    FIRST, MachineUser, NewPerson, add, add_at_the_machine, disable, enable, first_administrator, link_for,
     reset,
 };
-pub use sessions::{Browser, Entered, Finished, Second, Session, by_session, finish, half_way, sign_out};
+pub use sessions::{
+    Browser, SecondFactor, SecondFactorOutcome, Session, SignInProgress, by_session, finish, half_way,
+    sign_out,
+};
 
 /// How long a one-time link can be used.
 const LINK_US: i64 = 24 * 3_600_000_000;
@@ -71,7 +74,12 @@ fn note_seen(app: &App, person: &Person) {
 }
 
 /// Signs a person in, or only halfway if they have a second factor; `None` for a wrong address or password.
-pub async fn sign_in(app: &App, email: &str, password: &str, browser: &Browser) -> Result<Option<Entered>> {
+pub async fn sign_in(
+    app: &App,
+    email: &str,
+    password: &str,
+    browser: &Browser,
+) -> Result<Option<SignInProgress>> {
     let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
     let found = found.filter(|person| person.disabled_at.is_none());
     let matches = is_password(Hashing::of_strangers(), found.as_ref(), password).await?;
@@ -116,20 +124,20 @@ async fn is_password(hashing: &Hashing, of: Option<&Person>, password: &str) -> 
 }
 
 fn too_busy(_: Busy) -> OpsError {
-    let told = "More people sign in at this moment than Bursar can check at once, so nothing was looked at. Try again in a few seconds.";
-    OpsError::Conflict(Refusal::new("slow_down", told))
+    let message = "More people sign in at this moment than Bursar can check at once, so nothing was looked at. Try again in a few seconds.";
+    OpsError::Conflict(Refusal::new("slow_down", message))
 }
 
 /// The credentials for a step-up: the password, and the code of the second factor if they have one.
 #[derive(Clone, Debug, Default)]
-pub struct Shown {
+pub struct Credentials {
     pub password: String,
     pub code: String,
 }
 
 /// The result of a step-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Proof {
+pub enum StepUpOutcome {
     Right,
     /// The password was wrong; the code was not checked.
     WrongPassword,
@@ -143,7 +151,7 @@ pub enum Proof {
 }
 
 /// Records a successful step-up, and replaces the session's token.
-pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof> {
+pub async fn step_up(app: &App, session: &Session, shown: &Credentials) -> Result<StepUpOutcome> {
     let person = people::by_id(&mut app.store.read().await?, session.actor.id).await?;
     let (now, id) = (app.clock.now(), session.actor.id);
     let refused = |tx: &mut Tx, what: &str| {
@@ -155,7 +163,7 @@ pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof>
             refused(tx, "password");
             Ok(())
         })?;
-        return Ok(Proof::WrongPassword);
+        return Ok(StepUpOutcome::WrongPassword);
     }
     let token = transact!(app, |tx| {
         let held = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
@@ -164,15 +172,15 @@ pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof>
             Taken::NoFactor => "password".to_owned(),
             Taken::Unreadable => {
                 refused(tx, "code that cannot be checked");
-                return Ok(Err(Proof::Unreadable));
+                return Ok(Err(StepUpOutcome::Unreadable));
             }
             Taken::Used => {
                 refused(tx, "used code");
-                return Ok(Err(Proof::UsedCode));
+                return Ok(Err(StepUpOutcome::UsedCode));
             }
             Taken::Wrong => {
                 refused(tx, "code");
-                return Ok(Err(Proof::WrongCode));
+                return Ok(Err(StepUpOutcome::WrongCode));
             }
         };
         let token = sessions::prove_in(tx, app, session).await?;
@@ -180,11 +188,11 @@ pub async fn prove(app: &App, session: &Session, shown: &Shown) -> Result<Proof>
         note(tx, now, &id.to_string(), "proved_again", id, detail);
         Ok(Ok(token))
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(match token {
         Ok(token) => {
             sessions::renew(app, session, token);
-            Proof::Right
+            StepUpOutcome::Right
         }
         Err(refused) => refused,
     })
@@ -208,7 +216,7 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         people::keep_password(tx, id, &hash).await?;
         store::sessions::end_others(tx, id, &session.id).await?;
-        store::factors::end_halves(tx, id).await?;
+        store::factors::end_half_logins(tx, id).await?;
         people::drop_links(tx, id).await?;
         note(tx, now, &id.to_string(), "password_changed", id, json!({}));
         factor::tell_owner(tx, app, &person, "password", "", now).await?;
@@ -222,7 +230,7 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
     if let Some(token) = token {
         sessions::renew(app, session, token);
     }
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -237,7 +245,7 @@ pub async fn whose_link(app: &App, token: &str) -> Result<Option<Person>> {
 }
 
 /// Signs in the person that a one-time link was made for, once; `None` if it is unknown, used or expired.
-pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Result<Option<Entered>> {
+pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Result<Option<SignInProgress>> {
     let now = app.clock.now();
     let hash = token_hash(token);
     let person = transact!(app, |tx| { Ok(people::use_link(tx, &hash, LinkFor::Login, now).await?) })?;
@@ -280,7 +288,7 @@ pub fn not_counted(counts: Counts) -> Option<String> {
         ),
         Counts::From(at) => Some(format!(
             "This login or API key has been allowed to pay for less than a day. It counts as a second person from {}; until then somebody else must do it.",
-            crate::clock::told(at)
+            crate::clock::human(at)
         )),
     }
 }

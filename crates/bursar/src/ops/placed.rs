@@ -14,10 +14,10 @@ use crate::store::{Db, StoreError, transactions};
 
 /// Adds to the blocker of a reward in flight: which payment, its status, and who must act.
 pub fn in_flight(blocker: Blocker, payment: &Transaction, elsewhere: bool) -> Blocker {
-    let told = format!("It is {}, which is {}.", payment.label(), payment.state.status().label());
+    let message = format!("It is {}, which is {}.", payment.label(), payment.state.status().label());
     let who = reason_now(payment, elsewhere).map(|reason| reason.who);
     let who = who.or_else(|| choices(payment).first().map(|choice| choice.who));
-    let blocker = blocker.noting(Some(told));
+    let blocker = blocker.noting(Some(message));
     match who.filter(|who| *who != Who::Nobody) {
         Some(who) => blocker.acting(who, "Open that payment: its page says why and what can be done."),
         None => blocker,
@@ -32,8 +32,8 @@ pub async fn payment(db: &mut Db, name: &str) -> Result<Transaction> {
     match transactions::find(db, name).await {
         Err(error @ (StoreError::Corrupt(_) | StoreError::Db(_))) if error.about_a_row() => {
             tracing::error!(payment = name, %error, "the record of a payment cannot be read");
-            let told = Some(format!("What is wrong with it: {error}."));
-            Err(OpsError::Blocked(vec![Blocker::new(Code::SetAside, name).noting(told)]))
+            let sentence = Some(format!("What is wrong with it: {error}."));
+            Err(OpsError::Blocked(vec![Blocker::new(Code::SetAside, name).noting(sentence)]))
         }
         found => Ok(found?),
     }

@@ -17,8 +17,9 @@ use crate::transact;
 pub async fn save(app: &App, actor: &Actor, preferences: &Preferences) -> Result<()> {
     let unknown = preferences.zone.as_deref().filter(|name| jiff::tz::TimeZone::get(name).is_err());
     if let Some(name) = unknown {
-        let told = format!("There is no time zone “{name}”; choose one from the list, like Europe/Berlin.");
-        return Err(OpsError::Refused(Refusal::new("unknown_zone", told).at("zone")));
+        let message =
+            format!("There is no time zone “{name}”; choose one from the list, like Europe/Berlin.");
+        return Err(OpsError::Refused(Refusal::new("unknown_zone", message).at("zone")));
     }
     transact!(app, |tx| { keep(tx, app.clock.now(), actor, preferences).await })
 }

@@ -9,7 +9,7 @@ use super::Result;
 use super::partners::{check_email, filled, new_or_known, note, referred, saved_as};
 use super::settings::lowering;
 use crate::app::{Actor, App};
-use crate::store::programs::{self, Activity, Named, Program, Worth};
+use crate::store::programs::{self, Activity, NamedBy, Program, RewardValue};
 use crate::transact;
 
 /// Ten years: longer than any program's hold period.
@@ -28,20 +28,20 @@ pub async fn save_program(
 ) -> Result<(Program, bool)> {
     let name = saved_as(name)?;
     let now = app.clock.now();
-    let fresh = ProgramId::fresh(now, app.clock.chance());
+    let fresh = ProgramId::fresh(now, app.clock.random());
     transact!(app, |tx| {
-        let found = programs::program(tx, Named::Either(&name)).await?;
+        let found = programs::program(tx, NamedBy::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;
         let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
         programs::lock_programs(tx, &[known_as]).await?;
-        let before = programs::program(tx, Named::Either(&name)).await?;
+        let before = programs::program(tx, NamedBy::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
         after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         filled(&after.name, "name")?;
         check_email(after.manager_email.as_deref(), "manager_email")?;
         if !(0..=MOST_HOLD_DAYS).contains(&after.hold_days) {
-            let told = "The hold period must be 0 to 3650 days.";
-            return Err(Refusal::new("invalid", told).at("hold_days").into());
+            let message = "The hold period must be 0 to 3650 days.";
+            return Err(Refusal::new("invalid", message).at("hold_days").into());
         }
         match &before {
             Some(before) if after.hold_days < before.hold_days => {
@@ -60,8 +60,9 @@ pub async fn save_program(
         }
         let other_type = before.as_ref().is_some_and(|before| before.reward_type != after.reward_type);
         if other_type && programs::has_rewards(tx, after.id).await? {
-            let told = "This program already has rewards, so its type cannot change. Create another program.";
-            return Err(Refusal::new("type_conflict", told).into());
+            let message =
+                "This program already has rewards, so its type cannot change. Create another program.";
+            return Err(Refusal::new("type_conflict", message).into());
         }
         after.updated_at = now;
         programs::save_program(tx, &after).await?;
@@ -89,13 +90,13 @@ pub async fn save_activity(
 ) -> Result<(Activity, bool)> {
     let name = saved_as(name)?;
     let now = app.clock.now();
-    let fresh = ActivityId::fresh(now, app.clock.chance());
+    let fresh = ActivityId::fresh(now, app.clock.random());
     transact!(app, |tx| {
-        let found = programs::activity(tx, Named::Either(&name)).await?;
+        let found = programs::activity(tx, NamedBy::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;
         let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
         programs::lock_activities(tx, &[known_as]).await?;
-        let before = programs::activity(tx, Named::Either(&name)).await?;
+        let before = programs::activity(tx, NamedBy::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
         after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         filled(&after.name, "name")?;
@@ -105,7 +106,7 @@ pub async fn save_activity(
             Some(before) => before.program.0.to_string(),
             None => referred(&after.program.1, "program")?,
         };
-        let program = programs::program(tx, Named::Either(&named)).await?;
+        let program = programs::program(tx, NamedBy::Either(&named)).await?;
         let unknown =
             || Refusal::new("unknown_program", "There is no program with this external id.").at("program");
         let program = program.ok_or_else(unknown)?;
@@ -122,8 +123,8 @@ pub async fn save_activity(
         programs::save_activity(tx, &after).await?;
         let told = |it: &Activity| {
             let value = it.worth.map(|worth| match worth {
-                Worth::Cash(money) => money.to_string(),
-                Worth::Points(points) => format!("{points} points"),
+                RewardValue::Cash(money) => money.to_string(),
+                RewardValue::Points(points) => format!("{points} points"),
             });
             json!({"name": it.name, "program": it.program.1, "value": value, "active": it.inactive_at.is_none()})
         };
@@ -134,16 +135,16 @@ pub async fn save_activity(
     })
 }
 
-fn check_worth(worth: Option<Worth>, kind: RewardType) -> std::result::Result<(), Refusal> {
+fn check_worth(worth: Option<RewardValue>, kind: RewardType) -> std::result::Result<(), Refusal> {
     match (worth, kind) {
         (None, _)
-        | (Some(Worth::Cash(_)), RewardType::Cash)
-        | (Some(Worth::Points(_)), RewardType::Points) => Ok(()),
-        (Some(Worth::Points(_)), RewardType::Cash) => {
+        | (Some(RewardValue::Cash(_)), RewardType::Cash)
+        | (Some(RewardValue::Points(_)), RewardType::Points) => Ok(()),
+        (Some(RewardValue::Points(_)), RewardType::Cash) => {
             Err(Refusal::new("not_points", "This program gives money; give the value with its currency.")
                 .at("value"))
         }
-        (Some(Worth::Cash(_)), RewardType::Points) => {
+        (Some(RewardValue::Cash(_)), RewardType::Points) => {
             Err(Refusal::new("not_cash", "This program gives points; give the value as points.").at("value"))
         }
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use payout::Refusal;
 use payout::ids;
 use payout::money::{Currency, Money, Sum, Vendor};
-use payout::reconciliation::{Aspect, Closed, Day, GRACE_US, Line, Of, Part, Standing, Verdict};
+use payout::reconciliation::{Aspect, Closed, Day, GRACE_US, Line, Part, PaymentPhase, Standing, Verdict};
 use payout::reconciliation::{aspect_of, chain, judge, kind};
 use payout::transaction::State;
 
@@ -169,13 +169,13 @@ async fn compare_some(tx: &mut Tx, app: &App, pull: &Pull, subjects: &[String]) 
 }
 
 /// How long the movements may wait for their counterpart, by the state of their payment.
-fn owner(vendor: Vendor, state: Option<State>) -> Of {
+fn owner(vendor: Vendor, state: Option<State>) -> PaymentPhase {
     match (state, vendor) {
-        (Some(state), _) if state.in_flight() => Of::Open,
-        (Some(_), _) => Of::Ended,
+        (Some(state), _) if state.in_flight() => PaymentPhase::Open,
+        (Some(_), _) => PaymentPhase::Ended,
         // PayPal's reports contain only its own ids; which item one belongs to may be learned later.
-        (None, Vendor::PayPal) => Of::Nobody { late: true },
-        (None, Vendor::Stripe) => Of::Nobody { late: false },
+        (None, Vendor::PayPal) => PaymentPhase::Nobody { late: true },
+        (None, Vendor::Stripe) => PaymentPhase::Nobody { late: false },
     }
 }
 
@@ -211,7 +211,7 @@ fn sides<'a>(
     sides
 }
 
-fn judge_sides(aspect: Aspect, both: &Sides, of: Of, times: (i64, i64)) -> Verdict {
+fn judge_sides(aspect: Aspect, both: &Sides, of: PaymentPhase, times: (i64, i64)) -> Verdict {
     let of_side = |side: &[(usize, Line)]| side.iter().map(|(_, line)| *line).collect::<Vec<_>>();
     judge(aspect, &of_side(&both.lines), &of_side(&both.postings), of, times)
 }
@@ -257,7 +257,7 @@ fn after(
 }
 
 fn fresh(app: &App) -> String {
-    format!("rec_{}", ids::encode(ids::fresh(app.clock.now(), app.clock.chance())))
+    format!("rec_{}", ids::encode(ids::fresh(app.clock.now(), app.clock.random())))
 }
 
 /// Records the matched pairs, and which lines agree with everything they belong to.
@@ -452,8 +452,8 @@ pub async fn look_again(app: &App, actor: &Actor, case: Option<&str>) -> Result<
         }
         Ok(())
     })?;
-    app.nudge.settle.ring();
-    app.nudge.movements.ring();
+    app.nudge.settle.notify();
+    app.nudge.movements.notify();
     Ok(())
 }
 

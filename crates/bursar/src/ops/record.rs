@@ -18,7 +18,7 @@ use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Status, Step};
 
 use super::{asking, second_payments};
 use crate::app::{Actor, App};
-use crate::store::events::Linked;
+use crate::store::events::LinkedEvent;
 use crate::store::transactions::{self, Attempt, AttemptChange, Change, Line, Transaction};
 use crate::store::{self, Rows, Tx, audit, contradictions};
 use contradiction::takes_an_id;
@@ -28,7 +28,7 @@ pub const PAID_OUT: &str = "paid_by_schedule";
 
 /// A fact about one attempt, with its source.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct Observation {
     pub transaction: TransactionId,
     pub attempt: AttemptId,
     pub fact: Fact,
@@ -55,11 +55,11 @@ pub struct Recorded {
 }
 
 /// Payments locked for this database transaction, with their current attempts.
-pub struct Held {
-    cases: BTreeMap<TransactionId, Case>,
+pub struct LockedPayments {
+    cases: BTreeMap<TransactionId, PaymentCase>,
 }
 
-impl Held {
+impl LockedPayments {
     /// The attempts of all payments.
     pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.cases.values().flat_map(|case| &case.attempts)
@@ -72,14 +72,14 @@ impl Held {
 
     /// Whether to keep asking about an event for which the vendor has shown nothing. It may mean that the money of a
     /// settled payment came back, and no notice is sent for a settled payment as it is for an unsettled one.
-    pub fn keeps(&self, event: &Linked, now: i64) -> bool {
+    pub fn keeps(&self, event: &LinkedEvent, now: i64) -> bool {
         let settled = self.cases.get(&event.transaction).is_some_and(|of| of.transaction.state.settled());
         settled && now.saturating_sub(event.linked_at) < deadline::SETTLED_WATCHED_US
     }
 }
 
 /// A locked transaction, its attempts, and the pending changes.
-struct Case {
+struct PaymentCase {
     transaction: Transaction,
     attempts: Vec<Attempt>,
     touched: bool,
@@ -98,7 +98,7 @@ struct Case {
 
 /// Everything that one database transaction will write.
 #[derive(Default)]
-struct Sheet {
+struct WriteSet {
     journals: Vec<(String, Option<String>, Journal)>,
     lines: Vec<Line>,
     notices: Vec<(Notice, TransactionId)>,
@@ -112,7 +112,7 @@ struct Sheet {
 ///
 /// # Errors
 /// If the database fails; then nothing was recorded.
-pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Heard]) -> store::Result<Recorded> {
+pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Observation]) -> store::Result<Recorded> {
     let held = hold(tx, heard.iter().map(|one| one.transaction)).await?;
     record_of(tx, app, actor, held, heard).await
 }
@@ -125,12 +125,12 @@ pub async fn record_of(
     tx: &mut Tx,
     app: &App,
     actor: &str,
-    held: Held,
-    heard: &[Heard],
+    held: LockedPayments,
+    heard: &[Observation],
 ) -> store::Result<Recorded> {
     let (now, mut cases) = (app.clock.now(), held.cases);
     let mut carried = carried(tx, heard).await?;
-    let (mut sheet, mut recorded) = (Sheet::default(), Recorded::default());
+    let (mut sheet, mut recorded) = (WriteSet::default(), Recorded::default());
     for one in heard {
         let Some(case) = cases.get_mut(&one.transaction) else { continue };
         if let Some(object) = one.vendor_id.as_ref().filter(|_| has_one_object(one.fact.leg())) {
@@ -144,7 +144,7 @@ pub async fn record_of(
             case.made_twice(one, &known, now, &mut sheet);
             continue;
         }
-        if case.hear(one, app, now, actor, &mut sheet) {
+        if case.observe(one, app, now, actor, &mut sheet) {
             recorded.changed += 1;
         }
     }
@@ -157,7 +157,7 @@ pub async fn record_of(
 
 /// Makes the journals' causes unique again after a correction. Normally an attempt causes each movement once; an attempt
 /// whose books were corrected can fail again.
-async fn after_corrections(tx: &mut Tx, sheet: &mut Sheet) -> store::Result<()> {
+async fn after_corrections(tx: &mut Tx, sheet: &mut WriteSet) -> store::Result<()> {
     let subjects: BTreeSet<&str> = sheet.journals.iter().map(|(subject, ..)| subject.as_str()).collect();
     let corrected = contradictions::corrections(tx, &subjects.into_iter().collect::<Vec<_>>()).await?;
     for (subject, cause, _) in &mut sheet.journals {
@@ -170,7 +170,7 @@ async fn after_corrections(tx: &mut Tx, sheet: &mut Sheet) -> store::Result<()> 
 
 /// The attempts that own the vendor objects named in these facts. One vendor object belongs to one attempt: a fact that
 /// names it for another payment is not believed, and must not spoil the rest of the batch.
-async fn carried(tx: &mut Tx, heard: &[Heard]) -> store::Result<HashMap<String, AttemptId>> {
+async fn carried(tx: &mut Tx, heard: &[Observation]) -> store::Result<HashMap<String, AttemptId>> {
     let named = heard.iter().filter(|one| has_one_object(one.fact.leg()));
     let named: Vec<String> = named.filter_map(|one| one.vendor_id.clone()).collect();
     Ok(contradictions::carriers(tx, &named).await?.into_iter().collect())
@@ -195,7 +195,7 @@ pub async fn command(
 ) -> store::Result<()> {
     let now = app.clock.now();
     let mut cases = hold(tx, [id]).await?.cases;
-    let mut sheet = Sheet::default();
+    let mut sheet = WriteSet::default();
     if let Some(case) = cases.get_mut(&id) {
         sheet.lines.push(Line {
             transaction: id,
@@ -218,12 +218,12 @@ pub async fn correction(
     tx: &mut Tx,
     app: &App,
     actor: &str,
-    proven: &Heard,
+    proven: &Observation,
     part_back: Option<Money>,
 ) -> store::Result<()> {
     let now = app.clock.now();
     let mut cases = hold(tx, [proven.transaction]).await?.cases;
-    let mut sheet = Sheet::default();
+    let mut sheet = WriteSet::default();
     if let Some(case) = cases.get_mut(&proven.transaction) {
         let (state, terms) = (case.transaction.state, case.transaction.terms);
         let terms = match part_back.filter(|_| law::stands_beside(state, &proven.fact)) {
@@ -252,7 +252,10 @@ pub async fn correction(
 }
 
 /// Locks payments and reads them with their attempts; nobody else can change them until this database transaction ends.
-pub async fn hold(tx: &mut Tx, ids: impl IntoIterator<Item = TransactionId>) -> store::Result<Held> {
+pub async fn hold(
+    tx: &mut Tx,
+    ids: impl IntoIterator<Item = TransactionId>,
+) -> store::Result<LockedPayments> {
     let ids: Vec<TransactionId> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     let locked = transactions::lock(tx, &ids).await?;
     let mut attempts: HashMap<TransactionId, Vec<Attempt>> = HashMap::new();
@@ -263,7 +266,7 @@ pub async fn hold(tx: &mut Tx, ids: impl IntoIterator<Item = TransactionId>) -> 
         let attempts = attempts.remove(&id).unwrap_or_default();
         (
             id,
-            Case {
+            PaymentCase {
                 transaction,
                 attempts,
                 touched: false,
@@ -277,20 +280,27 @@ pub async fn hold(tx: &mut Tx, ids: impl IntoIterator<Item = TransactionId>) -> 
             },
         )
     };
-    Ok(Held { cases: locked.into_iter().map(case).collect() })
+    Ok(LockedPayments { cases: locked.into_iter().map(case).collect() })
 }
 
-impl Case {
+impl PaymentCase {
     /// Puts one fact to the law; returns whether it changed anything.
-    fn hear(&mut self, heard: &Heard, app: &App, now: i64, actor: &str, sheet: &mut Sheet) -> bool {
+    fn observe(
+        &mut self,
+        heard: &Observation,
+        app: &App,
+        now: i64,
+        actor: &str,
+        sheet: &mut WriteSet,
+    ) -> bool {
         let Some(place) = self.attempts.iter().position(|attempt| attempt.id == heard.attempt) else {
             return false;
         };
-        if let Fact::FeeKnown(told) = heard.fact {
-            return self.book_fee(place, told, heard, (now, actor), sheet);
+        if let Fact::FeeKnown(money) = heard.fact {
+            return self.book_fee(place, money, heard, (now, actor), sheet);
         }
-        if let Fact::PartBack(told) = heard.fact {
-            return self.book_part(place, told, heard, (now, actor), sheet);
+        if let Fact::PartBack(money) = heard.fact {
+            return self.book_part(place, money, heard, (now, actor), sheet);
         }
         self.note_ids(place, heard, now, sheet);
         let before = self.transaction.state;
@@ -328,7 +338,7 @@ impl Case {
     }
 
     /// Applies a payout on the payee's own schedule to the attempt that has just begun; it can fail like any other.
-    fn made_by_vendor(&mut self, step: &Step, fact: &Fact, sheet: &mut Sheet) {
+    fn made_by_vendor(&mut self, step: &Step, fact: &Fact, sheet: &mut WriteSet) {
         let begun = step.begin.and_then(|_| self.begun.last());
         let begun = self.attempts.iter_mut().find(|one| Some(&one.id) == begun);
         if let (Fact::Swept { payout, arrived }, Some(begun)) = (fact, begun) {
@@ -369,9 +379,9 @@ impl Case {
         &mut self,
         place: usize,
         told: Money,
-        heard: &Heard,
+        heard: &Observation,
         (now, actor): (i64, &str),
-        sheet: &mut Sheet,
+        sheet: &mut WriteSet,
     ) -> bool {
         let attempt = &mut self.attempts[place];
         if told.currency != self.transaction.terms.net.currency {
@@ -396,9 +406,9 @@ impl Case {
         &mut self,
         place: usize,
         told: Money,
-        heard: &Heard,
+        heard: &Observation,
         (now, actor): (i64, &str),
-        sheet: &mut Sheet,
+        sheet: &mut WriteSet,
     ) -> bool {
         let of = &self.transaction;
         let against = law::part_account(of.state, &of.terms, of.otherwise_at.is_some());
@@ -422,7 +432,7 @@ impl Case {
 
     /// Closes what was booked for a partly reversed transfer: reversed out if all of it came back, or moved to the account
     /// of a settlement by two people.
-    fn end_part(&mut self, step: &Step, before: State, sheet: &mut Sheet) {
+    fn end_part(&mut self, step: &Step, before: State, sheet: &mut WriteSet) {
         let id = self.transaction.id.to_string();
         let terms = self.transaction.terms;
         for attempt in self.attempts.iter_mut().filter(|one| one.reversed_minor != 0) {
@@ -456,7 +466,7 @@ impl Case {
     }
 
     /// Stores the vendor's id even if the law changes nothing.
-    fn note_ids(&mut self, place: usize, heard: &Heard, now: i64, sheet: &mut Sheet) {
+    fn note_ids(&mut self, place: usize, heard: &Observation, now: i64, sheet: &mut WriteSet) {
         let beside = !takes_an_id(&self.attempts[place], heard);
         let attempt = &mut self.attempts[place];
         let mut touched = false;
@@ -486,16 +496,16 @@ impl Case {
         }
     }
 
-    fn move_attempt(&mut self, place: usize, next: AttemptState, heard: &Heard, now: i64) {
+    fn move_attempt(&mut self, place: usize, next: AttemptState, heard: &Observation, now: i64) {
         let attempt = &mut self.attempts[place];
         attempt.state = next;
         if next == AttemptState::Queued {
             // Nothing was sent, and no submission carries it any more.
             (attempt.submission, attempt.first_sent_at) = (None, None);
         }
-        let told = heard.fact.reason().map(|reason| reason.code.clone());
-        let told = told.filter(|code| attempt.reason_code.is_none() || !is_bare_status(code));
-        attempt.reason_code = told.or(attempt.reason_code.take());
+        let message = heard.fact.reason().map(|reason| reason.code.clone());
+        let message = message.filter(|code| attempt.reason_code.is_none() || !is_bare_status(code));
+        attempt.reason_code = message.or(attempt.reason_code.take());
         attempt.ended_at = (next.ended() || next == AttemptState::Succeeded).then_some(now);
         self.attempts_touched.push(attempt.id);
     }
@@ -509,7 +519,7 @@ impl Case {
         about: Option<AttemptId>,
         app: &App,
         now: i64,
-        sheet: &mut Sheet,
+        sheet: &mut WriteSet,
     ) {
         let id = self.transaction.id;
         let before = self.transaction.state;
@@ -558,7 +568,7 @@ impl Case {
         if let Some(leg) = step.begin {
             let newest =
                 self.attempts.iter().filter(|attempt| attempt.leg == leg).map(|attempt| attempt.number).max();
-            let begun = AttemptId::fresh(now, app.clock.chance());
+            let begun = AttemptId::fresh(now, app.clock.random());
             self.begun.push(begun);
             self.attempts.push(Attempt::new(begun, id, (leg, newest.unwrap_or(0) + 1)));
             cause = cause.or(Some(begun));
@@ -624,8 +634,8 @@ async fn write(
     tx: &mut Tx,
     app: &App,
     (now, actor): (i64, &str),
-    cases: &BTreeMap<TransactionId, Case>,
-    mut sheet: Sheet,
+    cases: &BTreeMap<TransactionId, PaymentCase>,
+    mut sheet: WriteSet,
 ) -> store::Result<()> {
     let (mut changes, mut attempt_changes, mut begun, mut dated) = (vec![], vec![], Rows::default(), vec![]);
     let (mut ended, mut overtaken, mut made_already) = (BTreeSet::new(), Vec::new(), Vec::new());
@@ -656,20 +666,20 @@ async fn write(
     transactions::insert_attempts(tx, begun).await?;
     transactions::write_attempts(tx, &made_already).await?;
     transactions::date_rewards(tx, &dated).await?;
-    if payout::planted::on("books_after_the_change") && app.clock.chance().is_multiple_of(8) {
+    if payout::planted::on("books_after_the_change") && app.clock.random().is_multiple_of(8) {
         sheet.journals.clear();
     }
-    if payout::planted::on("trail_after_the_change") && app.clock.chance().is_multiple_of(8) {
+    if payout::planted::on("trail_after_the_change") && app.clock.random().is_multiple_of(8) {
         sheet.audit.clear();
     }
     store::ledger::write_once(tx, now, &app.clock, &sheet.journals).await?;
-    transactions::write_timeline(tx, &sheet.lines, payout::ids::fresh(now, app.clock.chance())).await?;
+    transactions::write_timeline(tx, &sheet.lines, payout::ids::fresh(now, app.clock.random())).await?;
     store::events::unpark(tx, &sheet.vendor_ids).await?;
     for id in sheet.recalled {
         transactions::release(tx, id, now).await?;
     }
     second_payments::came_back(tx, app, actor, &sheet.came_back).await?;
-    if payout::planted::on("end_untold") && app.clock.chance().is_multiple_of(8) {
+    if payout::planted::on("end_untold") && app.clock.random().is_multiple_of(8) {
         sheet.notices.clear();
     }
     let notices = sheet.notices.into_iter().map(|(notice, id)| (notice, id.to_string(), "{}".to_owned()));
@@ -693,7 +703,7 @@ async fn tell_ends(tx: &mut Tx, app: &App, now: i64, batches: Vec<BatchId>) -> s
     store::outbox::write(tx, &app.clock, now, notices).await
 }
 
-fn line(heard: &Heard, effect: &str, now: i64) -> Line {
+fn line(heard: &Observation, effect: &str, now: i64) -> Line {
     Line {
         transaction: heard.transaction,
         at: now,

@@ -23,8 +23,9 @@ pub async fn request_payout(app: &App, actor: &Actor, payee: Payee) -> Result<()
         let enabled = settings::load(tx).await?.enabled;
         let (open, _) = batches::pool_blockers(tx, &filter, now).await?;
         if !enabled || open.iter().filter_map(|one| one.adds).all(|adds| adds.minor <= 0) {
-            let told = "Nothing of yours can be paid right now. Each of your rewards says what it waits for.";
-            return Err(OpsError::Refused(Refusal::new("nothing_payable", told)));
+            let message =
+                "Nothing of yours can be paid right now. Each of your rewards says what it waits for.";
+            return Err(OpsError::Refused(Refusal::new("nothing_payable", message)));
         }
         if portal::requests(tx).await?.contains_key(&payee) {
             return Ok(());

@@ -6,9 +6,11 @@ mod gates;
 mod review;
 mod undo;
 
-pub use gates::{Pooled, blockers, in_draft, pool};
-pub use review::{Done, Kept, UNIT, Verdict, Which, decide, decide_and_keep, decide_many};
-pub use undo::{Undone, give_back, undo};
+pub use gates::{PoolPage, blockers, in_draft, pool};
+pub use review::{
+    BulkOutcome, RewardSelection, SavedDecision, UNIT, Verdict, decide, decide_and_keep, decide_many,
+};
+pub use undo::{UndoOutcome, give_back, undo};
 
 use payout::Refusal;
 use payout::external;
@@ -20,12 +22,12 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::dates::end_of_date;
-use super::idempotency::{Once, finish};
+use super::idempotency::{Idempotency, finish};
 use super::partners::referred;
 use super::{OpsError, Result, clawbacks, safe_mode, settings};
 use crate::app::{Actor, App};
 use crate::clock::{self, day};
-use crate::store::programs::{self, Activity, Named, Partner, Worth};
+use crate::store::programs::{self, Activity, NamedBy, Partner, RewardValue};
 use crate::store::rewards::{self, Edited, Entered, Reward};
 use crate::store::{self, Db, Tx, audit, contradictions, ledger};
 use crate::transact;
@@ -43,7 +45,7 @@ pub struct Draft {
     /// The partner who earned it.
     pub owner: String,
     /// The value; the activity's own value if `None`.
-    pub worth: Option<Worth>,
+    pub worth: Option<RewardValue>,
     /// Who is paid; the partner if `None`. Points have none.
     pub payment_type: Option<PaymentType>,
     /// The record or form behind it.
@@ -112,18 +114,18 @@ impl Draft {
     ) -> std::result::Result<Entered, Refusal> {
         let now = app.clock.now();
         if self.external_id.is_empty() || self.external_id.len() > MOST_OF_AN_ID {
-            let told = "An external id must have 1 to 200 bytes.";
-            return Err(Refusal::new("invalid", told).at("external_id"));
+            let message = "An external id must have 1 to 200 bytes.";
+            return Err(Refusal::new("invalid", message).at("external_id"));
         }
         if activity.inactive_at.is_some() {
-            let told = "This activity is not active, so it earns nothing. Activate it, or name another.";
-            return Err(Refusal::new("activity_inactive", told).at("activity"));
+            let message = "This activity is not active, so it earns nothing. Activate it, or name another.";
+            return Err(Refusal::new("activity_inactive", message).at("activity"));
         }
         let earned_at = self.earned_on.as_deref().map(earned_at).transpose()?;
         let cash = activity.reward_type == RewardType::Cash;
         let payment_type = cash.then(|| self.payment_type.unwrap_or(PaymentType::Individual));
         Ok(Entered {
-            id: RewardId::fresh(now, app.clock.chance()),
+            id: RewardId::fresh(now, app.clock.random()),
             number: 0,
             external_id: self.external_id.clone(),
             content_hash: self.content_hash(),
@@ -164,28 +166,28 @@ pub fn hold_was_over(of: &Entered) -> bool {
     held.is_some_and(|(earned, until)| earned < until && until <= of.created_at)
 }
 
-fn fitting(worth: Option<Worth>, kind: RewardType) -> std::result::Result<Worth, Refusal> {
+fn fitting(worth: Option<RewardValue>, kind: RewardType) -> std::result::Result<RewardValue, Refusal> {
     match (worth, kind) {
-        (Some(worth @ Worth::Cash(_)), RewardType::Cash) => Ok(worth),
-        (Some(worth @ Worth::Points(_)), RewardType::Points) => Ok(worth),
-        (Some(Worth::Points(_)), RewardType::Cash) => {
-            let told = "This activity earns money; give the value with its currency.";
-            Err(Refusal::new("not_points", told).at("value"))
+        (Some(worth @ RewardValue::Cash(_)), RewardType::Cash) => Ok(worth),
+        (Some(worth @ RewardValue::Points(_)), RewardType::Points) => Ok(worth),
+        (Some(RewardValue::Points(_)), RewardType::Cash) => {
+            let message = "This activity earns money; give the value with its currency.";
+            Err(Refusal::new("not_points", message).at("value"))
         }
-        (Some(Worth::Cash(_)), RewardType::Points) => {
-            let told = "This activity earns points; give the value as points, without a currency.";
-            Err(Refusal::new("not_cash", told).at("value"))
+        (Some(RewardValue::Cash(_)), RewardType::Points) => {
+            let message = "This activity earns points; give the value as points, without a currency.";
+            Err(Refusal::new("not_cash", message).at("value"))
         }
         (None, RewardType::Cash | RewardType::Points) => {
-            let told = "This activity has no value of its own, so the reward needs one.";
-            Err(Refusal::new("missing", told).at("value"))
+            let message = "This activity has no value of its own, so the reward needs one.";
+            Err(Refusal::new("missing", message).at("value"))
         }
     }
 }
 
 pub(super) fn earned_at(date: &str) -> std::result::Result<i64, Refusal> {
-    let told = "Write the date as year, month and day, like 2026-07-19.";
-    day(date, told).map_err(|told| Refusal::new("invalid_date", told).at("earned_on"))
+    let message = "Write the date as year, month and day, like 2026-07-19.";
+    day(date, message).map_err(|told| Refusal::new("invalid_date", told).at("earned_on"))
 }
 
 /// When a reward with this expiry date stops being payable; `None` for 9999-12-31, which programs write for "never".
@@ -201,8 +203,8 @@ pub fn expiry_of(date: &str) -> std::result::Result<Option<i64>, Refusal> {
     if (2000..2200).contains(&year) {
         return Ok(Some(end));
     }
-    let told = "The expiry year must be between 2000 and 2199. For a reward that never expires, leave the date empty or write 9999-12-31.";
-    Err(Refusal::new("invalid_date", told).at("expires_on"))
+    let message = "The expiry year must be between 2000 and 2199. For a reward that never expires, leave the date empty or write 9999-12-31.";
+    Err(Refusal::new("invalid_date", message).at("expires_on"))
 }
 
 /// A created reward, or an existing one with the same content.
@@ -221,7 +223,7 @@ pub async fn create(
     app: &App,
     actor: &Actor,
     draft: &Draft,
-    once: Option<&Once<Created>>,
+    once: Option<&Idempotency<Created>>,
 ) -> Result<Created> {
     let now = app.clock.now();
     let draft = &draft.in_normal_form()?;
@@ -266,19 +268,22 @@ async fn enter(tx: &mut Tx, app: &App, actor: &Actor, draft: &Draft) -> Result<b
 ///
 /// # Errors
 /// `above_reward_max` or `unknown_currency` at `value`.
-pub fn within_most(rules: &payout::settings::Settings, worth: Worth) -> std::result::Result<(), Refusal> {
-    let Worth::Cash(money) = worth else { return Ok(()) };
-    if let Some(told) = money.currency.ended() {
-        return Err(Refusal::new("unknown_currency", told).at("value"));
+pub fn within_most(
+    rules: &payout::settings::Settings,
+    worth: RewardValue,
+) -> std::result::Result<(), Refusal> {
+    let RewardValue::Cash(money) = worth else { return Ok(()) };
+    if let Some(message) = money.currency.ended() {
+        return Err(Refusal::new("unknown_currency", message).at("value"));
     }
     let most = rules.most_per_reward(money.currency);
     if money.minor <= most.minor {
         return Ok(());
     }
-    let told = format!(
+    let message = format!(
         "{money} is above the limit for one reward, which is {most}. Check that the value is right and not another number. If it is, an administrator can raise the limit in Payout Settings."
     );
-    Err(Refusal::new("above_reward_max", told).at("value"))
+    Err(Refusal::new("above_reward_max", message).at("value"))
 }
 
 /// The external id belongs to a reward with other content.
@@ -290,8 +295,8 @@ pub fn external_id_conflict() -> Refusal {
 }
 
 async fn references(db: &mut Db, draft: &Draft) -> Result<(Activity, Partner)> {
-    let activity = programs::activity(db, Named::External(&draft.activity)).await?;
-    let owner = programs::partner(db, Named::External(&draft.owner)).await?;
+    let activity = programs::activity(db, NamedBy::External(&draft.activity)).await?;
+    let owner = programs::partner(db, NamedBy::External(&draft.owner)).await?;
     Ok((activity.ok_or_else(unknown_activity)?, owner.ok_or_else(unknown_owner)?))
 }
 
@@ -311,7 +316,7 @@ pub fn unknown_owner() -> Refusal {
 #[derive(Clone, Debug, Default)]
 pub struct Edit {
     /// Another value of the same kind and currency.
-    pub worth: Option<Worth>,
+    pub worth: Option<RewardValue>,
     pub reason: Option<Option<String>>,
     pub note: Option<Option<String>>,
     pub expires_at: Option<Option<i64>>,
@@ -329,8 +334,8 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
         expect_version(&found, seen)?;
         let before = &found.entered;
         if before.entry == Entry::Clawback {
-            let told = "A clawback cannot be edited. Void it with a reason and enter another.";
-            return Err(Refusal::new("clawback", told).into());
+            let message = "A clawback cannot be edited. Void it with a reason and enter another.";
+            return Err(Refusal::new("clawback", message).into());
         }
         let standing = standing(tx, &found, actor).await?;
         let mut status = before.status;
@@ -361,8 +366,8 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
         }
         let detail = json!({"value_from": before.worth.to_string(), "value_to": worth.to_string(),
             "status_from": before.status.as_str(), "status_to": status.as_str(),
-            "before": told(before.expires_at, before.reason.as_deref(), before.note.as_deref()),
-            "after": told(after.expires_at, after.reason.as_deref(), after.note.as_deref())});
+            "before": editable_fields(before.expires_at, before.reason.as_deref(), before.note.as_deref()),
+            "after": editable_fields(after.expires_at, after.reason.as_deref(), after.note.as_deref())});
         note(tx, now, actor, "reward_edited", before.id, detail);
         rewards::find(tx, id).await?.ok_or(OpsError::Missing)
     })?;
@@ -371,16 +376,16 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
 }
 
 /// The editable fields other than the value, for the audit trail.
-fn told(expires_at: Option<i64>, reason: Option<&str>, note: Option<&str>) -> serde_json::Value {
+fn editable_fields(expires_at: Option<i64>, reason: Option<&str>, note: Option<&str>) -> serde_json::Value {
     json!({"expires": expires_at.map(crate::clock::rfc3339), "reason": reason, "note": note})
 }
 
-fn same_kind(new: Worth, old: Worth) -> std::result::Result<(), Refusal> {
+fn same_kind(new: RewardValue, old: RewardValue) -> std::result::Result<(), Refusal> {
     if new.currency() == old.currency() {
         return Ok(());
     }
-    let told = "A reward's currency cannot change. Void it and enter another one in the other currency.";
-    Err(Refusal::new("currency_changed", told).at("value.currency"))
+    let message = "A reward's currency cannot change. Void it and enter another one in the other currency.";
+    Err(Refusal::new("currency_changed", message).at("value.currency"))
 }
 
 /// Deletes a reward that was never approved.
@@ -415,7 +420,7 @@ pub async fn claw_back(
     id: &str,
     value: Money,
     reason: &str,
-    once: Option<&Once<Created>>,
+    once: Option<&Idempotency<Created>>,
 ) -> Result<Created> {
     let now = app.clock.now();
     let created = transact!(app, |tx| {
@@ -460,12 +465,12 @@ pub(super) async fn clawback(
     let now = app.clock.now();
     let number = store::next_numbers(tx, "reward", 1).await?;
     Ok(Entered {
-        id: RewardId::fresh(now, app.clock.chance()),
+        id: RewardId::fresh(now, app.clock.random()),
         number,
         external_id: external::of_clawback(&of.number(), times + 1),
         content_hash: String::new(),
         entry: Entry::Clawback,
-        worth: Worth::Cash(value),
+        worth: RewardValue::Cash(value),
         status: RewardStatus::Approved,
         reason: Some(reason.to_owned()),
         form_reference: Some(of.entered.id.to_string()),
@@ -496,8 +501,8 @@ fn may_claw_back(
         ));
     };
     if paid.paid_at.is_none() || paid.entered.entry == Entry::Clawback {
-        let told = "Only a paid reward can be clawed back. Reject, edit or void one that is not paid.";
-        return Err(Refusal::new("not_paid", told));
+        let message = "Only a paid reward can be clawed back. Reject, edit or void one that is not paid.";
+        return Err(Refusal::new("not_paid", message));
     }
     if reason.trim().is_empty() {
         return Err(
@@ -505,12 +510,12 @@ fn may_claw_back(
         );
     }
     if value.currency != money.currency {
-        let told = "A clawback must be in the currency that was paid.";
-        return Err(Refusal::new("currency_changed", told).at("value.currency"));
+        let message = "A clawback must be in the currency that was paid.";
+        return Err(Refusal::new("currency_changed", message).at("value.currency"));
     }
     if taken.saturating_add(value.minor) > money.minor {
-        let told = "Together with earlier clawbacks, this is more than was paid for the reward.";
-        return Err(Refusal::new("too_large", told).at("value.value"));
+        let message = "Together with earlier clawbacks, this is more than was paid for the reward.";
+        return Err(Refusal::new("too_large", message).at("value.value"));
     }
     Ok(payee)
 }
@@ -541,9 +546,9 @@ fn expect_version(reward: &Reward, seen: Option<i64>) -> Result<()> {
     if seen.is_some_and(|seen| seen != reward.version) { Err(settings::stale()) } else { Ok(()) }
 }
 
-pub(super) fn owed(payee: Option<Payee>, worth: Worth) -> Option<(Payee, Money)> {
+pub(super) fn owed(payee: Option<Payee>, worth: RewardValue) -> Option<(Payee, Money)> {
     match worth {
-        Worth::Cash(money) => payee.map(|payee| (payee, money)),
-        Worth::Points(_) => None,
+        RewardValue::Cash(money) => payee.map(|payee| (payee, money)),
+        RewardValue::Points(_) => None,
     }
 }

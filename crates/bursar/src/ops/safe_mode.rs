@@ -22,12 +22,14 @@ use serde::{Deserialize, Serialize};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::clock;
-use crate::store::outgoing::Way;
+use crate::store::outgoing::Flow;
 use crate::store::put_back::{self, Found, Open};
 use crate::store::{self, Db, Tx, audit, meta, outgoing, reconciliation, transactions, vendors};
 use crate::transact;
 
-pub use found::{STEPS, Said, Shown, held, list, note_stands, open_one, settle_found, steps};
+pub use found::{
+    FoundPayment, STEPS, SettlementNote, held, list, note_stands, open_one, settle_found, steps,
+};
 
 /// The key in `meta` for its state.
 const NAME: &str = "safe_mode";
@@ -46,7 +48,7 @@ const AGAIN_US: i64 = 30_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum SafeModeCause {
     /// `bursar restore` restored a backup.
     Restored,
     /// The database is behind the mark beside the key, or behind this process's memory.
@@ -57,7 +59,7 @@ pub enum Why {
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct State {
-    pub why: Why,
+    pub why: SafeModeCause,
     pub at: i64,
     /// The time from which payments may be missing; `None` if a person only stopped everything.
     pub since: Option<i64>,
@@ -107,20 +109,20 @@ pub fn place(vendor: Vendor, account: Option<&str>) -> String {
 
 /// Remembered after safe mode: an account never searched since may still have payments that are missing here.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-struct Past {
+struct SearchHistory {
     /// The time from which payments may be missing.
     since: i64,
     /// The accounts that were searched, or compared by hand.
     searched: BTreeSet<String>,
 }
 
-async fn past(db: &mut Db) -> store::Result<Option<Past>> {
+async fn past(db: &mut Db) -> store::Result<Option<SearchHistory>> {
     let text = meta::get(db, PAST).await?;
     let read = |text: String| serde_json::from_str(&text);
     text.map(read).transpose().map_err(|error| store::StoreError::Corrupt(error.to_string()))
 }
 
-async fn remember(tx: &mut Tx, past: &Past) -> Result<()> {
+async fn remember(tx: &mut Tx, past: &SearchHistory) -> Result<()> {
     let text = serde_json::to_string(past).map_err(|error| store::StoreError::Corrupt(error.to_string()))?;
     Ok(meta::set(tx, PAST, &text).await?)
 }
@@ -135,7 +137,7 @@ async fn read(db: &mut Db) -> store::Result<Option<(String, State)>> {
     let Some(text) = meta::get(db, NAME).await? else { return Ok(None) };
     // Earlier versions stored a bare word; treat it as a restore of unknown time.
     let state = serde_json::from_str(&text).unwrap_or_else(|_| State {
-        why: Why::Restored,
+        why: SafeModeCause::Restored,
         at: 0,
         since: Some(0),
         says: "It was switched on in the database itself.".to_owned(),
@@ -163,13 +165,15 @@ pub async fn stops_sending(db: &mut Db) -> store::Result<bool> {
 pub async fn refuse(db: &mut Db, about: impl Display) -> Result<()> {
     match on(db).await? {
         true if payout::planted::on("verbs_in_safe_mode") => Ok(()),
-        true => Err(OpsError::Blocked(vec![Blocker::new(Code::SafeMode, about).noting(told(db).await?)])),
+        true => {
+            Err(OpsError::Blocked(vec![Blocker::new(Code::SafeMode, about).noting(explanation(db).await?)]))
+        }
         false => Ok(()),
     }
 }
 
 /// Why it is on, in a sentence or two: the database may be old, or a person stopped everything. `None` while it is off.
-pub async fn told(db: &mut Db) -> store::Result<Option<String>> {
+pub async fn explanation(db: &mut Db) -> store::Result<Option<String>> {
     let Some(state) = state(db).await? else { return Ok(None) };
     Ok(Some(match state.since {
         Some(_) => {
@@ -191,17 +195,17 @@ pub async fn noted(db: &mut Db, blockers: Vec<Blocker>) -> store::Result<Vec<Blo
     if !blockers.iter().any(|blocker| blocker.code == Code::SafeMode) {
         return Ok(blockers);
     }
-    let told = told(db).await?;
+    let message = explanation(db).await?;
     let note = |blocker: Blocker| match blocker.code == Code::SafeMode {
-        true => blocker.noting(told.clone()),
+        true => blocker.noting(message.clone()),
         false => blocker,
     };
     Ok(blockers.into_iter().map(note).collect())
 }
 
 #[derive(Clone, Debug)]
-pub struct Entering {
-    pub why: Why,
+pub struct SafeModeEntry {
+    pub why: SafeModeCause,
     /// The time from which payments may be missing.
     pub since: Option<i64>,
     /// What happened, as a sentence.
@@ -212,7 +216,7 @@ pub struct Entering {
 
 /// Turns it on. If payments may be missing, everything unfinished is marked as doubtful and looked up before anything is
 /// sent. If it is already on, the earlier of the two times applies, and everything is compared again.
-pub async fn enter(tx: &mut Tx, actor: &str, entering: &Entering, now: i64) -> Result<()> {
+pub async fn enter(tx: &mut Tx, actor: &str, entering: &SafeModeEntry, now: i64) -> Result<()> {
     enter_knowing(tx, actor, entering, BTreeSet::new(), now).await
 }
 
@@ -220,7 +224,7 @@ pub async fn enter(tx: &mut Tx, actor: &str, entering: &Entering, now: i64) -> R
 async fn enter_knowing(
     tx: &mut Tx,
     actor: &str,
-    entering: &Entering,
+    entering: &SafeModeEntry,
     searched: BTreeSet<String>,
     now: i64,
 ) -> Result<()> {
@@ -228,7 +232,7 @@ async fn enter_knowing(
     let text = read.as_ref().map(|(text, _)| text.clone());
     let is_on = read.is_some();
     let before = read.map(|(_, state)| state);
-    let before = before.filter(|_| entering.why != Why::Person || entering.since.is_some());
+    let before = before.filter(|_| entering.why != SafeModeCause::Person || entering.since.is_some());
     if before.is_none() && is_on {
         return Ok(());
     }
@@ -251,7 +255,7 @@ async fn enter_knowing(
     if let Some(since) = since {
         put_back::hold(tx).await?;
         let since = past(tx).await?.map_or(since, |past| past.since.min(since));
-        remember(tx, &Past { since, searched }).await?;
+        remember(tx, &SearchHistory { since, searched }).await?;
         doubted = put_back::doubt_all(tx, now).await?;
         put_back::ask_again(tx, since.saturating_sub(OVER_US), now).await?;
         put_back::look_from(tx, now).await?;
@@ -304,9 +308,9 @@ pub async fn connected(tx: &mut Tx, vendor: Vendor, account: &str, now: i64) -> 
     let says = format!(
         "The {} account {account} is connected for the first time since this database was restored to its state of {}; payments made from it since then may be missing here.",
         vendor.label(),
-        clock::told(past.since)
+        clock::human(past.since)
     );
-    let entering = Entering { why: Why::Behind, since: Some(past.since), says, epoch: 0 };
+    let entering = SafeModeEntry { why: SafeModeCause::Behind, since: Some(past.since), says, epoch: 0 };
     enter_knowing(tx, "connect", &entering, past.searched, now).await
 }
 
@@ -320,17 +324,17 @@ pub async fn switch_on(app: &App, actor: &Actor, since: Option<i64>, note: &str)
     let name = &actor.name;
     let says = match since {
         Some(since) => {
-            format!("{name} said that this database was restored to its state of {}.", clock::told(since))
+            format!("{name} said that this database was restored to its state of {}.", clock::human(since))
         }
         // The command line is nobody's login.
         None if name == "operator" => "Somebody switched it on from the command line.".to_owned(),
         None => format!("{name} switched it on."),
     };
     let says = if note.trim().is_empty() { says } else { format!("{says} {}", ended(note)) };
-    let entering = Entering { why: Why::Person, since, says, epoch: 0 };
+    let entering = SafeModeEntry { why: SafeModeCause::Person, since, says, epoch: 0 };
     let id = actor.id.to_string();
     transact!(app, |tx| { enter(tx, &id, &entering, app.clock.now()).await })?;
-    app.nudge.look_for.ring();
+    app.nudge.look_for.notify();
     app.nudge.tell_watchers();
     Ok(())
 }
@@ -405,9 +409,9 @@ pub async fn report(db: &mut Db, compared: &[Vendor]) -> store::Result<Report> {
 }
 
 /// What is sent once nothing stops it any more.
-fn goes_out(waiting: &[outgoing::Waiting]) -> Vec<String> {
-    let line = |way: Way, one: &str, many: &str| {
-        let these: Vec<&outgoing::Waiting> = waiting.iter().filter(|of| of.way == way).collect();
+fn goes_out(waiting: &[outgoing::WaitingTotal]) -> Vec<String> {
+    let line = |way: Flow, one: &str, many: &str| {
+        let these: Vec<&outgoing::WaitingTotal> = waiting.iter().filter(|of| of.way == way).collect();
         let count: i64 = these.iter().map(|of| of.count).sum();
         let sums: Vec<String> = these.iter().map(|of| of.net.to_string()).collect();
         match count {
@@ -417,19 +421,19 @@ fn goes_out(waiting: &[outgoing::Waiting]) -> Vec<String> {
         }
     };
     let out = line(
-        Way::Out,
+        Flow::Out,
         "payment that is queued or got no answer",
         "payments that are queued or got no answer",
     );
-    let bank = line(Way::Bank, "payout to a payee's bank", "payouts to payees' banks");
-    let back = line(Way::Back, "payment that is being reversed", "payments that are being reversed");
+    let bank = line(Flow::Bank, "payout to a payee's bank", "payouts to payees' banks");
+    let back = line(Flow::Back, "payment that is being reversed", "payments that are being reversed");
     out.into_iter().chain(bank).chain(back).collect()
 }
 
 fn other_account(place: &str, vendor: Vendor, at: i64) -> String {
     format!(
         "Credentials of the account {place} were refused on {}, because the account in this database had to be searched first. Once that is done, save them again: the lost database may have paid from that account. If that account is not used, compare {}'s payments by hand and confirm it.",
-        clock::told(at),
+        clock::human(at),
         vendor.label()
     )
 }
@@ -515,7 +519,7 @@ pub fn to_reenter(since: i64) -> String {
     format!(
         "Holds, closed payees and changed destinations since {} may be missing here. Enter them again: queued payments go to \
          the destinations in this database.",
-        clock::told(since)
+        clock::human(since)
     )
 }
 
@@ -561,7 +565,7 @@ pub async fn leave(app: &App, actor: &Actor, vouched: Vouched<'_>) -> Result<()>
         note(tx, &actor.id.to_string(), "safe_mode_left", &detail, app.clock.now());
         Ok(())
     })?;
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     app.nudge.tell_watchers();
     Ok(())
 }
@@ -588,7 +592,7 @@ mod tests {
     #[test]
     fn a_search_counts_when_what_was_on_its_way_has_arrived() {
         let mut state = State {
-            why: Why::Restored,
+            why: SafeModeCause::Restored,
             at: 1_000_000,
             since: Some(500),
             says: String::new(),

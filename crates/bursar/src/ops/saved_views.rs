@@ -23,11 +23,11 @@ pub async fn save(app: &App, actor: &Actor, name: &str, query: &str, shared: boo
     let name = named(name)?;
     transact!(app, |tx| {
         if views::count(tx, actor.id).await? >= MOST {
-            let told = format!("You have {MOST} saved views, which is the maximum. Delete one first.");
-            return Err(Refusal::new("too_many", told).into());
+            let message = format!("You have {MOST} saved views, which is the maximum. Delete one first.");
+            return Err(Refusal::new("too_many", message).into());
         }
         let view = SavedView {
-            id: format!("sv_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance()))),
+            id: format!("sv_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random()))),
             person: actor.id,
             person_name: actor.name.clone(),
             name: name.clone(),
@@ -54,8 +54,8 @@ pub async fn rename(app: &App, actor: &Actor, id: &str, name: &str, shared: bool
         }
         let others = views::of(tx, actor.id).await?;
         if others.iter().any(|other| other.person == actor.id && other.id != id && other.name == name) {
-            let told = format!("You already have a view called “{name}”; choose another name.");
-            return Err(Refusal::new("name_taken", told).at("name").into());
+            let message = format!("You already have a view called “{name}”; choose another name.");
+            return Err(Refusal::new("name_taken", message).at("name").into());
         }
         let shared_at = shared.then_some(view.shared_at.unwrap_or(now));
         if !views::rename(tx, id, &name, shared_at, now).await? {
@@ -75,8 +75,8 @@ pub async fn delete(app: &App, actor: &Actor, id: &str) -> Result<()> {
     transact!(app, |tx| {
         let view = find(tx, actor, id).await?;
         if !may_delete(actor, &view) {
-            let told = "Only the person who saved a view, or an administrator, can delete it.";
-            return Err(Refusal::new("not_yours", told).into());
+            let message = "Only the person who saved a view, or an administrator, can delete it.";
+            return Err(Refusal::new("not_yours", message).into());
         }
         if !views::delete(tx, id).await? {
             return Err(OpsError::Missing);
@@ -105,8 +105,8 @@ fn named(name: &str) -> std::result::Result<String, Refusal> {
     if (1..=LONGEST).contains(&name.chars().count()) {
         return Ok(name.to_owned());
     }
-    let told = format!("Give the view a name of at most {LONGEST} characters.");
-    Err(Refusal::new("invalid_name", told).at("name"))
+    let message = format!("Give the view a name of at most {LONGEST} characters.");
+    Err(Refusal::new("invalid_name", message).at("name"))
 }
 
 fn note(tx: &mut Tx, at: i64, actor: &Actor, action: &'static str, id: &str, view: &SavedView) {

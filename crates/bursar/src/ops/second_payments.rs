@@ -14,7 +14,7 @@ use super::rewards::{changed_meanwhile, clawback, owed};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::store::batches;
-use crate::store::contradictions::Whereabouts;
+use crate::store::contradictions::RewardLocation;
 use crate::store::ledger;
 use crate::store::rewards::{self, Decision, Entered, Reward};
 use crate::store::second_payments as kept;
@@ -23,7 +23,7 @@ use crate::store::{self, StoreError, Tx, audit};
 
 /// Whether the second payment may still come back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stays {
+pub(super) enum Reversibility {
     /// It depends on the payment: if that comes back, so does the second payment.
     WithThePayment,
     /// It was another attempt, which is final.
@@ -39,8 +39,8 @@ pub(super) async fn claw_back(
     app: &App,
     actor: &Actor,
     of: &Transaction,
-    stays: Stays,
-    lie: &[Whereabouts],
+    stays: Reversibility,
+    lie: &[RewardLocation],
     part_back: Option<Money>,
 ) -> Result<()> {
     let (now, mut left) = (app.clock.now(), of.terms.amount.minor - part_back.map_or(0, |back| back.minor));
@@ -67,7 +67,7 @@ pub(super) async fn claw_back(
         {
             return Err(changed_meanwhile());
         }
-        if stays == Stays::WithThePayment {
+        if stays == Reversibility::WithThePayment {
             kept::note(tx, entered.id, of.id).await?;
         }
         let detail = json!({"of": paid.entered.id.to_string(), "value_minor": value.minor, "reason": reason});
@@ -87,8 +87,8 @@ pub(super) async fn came_back(
     payments: &[TransactionId],
 ) -> store::Result<()> {
     for (id, payment) in kept::standing(tx, payments).await? {
-        let told = format!("PT-{payment:06} came back, so nothing is deducted for it.");
-        withdraw(tx, app, by, id, &told).await?;
+        let message = format!("PT-{payment:06} came back, so nothing is deducted for it.");
+        withdraw(tx, app, by, id, &message).await?;
         kept::settle(tx, id, app.clock.now()).await?;
     }
     Ok(())
@@ -153,7 +153,7 @@ async fn owe_again(
     let now = app.clock.now();
     let number = store::next_numbers(tx, "reward", 1).await?;
     let again = Entered {
-        id: RewardId::fresh(now, app.clock.chance()),
+        id: RewardId::fresh(now, app.clock.random()),
         number,
         external_id: external::of_owed_again(&clawback.number()),
         entry: Entry::Earned,

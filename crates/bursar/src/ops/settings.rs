@@ -202,13 +202,13 @@ pub async fn save(
         let turns_on = after.enabled && !before.enabled;
         let connected = store::vendors::facts(tx).await?.connected;
         if turns_on && !rules.vendors.iter().any(|vendor| connected.contains(vendor)) {
-            let told = "Connect Stripe or PayPal first: none of the selected payout methods is connected, so nobody could be paid.";
-            return Err(Refusal::new("vendor_not_connected", told).at("vendors").into());
+            let message = "Connect Stripe or PayPal first: none of the selected payout methods is connected, so nobody could be paid.";
+            return Err(Refusal::new("vendor_not_connected", message).at("vendors").into());
         }
         // An existing state is no reason to refuse another change; its claims are blocked until a table is entered.
         if lacks_fees(&rules) && !before.rules().is_ok_and(|before| lacks_fees(&before)) {
-            let told = "Enter PayPal's fees before partners bear them: without a table Bursar does not know what to deduct from a payment.";
-            return Err(Refusal::new("fee_table_missing", told).at("fees").into());
+            let message = "Enter PayPal's fees before partners bear them: without a table Bursar does not know what to deduct from a payment.";
+            return Err(Refusal::new("fee_table_missing", message).at("fees").into());
         }
         let after = after.written_out()?;
         // What the rules of today do not read any more was a safeguard all the same.
@@ -232,7 +232,7 @@ pub async fn save(
         Ok(Ok((after, version + 1)))
     })?;
     let saved = saved.map_err(OpsError::Conflict)?;
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     Ok(saved)
 }
 
@@ -266,18 +266,18 @@ impl Document {
             return Err(refuse("vendors", "payout_method_required", "Payout method must be selected"));
         }
         if self.cooling_off_hours > MOST_COOLING_OFF_HOURS {
-            let told = "The cooling-off can be at most 744 hours (31 days); 0 switches it off.";
-            return Err(refuse("cooling_off_hours", "too_large", told));
+            let message = "The cooling-off can be at most 744 hours (31 days); 0 switches it off.";
+            return Err(refuse("cooling_off_hours", "too_large", message));
         }
         self.check_the_rest()?;
         let fees = FeesPaidBy::parse(&self.fees_paid_by);
-        let told = "The fees must be paid by company or partner.";
+        let message = "The fees must be paid by company or partner.";
         Ok(Settings {
             enabled: self.enabled,
             vendors,
             us_tax_tracking: self.us_tax_tracking,
             two_person_release: self.two_person_release,
-            fees_paid_by: fees.ok_or_else(|| refuse("fees_paid_by", "unknown_value", told))?,
+            fees_paid_by: fees.ok_or_else(|| refuse("fees_paid_by", "unknown_value", message))?,
             fees: self.fee_tables()?,
             cooling_off_hours: self.cooling_off_hours,
             earning_thresholds: self.thresholds()?,
@@ -290,8 +290,8 @@ impl Document {
     }
 
     fn typed_totals(&self) -> std::result::Result<Vec<Money>, Refusal> {
-        let told = "Each currency can have only one total to be typed.";
-        one_per_currency(&self.typed_total_above, "typed_total_above", told)
+        let message = "Each currency can have only one total to be typed.";
+        one_per_currency(&self.typed_total_above, "typed_total_above", message)
     }
 
     fn check_the_rest(&self) -> std::result::Result<(), Refusal> {
@@ -318,8 +318,8 @@ impl Document {
     }
 
     fn thresholds(&self) -> std::result::Result<Vec<Money>, Refusal> {
-        let told = "Each currency can have only one threshold.";
-        one_per_currency(&self.earning_thresholds, "earning_thresholds", told)
+        let message = "Each currency can have only one threshold.";
+        one_per_currency(&self.earning_thresholds, "earning_thresholds", message)
     }
 
     fn tax_lines(&self) -> std::result::Result<Vec<(i32, Money)>, Refusal> {
@@ -335,8 +335,8 @@ impl Document {
                 );
             }
             if !(LAST_KNOWN_YEAR + 1..=9999).contains(&one.year) {
-                let told = "The thresholds to 2026 are built in (600 USD to 2025, 2,000 USD for 2026); set those of later years.";
-                return refuse("invalid_year", told);
+                let message = "The thresholds to 2026 are built in (600 USD to 2025, 2,000 USD for 2026); set those of later years.";
+                return refuse("invalid_year", message);
             }
             if lines.iter().any(|(year, _)| *year == one.year) {
                 return refuse("duplicate_year", "Each year can have only one tax reporting threshold.");
@@ -354,8 +354,8 @@ impl Document {
             let vendor = Vendor::parse(&most.vendor).ok_or_else(unknown)?;
             let money = money(&Amount { value: most.value, currency: most.currency }, field)?;
             if maximums.iter().any(|(of, known)| *of == vendor && known.currency == money.currency) {
-                let told = "Each vendor and currency can have only one limit per payment.";
-                return Err(Refusal::new("duplicate_currency", told).at(field));
+                let message = "Each vendor and currency can have only one limit per payment.";
+                return Err(Refusal::new("duplicate_currency", message).at(field));
             }
             maximums.push((vendor, money));
         }
@@ -363,8 +363,8 @@ impl Document {
     }
 
     fn reward_maximums(&self) -> std::result::Result<Vec<Money>, Refusal> {
-        let told = "Each currency can have only one such limit.";
-        one_per_currency(&self.written_limits()?.per_reward, "limits.per_reward", told)
+        let message = "Each currency can have only one such limit.";
+        one_per_currency(&self.written_limits()?.per_reward, "limits.per_reward", message)
     }
 
     fn fee_tables(&self) -> std::result::Result<Vec<fee::Table>, Refusal> {
@@ -372,8 +372,8 @@ impl Document {
         for written in &self.fees {
             let table = fee_table(written)?;
             if tables.iter().any(|known| (known.vendor, known.currency) == (table.vendor, table.currency)) {
-                let told = "Each vendor and currency can have only one fee table.";
-                return Err(Refusal::new("duplicate_currency", told).at("fees"));
+                let message = "Each vendor and currency can have only one fee table.";
+                return Err(Refusal::new("duplicate_currency", message).at("fees"));
             }
             tables.push(table);
         }
@@ -382,14 +382,14 @@ impl Document {
 
     fn sum_limits(&self) -> std::result::Result<Limits, Refusal> {
         let written = self.written_limits()?;
-        let told = "Each currency can have only one such limit.";
+        let message = "Each currency can have only one such limit.";
         Ok(Limits {
-            per_batch: one_per_currency(&written.per_batch, "limits.per_batch", told)?,
-            per_day: one_per_currency(&written.per_day, "limits.per_day", told)?,
+            per_batch: one_per_currency(&written.per_batch, "limits.per_batch", message)?,
+            per_day: one_per_currency(&written.per_day, "limits.per_day", message)?,
             per_person_per_day: one_per_currency(
                 &written.per_person_per_day,
                 "limits.per_person_per_day",
-                told,
+                message,
             )?,
         })
     }
@@ -402,8 +402,12 @@ impl Document {
         let wrong = |field, told: String| Refusal::new("invalid", told).at(field);
         let Some(lists) = self.limits.as_object() else {
             let none = self.limits.is_null() || self.limits.as_array().is_some_and(Vec::is_empty);
-            let told = "Write the limits as an object with the lists per_reward, per_payment, per_batch, per_day, per_person_per_day.";
-            return if none { Ok(LimitsDocument::default()) } else { Err(wrong("limits", told.to_owned())) };
+            let message = "Write the limits as an object with the lists per_reward, per_payment, per_batch, per_day, per_person_per_day.";
+            return if none {
+                Ok(LimitsDocument::default())
+            } else {
+                Err(wrong("limits", message.to_owned()))
+            };
         };
         for (name, list) in lists {
             let (field, form) = match name.as_str() {
@@ -413,10 +417,10 @@ impl Document {
                 "per_day" => ("limits.per_day", "{\"value\",\"currency\"}"),
                 "per_person_per_day" => ("limits.per_person_per_day", "{\"value\",\"currency\"}"),
                 unknown => {
-                    let told = format!(
+                    let message = format!(
                         "There is no limit called {unknown}; the limits are per_reward, per_payment, per_batch, per_day and per_person_per_day."
                     );
-                    return Err(wrong("limits", told));
+                    return Err(wrong("limits", message));
                 }
             };
             let readable = match field {
@@ -594,8 +598,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_named() {
-        type Spoil = fn(&mut Document);
-        let rows: [(Spoil, &str); 21] = [
+        type Corruption = fn(&mut Document);
+        let rows: [(Corruption, &str); 21] = [
             (|it| it.enabled = true, "vendors"),
             (|it| it.vendors = vec!["bank".into()], "vendors"),
             (|it| it.cooling_off_hours = 10_000, "cooling_off_hours"),

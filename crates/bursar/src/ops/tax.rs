@@ -41,8 +41,8 @@ pub struct TaxEntry {
 /// # Errors
 /// [`OpsError::Refused`] naming the invalid field; [`OpsError::Missing`] if there is no such payee.
 pub async fn file(app: &App, actor: &Actor, payee: Payee, entry: &TaxEntry) -> Result<Filed> {
-    let told = "The form is w9, w8ben or w8bene.";
-    let form = Form::parse(&entry.form).ok_or_else(|| Refusal::new("unknown_form", told).at("form"))?;
+    let message = "The form is w9, w8ben or w8bene.";
+    let form = Form::parse(&entry.form).ok_or_else(|| Refusal::new("unknown_form", message).at("form"))?;
     let tin = entry.tin.as_deref().map(str::trim).filter(|tin| !tin.is_empty());
     let (name, signed_on) = (entry.name.trim(), entry.signed_on.as_str());
     transact!(app, |tx| {
@@ -90,8 +90,8 @@ pub async fn reveal(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Res
         let filed = tax::of(tx, payee).await?.ok_or(OpsError::Missing)?;
         let sealed = filed.sealed_tin.ok_or(OpsError::Missing)?;
         let opened = app.master_key.open(&Column::TaxNumber.place(&payee.to_string()), &sealed);
-        let told = "a tax number does not open with this master key";
-        let tin = opened.ok_or_else(|| OpsError::Internal(StoreError::Corrupt(told.to_owned())))?;
+        let message = "a tax number does not open with this master key";
+        let tin = opened.ok_or_else(|| OpsError::Internal(StoreError::Corrupt(message.to_owned())))?;
         let detail = json!({ "form": filed.form.as_str(), "reason": reason, "from": actor.came_from });
         note(tx, app.clock.now(), &actor.id.to_string(), "tax_number_revealed", payee, &detail);
         Ok(tin)
@@ -115,9 +115,9 @@ pub fn year_of(now: i64) -> i32 {
 /// If it is not a year of four digits.
 pub fn wanted(year: Option<&str>, now: i64) -> std::result::Result<i32, Refusal> {
     let Some(year) = year else { return Ok(year_of(now)) };
-    let told = "Write the year with four figures, like 2026.";
+    let message = "Write the year with four figures, like 2026.";
     let read = year.parse().ok().filter(|year| (1970..=9999).contains(year));
-    read.ok_or_else(|| Refusal::new("invalid", told).at("year"))
+    read.ok_or_else(|| Refusal::new("invalid", message).at("year"))
 }
 
 /// What a payee was paid in a year, and the reporting threshold.
@@ -156,7 +156,7 @@ pub(super) fn usd(total: &Total) -> i128 {
 
 /// A payee whose year a batch takes over the reporting threshold.
 #[derive(Clone, Copy, Debug)]
-pub struct Crossing {
+pub struct ThresholdCrossing {
     pub payee: Payee,
     /// What they have been paid this year.
     pub so_far: Sum,

@@ -9,7 +9,7 @@ use payout::money::Vendor;
 use payout::transaction::{AttemptState, Leg, State};
 
 use super::gates::Gates;
-use super::idempotency::{self, Once};
+use super::idempotency::{self, Idempotency};
 use super::record;
 use super::{OpsError, Result, safe_mode};
 use crate::app::{Actor, App};
@@ -29,7 +29,7 @@ pub async fn resubmit(
     app: &App,
     actor: &Actor,
     id: TransactionId,
-    once: Option<&Once<Transaction>>,
+    once: Option<&Idempotency<Transaction>>,
 ) -> Result<Transaction> {
     let sent = transact!(app, |tx| {
         let transaction = locked(tx, id).await?;
@@ -55,7 +55,7 @@ pub async fn resubmit(
         idempotency::finish(tx, once, &after).await?;
         Ok(after)
     })?;
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     app.nudge.tell_watchers();
     Ok(sent)
 }
@@ -86,7 +86,7 @@ pub async fn return_to_pool(
     app: &App,
     actor: &Actor,
     id: TransactionId,
-    once: Option<&Once<Transaction>>,
+    once: Option<&Idempotency<Transaction>>,
 ) -> Result<Transaction> {
     let after = transact!(app, |tx| {
         let transaction = held(tx, id).await?;
@@ -113,7 +113,7 @@ pub async fn return_to_pool(
         idempotency::finish(tx, once, &after).await?;
         Ok(after)
     })?;
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     app.nudge.tell_watchers();
     Ok(after)
 }
@@ -127,7 +127,7 @@ pub async fn cancel_unclaimed(
     app: &App,
     actor: &Actor,
     id: TransactionId,
-    once: Option<&Once<Transaction>>,
+    once: Option<&Idempotency<Transaction>>,
 ) -> Result<Transaction> {
     let after = transact!(app, |tx| {
         let transaction = locked(tx, id).await?;
@@ -140,7 +140,7 @@ pub async fn cancel_unclaimed(
         idempotency::finish(tx, once, &after).await?;
         Ok(after)
     })?;
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     app.nudge.tell_watchers();
     Ok(after)
 }
@@ -160,7 +160,7 @@ pub async fn mark_paid_outside(
     id: TransactionId,
     reference: &str,
     paid_on: &str,
-    once: Option<&Once<Transaction>>,
+    once: Option<&Idempotency<Transaction>>,
 ) -> Result<Transaction> {
     if reference.trim().is_empty() || reference.chars().count() > 200 {
         let sentence =
@@ -196,10 +196,10 @@ pub(super) fn paid_day(app: &App, paid_on: &str) -> Result<i64> {
     let day = clock::day(paid_on, "Write the date like 2026-01-31.")
         .map_err(|told| refused("invalid_date", told))?;
     if day > app.clock.now().saturating_add(EASTMOST_US) {
-        let told = format!(
+        let message = format!(
             "{paid_on} is in the future. Write the day on which the payee was paid. Nothing was changed."
         );
-        return Err(refused("date_to_come", told));
+        return Err(refused("date_to_come", message));
     }
     Ok(day)
 }
@@ -239,9 +239,9 @@ pub async fn ask_now(app: &App, actor: &Actor, id: TransactionId) -> Result<()> 
         tx.audit(audit::Entry { at: now, actor, action: "refresh_asked", subject, detail });
         Ok(transactions::ask_now(tx, &[id], now).await?)
     })?;
-    app.nudge.settle.ring();
-    app.nudge.dispatch.ring();
-    app.nudge.look_for.ring();
+    app.nudge.settle.notify();
+    app.nudge.dispatch.notify();
+    app.nudge.look_for.notify();
     Ok(())
 }
 
@@ -257,16 +257,16 @@ async fn looked_through(tx: &mut Tx, id: TransactionId) -> Result<()> {
     if put_back::to_look_for(tx, &[id]).await?.is_empty() {
         return Ok(());
     }
-    let told = "The database was restored after Pay was pressed for this payment, and Bursar has not searched Stripe for it since, or Stripe has a record of it that is missing here, so it may have been paid. Nothing was changed. Bursar searches by itself; resubmit the payment instead, and Bursar adopts what Stripe has.";
-    Err(OpsError::Conflict(Refusal::new("not_looked_through", told)))
+    let message = "The database was restored after Pay was pressed for this payment, and Bursar has not searched Stripe for it since, or Stripe has a record of it that is missing here, so it may have been paid. Nothing was changed. Bursar searches by itself; resubmit the payment instead, and Bursar adopts what Stripe has.";
+    Err(OpsError::Conflict(Refusal::new("not_looked_through", message)))
 }
 
 async fn nothing_found(tx: &mut Tx, id: TransactionId) -> Result<()> {
     if !put_back::any_found(tx, Some(id)).await? {
         return Ok(());
     }
-    let told = "The vendor has a record of this payment that this database lacks, because it was restored. Nothing was changed. Safe mode lists it: settle this payment by hand, as made under that id, or as not made if the vendor shows that no money moved.";
-    Err(OpsError::Conflict(Refusal::new("unknown_at_vendor", told)))
+    let message = "The vendor has a record of this payment that this database lacks, because it was restored. Nothing was changed. Safe mode lists it: settle this payment by hand, as made under that id, or as not made if the vendor shows that no money moved.";
+    Err(OpsError::Conflict(Refusal::new("unknown_at_vendor", message)))
 }
 
 /// Locks the transaction until this database transaction ends; refuses if it is closed or contradicted.
@@ -324,7 +324,7 @@ pub(super) async fn note_said(
         detail: Some(told),
         event_id: None,
     };
-    transactions::write_timeline(tx, &[line], payout::ids::fresh(now, app.clock.chance())).await?;
+    transactions::write_timeline(tx, &[line], payout::ids::fresh(now, app.clock.random())).await?;
     let (actor, subject) = (actor.id.to_string(), id.to_string());
     tx.audit(audit::Entry { at: now, actor, action, subject, detail: detail.to_string() });
     Ok(())

@@ -215,9 +215,9 @@ async fn save_in_use(app: &App, actor: &Actor, credentials: &Credentials, proof:
         Ok(())
     })?;
     app.nudge.vendors_changed.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
-    app.nudge.dispatch.ring();
-    app.nudge.settle.ring();
-    app.nudge.look_for.ring();
+    app.nudge.dispatch.notify();
+    app.nudge.settle.notify();
+    app.nudge.look_for.notify();
     Ok(())
 }
 
@@ -265,10 +265,10 @@ pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
         let since = app.clock.now().saturating_sub(deadline::SETTLED_WATCHED_US);
         if !vendors::remove(tx, vendor, since).await? {
             let name = vendor.label();
-            let told = format!(
+            let message = format!(
                 "Payments through {name} are still under way, are watched for ten days after they succeeded, were settled as not made in the last 30 days, or hold money there, so the connection stays: without it Bursar could not ask {name} how they end. Save working credentials instead."
             );
-            return Err(OpsError::Conflict(Refusal::new("vendor_in_use", told)));
+            return Err(OpsError::Conflict(Refusal::new("vendor_in_use", message)));
         }
         tx.audit(audit::Entry {
             at: app.clock.now(),

@@ -60,7 +60,7 @@ pub async fn of_payments(db: &mut Db, payments: &[String]) -> store::Result<Vec<
 /// Checks the audit chain: every row follows from the one before, without gaps and up to the last counted one, and rows
 /// waiting to be chained are unmodified.
 pub async fn chain(db: &mut Db) -> store::Result<Invariant> {
-    let Stretch { last, mut violations, .. } = stretch(db, 1, i64::MAX).await?;
+    let ChainSegment { last, mut violations, .. } = stretch(db, 1, i64::MAX).await?;
     let waiting = audit::waiting(db).await?;
     violations.extend(waiting.violations);
     violations.truncate(100);
@@ -69,7 +69,7 @@ pub async fn chain(db: &mut Db) -> store::Result<Invariant> {
 
 /// The result of walking a stretch of the audit chain.
 #[derive(Clone, Debug)]
-pub struct Stretch {
+pub struct ChainSegment {
     pub first: i64,
     /// Its last row; `first - 1` if it is empty.
     pub last: i64,
@@ -78,7 +78,7 @@ pub struct Stretch {
 }
 
 /// Walks the audit chain from a row, at most `most` rows. The row before the first one is trusted.
-pub async fn stretch(db: &mut Db, first: i64, most: i64) -> store::Result<Stretch> {
+pub async fn stretch(db: &mut Db, first: i64, most: i64) -> store::Result<ChainSegment> {
     let (first, mut violations) = (first.max(1), Vec::new());
     // Read the count before the rows, so that rows added in between are not reported as missing.
     let promised = store::counted(db, "audit").await?;
@@ -101,5 +101,5 @@ pub async fn stretch(db: &mut Db, first: i64, most: i64) -> store::Result<Stretc
     if last < end && last < promised {
         violations.push(format!("audit rows {} to {promised} are missing at the end", last + 1));
     }
-    Ok(Stretch { first, last, violations })
+    Ok(ChainSegment { first, last, violations })
 }

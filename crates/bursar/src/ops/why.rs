@@ -15,7 +15,7 @@ use payout::transaction::State;
 
 use super::batches;
 use super::placed::{elsewhere, in_flight, moved_on, payment, reason, reason_now};
-use super::{OpsError, Result, against, payees, rewards, safe_mode, transactions as verbs, views};
+use super::{OpsError, Result, contradiction_text, payees, rewards, safe_mode, transactions as verbs, views};
 use crate::ops::batches::view::BatchView;
 use crate::store;
 use crate::store::batches::PoolFilter;
@@ -25,7 +25,7 @@ use crate::store::{Db, contradictions, put_back};
 
 /// Why something is not paid.
 #[derive(Clone, Debug)]
-pub struct Why {
+pub struct Explanation {
     /// The closed gates; for a payment, the one it waits at or was stopped by.
     pub blockers: Vec<Blocker>,
     /// The payment in question, or the one that the reward is in.
@@ -44,7 +44,7 @@ pub struct Why {
     pub against: Vec<String>,
 }
 
-impl Why {
+impl Explanation {
     fn gates(blockers: Vec<Blocker>) -> Self {
         let (closed, stopped) = (Vec::new(), Vec::new());
         let against = Vec::new();
@@ -72,7 +72,7 @@ impl Why {
 ///
 /// # Errors
 /// [`OpsError::Missing`] if there is no such thing; [`OpsError::Conflict`] if a name is ambiguous.
-pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
+pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Explanation> {
     let name = name.trim();
     if is_number(name, "RW-", 1) || RewardId::parse(name).is_some() {
         let reward = store::rewards::find(db, name).await?.ok_or(OpsError::Missing)?;
@@ -83,7 +83,7 @@ pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
     }
     if is_number(name, "PT-", 1) || TransactionId::parse(name).is_some() {
         return match payment(db, name).await {
-            Err(OpsError::Blocked(unreadable)) => Ok(Why::gates(unreadable)),
+            Err(OpsError::Blocked(unreadable)) => Ok(Explanation::gates(unreadable)),
             found => of_transaction(db, found?, now).await,
         };
     }
@@ -96,16 +96,16 @@ pub async fn find(db: &mut Db, name: &str, now: i64) -> Result<Why> {
         (Some(payee), None) => {
             let found = of_payee(db, payee, now).await?;
             let (who, next) = found.next();
-            Ok(Why::gates(found.blockers).then(who, next))
+            Ok(Explanation::gates(found.blockers).then(who, next))
         }
         (None, Some(reward)) => of_reward(db, &reward, now).await,
         (None, None) => Err(OpsError::Missing),
         (Some(payee), Some(reward)) => {
-            let told = format!(
+            let message = format!(
                 "{name:?} is your id for both the payee {payee} and the reward {}. Ask for one of these.",
                 reward.number()
             );
-            Err(OpsError::Conflict(Refusal::new("ambiguous_name", told)))
+            Err(OpsError::Conflict(Refusal::new("ambiguous_name", message)))
         }
     }
 }
@@ -118,20 +118,20 @@ fn is_number(name: &str, prefix: &str, groups: usize) -> bool {
     })
 }
 
-async fn of_reward(db: &mut Db, reward: &Reward, now: i64) -> Result<Why> {
+async fn of_reward(db: &mut Db, reward: &Reward, now: i64) -> Result<Explanation> {
     let blockers = rewards::blockers(db, reward, now).await?;
     let Some((id, _)) = &reward.transaction else {
-        return Ok(Why::gates(blockers).then(Who::Preparer, NEXT_PAYOUT));
+        return Ok(Explanation::gates(blockers).then(Who::Preparer, NEXT_PAYOUT));
     };
     let payment = match payment(db, &id.to_string()).await {
-        Err(OpsError::Blocked(unreadable)) => return Ok(Why::gates([blockers, unreadable].concat())),
+        Err(OpsError::Blocked(unreadable)) => return Ok(Explanation::gates([blockers, unreadable].concat())),
         found => found?,
     };
     let closed = closed_to_resubmit(db, &payment, now).await?;
     let stopped = stopped(db, &payment).await?;
     let said_by = contradictions::opinion(db, payment.id).await?.map(|one| one.asked_name);
-    let against = against::told(db, &payment).await?;
-    Ok(Why {
+    let against = contradiction_text::sentences(db, &payment).await?;
+    Ok(Explanation {
         blockers,
         payment: Some(Box::new(payment)),
         closed,
@@ -146,9 +146,9 @@ async fn of_reward(db: &mut Db, reward: &Reward, now: i64) -> Result<Why> {
 /// What comes next for a reward in the pool that passes every gate.
 const NEXT_PAYOUT: &str = "It can be in the next payout: a preparer adds it under Review Claims.";
 
-fn of_batch(view: &BatchView) -> Why {
+fn of_batch(view: &BatchView) -> Explanation {
     let next = format!("{} waits for a payer to press Pay.", view.batch.number);
-    Why::gates(view.all_blockers()).then(Who::Payer, next)
+    Explanation::gates(view.all_blockers()).then(Who::Payer, next)
 }
 
 /// A payee's status: every closed gate, and what is waiting.
@@ -173,8 +173,8 @@ impl OfPayee {
             0 => (Who::Nobody, "They have no reward to be paid.".to_owned()),
             1 => (Who::Preparer, format!("1 reward. {NEXT_PAYOUT}")),
             many => {
-                let told = "They can be in the next payout: a preparer adds them under Review Claims.";
-                (Who::Preparer, format!("{many} rewards. {told}"))
+                let message = "They can be in the next payout: a preparer adds them under Review Claims.";
+                (Who::Preparer, format!("{many} rewards. {message}"))
             }
         }
     }
@@ -265,13 +265,13 @@ pub async fn stopped(db: &mut Db, payment: &Transaction) -> store::Result<Vec<Bl
         let all = batches::closed_for_all(db).await?.into_iter();
         codes.extend(all.filter(|code| matches!(code, Code::SafeMode | Code::BooksDoNotBalance)));
     }
-    let told = reason(payment).map(|reason| reason.code);
-    codes.retain(|code| told.as_deref() != Some(code.as_str()));
+    let message = reason(payment).map(|reason| reason.code);
+    codes.retain(|code| message.as_deref() != Some(code.as_str()));
     let blocker = |code| Blocker::new(code, payment.id).called(Some(payment.label()));
     safe_mode::noted(db, codes.into_iter().map(blocker).collect()).await
 }
 
-async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<Why> {
+async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<Explanation> {
     let contradicted = payment.contradicted_at.map(|_| Code::PaymentContradicted);
     let closed = closed_to_resubmit(db, &payment, now).await?;
     let reason = reason_now(&payment, elsewhere(&closed));
@@ -285,8 +285,8 @@ async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<W
     let blockers = contradicted.into_iter().map(blocker).chain(code).collect();
     let stopped = stopped(db, &payment).await?;
     let said_by = contradictions::opinion(db, payment.id).await?.map(|one| one.asked_name);
-    let against = against::told(db, &payment).await?;
-    Ok(Why {
+    let against = contradiction_text::sentences(db, &payment).await?;
+    Ok(Explanation {
         blockers,
         payment: Some(Box::new(payment)),
         closed,
@@ -300,7 +300,7 @@ async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<W
 
 /// An additional sentence for the gate that a payment waits at, if any.
 pub fn note(payment: &Transaction, code: Code) -> Option<String> {
-    let since = || format!("It has been there since {}.", crate::clock::told(payment.state_at));
+    let since = || format!("It has been there since {}.", crate::clock::human(payment.state_at));
     (code == Code::WaitingForFunds).then(since)
 }
 

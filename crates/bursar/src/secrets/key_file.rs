@@ -180,8 +180,8 @@ fn give_as(file: &File, there: &Path) -> io::Result<()> {
         let (owner, group) = (differs(ours.uid(), theirs.uid()), differs(ours.gid(), theirs.gid()));
         if owner.is_some() || group.is_some() {
             fchown(file, owner, group).map_err(|error| {
-                let told = format!("the new file cannot be given to the owner and group of this one ({error}); run this as its owner, or as root");
-                io::Error::new(error.kind(), told)
+                let message = format!("the new file cannot be given to the owner and group of this one ({error}); run this as its owner, or as root");
+                io::Error::new(error.kind(), message)
             })?;
         }
         file.set_permissions(std::fs::Permissions::from_mode(theirs.mode() & 0o777))?;

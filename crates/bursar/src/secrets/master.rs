@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::key_file::{self, Stamp};
-use super::one_key::{OneKey, Place, Written};
+use super::one_key::{OneKey, SealedAt, SealedText};
 use crate::clock::Clock;
 
 /// The master key: all keys in the key file. The file lives beside the database, never in it and never in a backup.
 /// Clones share state.
 #[derive(Clone)]
-pub struct MasterKey(Arc<Ring>);
+pub struct MasterKey(Arc<KeyRing>);
 
-struct Ring {
+struct KeyRing {
     file: Option<PathBuf>,
     held: RwLock<Held>,
     /// The database is sealed with a key that this process does not have.
@@ -58,7 +58,7 @@ impl MasterKey {
     fn of(keys: Vec<OneKey>, file: Option<PathBuf>, read: Option<Stamp>) -> Self {
         let held = RwLock::new(Held { in_file: keys.len(), keys, seals: 0, read });
         let (lacking, away) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(Ring { file, held, lacking, away }))
+        Self(Arc::new(KeyRing { file, held, lacking, away }))
     }
 
     /// Reads the key file; `None` if there is none.
@@ -177,23 +177,23 @@ impl MasterKey {
     }
 
     /// Seals with the current key, for values a browser keeps. Stored values use `ops::master_key::seal`.
-    pub fn seal(&self, clock: &Clock, place: &Place, plain: &str) -> String {
+    pub fn seal(&self, clock: &Clock, place: &SealedAt, plain: &str) -> String {
         self.sealing().map(|key| key.seal(clock, place, plain)).unwrap_or_default()
     }
 
     /// Opens a sealed value; `None` if it belongs to another place or its key is missing.
-    pub fn open(&self, place: &Place, sealed: &str) -> Option<String> {
-        self.opened(place, sealed).map(|(_, plain)| plain)
+    pub fn open(&self, place: &SealedAt, sealed: &str) -> Option<String> {
+        self.decrypt(place, sealed).map(|(_, plain)| plain)
     }
 
     /// The key that sealed this value.
-    pub fn key_of(&self, place: &Place, sealed: &str) -> Option<OneKey> {
-        self.opened(place, sealed).map(|(key, _)| key)
+    pub fn key_of(&self, place: &SealedAt, sealed: &str) -> Option<OneKey> {
+        self.decrypt(place, sealed).map(|(key, _)| key)
     }
 
-    fn opened(&self, place: &Place, sealed: &str) -> Option<(OneKey, String)> {
-        match Written::read(sealed)? {
-            Written::By(id, body) => {
+    fn decrypt(&self, place: &SealedAt, sealed: &str) -> Option<(OneKey, String)> {
+        match SealedText::read(sealed)? {
+            SealedText::By(id, body) => {
                 let key = self.by_id(id).or_else(|| {
                     self.look_again();
                     self.by_id(id)
@@ -201,7 +201,7 @@ impl MasterKey {
                 let plain = key.open(&place.bound, body)?;
                 Some((key, plain))
             }
-            Written::Before(body) => {
+            SealedText::Before(body) => {
                 let bound = place.before.as_ref()?;
                 self.keys().into_iter().find_map(|key| key.open(bound, body).map(|plain| (key, plain)))
             }
@@ -225,8 +225,8 @@ mod tests {
         Clock::standing_at(0, 1).0
     }
 
-    fn place(row: &str) -> Place {
-        Place::stored("vendor_connection", "sealed", row).once(row)
+    fn place(row: &str) -> SealedAt {
+        SealedAt::stored("vendor_connection", "sealed", row).once(row)
     }
 
     #[test]
@@ -236,9 +236,9 @@ mod tests {
         assert_eq!(key.open(&place("stripe"), &sealed).as_deref(), Some("sk_test_1"));
         let elsewhere = [
             place("paypal"),
-            Place::stored("vendor_connection", "mode", "stripe"),
-            Place::stored("factor", "sealed", "stripe"),
-            Place::kept_by_browser("sealed", "stripe"),
+            SealedAt::stored("vendor_connection", "mode", "stripe"),
+            SealedAt::stored("factor", "sealed", "stripe"),
+            SealedAt::kept_by_browser("sealed", "stripe"),
         ];
         for elsewhere in elsewhere {
             assert_eq!(key.open(&elsewhere, &sealed), None, "{elsewhere:?}");
@@ -257,7 +257,7 @@ mod tests {
         let old = OneKey::new([7; 32]).sealed_before("stripe", "sk_test_1");
         assert_eq!(key.open(&place("stripe"), &old).as_deref(), Some("sk_test_1"));
         assert_eq!(key.open(&place("paypal"), &old), None);
-        assert_eq!(key.open(&Place::stored("vendor_connection", "sealed", "stripe"), &old), None);
+        assert_eq!(key.open(&SealedAt::stored("vendor_connection", "sealed", "stripe"), &old), None);
         let later = MasterKey::new([8; 32]).with([OneKey::new([7; 32])]);
         assert_eq!(later.open(&place("stripe"), &old).as_deref(), Some("sk_test_1"), "by whichever it fits");
     }

@@ -21,13 +21,13 @@ pub const HEAD_LENGTH: usize = FORMAT.len() + ID_LENGTH + 2;
 
 /// Where a sealed value belongs; it does not open anywhere else.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct SealedAt {
     pub(super) bound: String,
     /// The binding used before values named their key.
     pub(super) before: Option<String>,
 }
 
-impl Place {
+impl SealedAt {
     /// A column of a table row.
     pub fn stored(table: &str, column: &str, row: &str) -> Self {
         Self { bound: format!("{FORMAT}\n{table}\n{column}\n{row}"), before: None }
@@ -77,8 +77,8 @@ impl OneKey {
 
     pub fn fresh(clock: &Clock) -> Self {
         let mut bytes = [0u8; 32];
-        bytes[..16].copy_from_slice(&clock.chance().to_be_bytes());
-        bytes[16..].copy_from_slice(&clock.chance().to_be_bytes());
+        bytes[..16].copy_from_slice(&clock.random().to_be_bytes());
+        bytes[16..].copy_from_slice(&clock.random().to_be_bytes());
         Self::new(bytes)
     }
 
@@ -103,10 +103,10 @@ impl OneKey {
     }
 
     /// Encrypts `plain`, bound to its place, so that the ciphertext cannot be moved to another row.
-    pub fn seal(&self, clock: &Clock, place: &Place, plain: &str) -> String {
+    pub fn seal(&self, clock: &Clock, place: &SealedAt, plain: &str) -> String {
         let mut nonce = [0u8; 24];
-        nonce[..16].copy_from_slice(&clock.chance().to_be_bytes());
-        nonce[16..].copy_from_slice(&clock.chance().to_be_bytes()[..8]);
+        nonce[..16].copy_from_slice(&clock.random().to_be_bytes());
+        nonce[16..].copy_from_slice(&clock.random().to_be_bytes()[..8]);
         let payload = Payload { msg: plain.as_bytes(), aad: place.bound.as_bytes() };
         // Encryption fails only for messages of many gigabytes, which cannot occur here.
         let sealed = self.0.cipher.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
@@ -143,14 +143,14 @@ fn nonce_of(message: &str) -> XNonce {
 }
 
 /// A parsed sealed value, not yet decrypted.
-pub(super) enum Written<'a> {
+pub(super) enum SealedText<'a> {
     /// With the key's id, and the body.
     By(&'a str, &'a str),
     /// The older format, which names no key.
     Before(&'a str),
 }
 
-impl<'a> Written<'a> {
+impl<'a> SealedText<'a> {
     /// `None` for an unknown format or a malformed id.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         // Base64 has no dot, so a dot means a format header.
@@ -162,9 +162,9 @@ impl<'a> Written<'a> {
 
 /// The id of the key that sealed a value; `None` if it names none.
 pub fn id_in(sealed: &str) -> Option<&str> {
-    match Written::read(sealed)? {
-        Written::By(id, _) => Some(id),
-        Written::Before(_) => None,
+    match SealedText::read(sealed)? {
+        SealedText::By(id, _) => Some(id),
+        SealedText::Before(_) => None,
     }
 }
 

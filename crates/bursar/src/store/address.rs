@@ -11,9 +11,9 @@ use super::{Result, StoreError};
 pub(super) fn check(url: &str) -> Result<()> {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest.split(['/', '?']).next().unwrap_or(rest));
     if host.rsplit('@').next().is_some_and(|host| host.contains(',')) {
-        let told = "BURSAR_DATABASE_URL names several servers. Bursar takes one address, which must lead to the primary: one \
+        let message = "BURSAR_DATABASE_URL names several servers. Bursar takes one address, which must lead to the primary: one \
                     that moves with it, or a proxy before them";
-        return Err(StoreError::Conflict(told.to_owned()));
+        return Err(StoreError::Conflict(message.to_owned()));
     }
     check_encrypted(url)
 }
@@ -32,10 +32,10 @@ fn check_encrypted(url: &str) -> Result<()> {
     if here || said {
         return Ok(());
     }
-    let told = "BURSAR_DATABASE_URL leads to another machine and does not say how the way there is protected. Add \
+    let message = "BURSAR_DATABASE_URL leads to another machine and does not say how the way there is protected. Add \
                 ?sslmode=verify-full (and sslrootcert=FILE, where the server's certificate is of your own authority). Over a \
                 network that protects it already, say so with ?sslmode=disable";
-    Err(StoreError::Conflict(told.to_owned()))
+    Err(StoreError::Conflict(message.to_owned()))
 }
 
 fn is_here(url: &Url) -> bool {

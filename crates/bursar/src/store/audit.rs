@@ -152,25 +152,25 @@ pub async fn any_waits(db: &mut Db) -> Result<bool> {
 
 /// The rows waiting to be chained.
 #[derive(Clone, Debug, Default)]
-pub struct Waiting {
+pub struct UnchainedRows {
     pub count: i64,
     /// Integrity violations: changes with a missing or altered row.
     pub violations: Vec<String>,
 }
 
 /// A partly read change: the next expected line, and the hash so far if it was read from the first line.
-struct Seen {
+struct PartialChange {
     next: i64,
     lines: i64,
     hash: Option<ChangeHash>,
 }
 
 /// Verifies the waiting rows. The first rows of a change may already be chained; the rest must all be there.
-pub async fn waiting(db: &mut Db) -> Result<Waiting> {
+pub async fn waiting(db: &mut Db) -> Result<UnchainedRows> {
     let sql = "SELECT place, at, actor, action, subject, detail, line_number, line_count, change_hash \
                FROM audit_waiting WHERE place > $1 ORDER BY place LIMIT 5000";
-    let (mut found, mut place) = (Waiting::default(), 0_i64);
-    let mut open: HashMap<String, Seen> = HashMap::new();
+    let (mut found, mut place) = (UnchainedRows::default(), 0_i64);
+    let mut open: HashMap<String, PartialChange> = HashMap::new();
     let broken = |change: &str| format!("rows that wait to be chained: change {change}");
     loop {
         let rows = db.all(sqlx::query(sql).bind(place)).await?;
@@ -180,7 +180,7 @@ pub async fn waiting(db: &mut Db) -> Result<Waiting> {
             let (line, lines, change): (i64, i64, String) =
                 (row.try_get(6)?, row.try_get(7)?, row.try_get(8)?);
             let whole = (line == 1).then(|| ChangeHash::of(lines));
-            let seen = open.entry(change.clone()).or_insert(Seen { next: line, lines, hash: whole });
+            let seen = open.entry(change.clone()).or_insert(PartialChange { next: line, lines, hash: whole });
             if let Some(hash) = &mut seen.hash {
                 let parts: [String; 4] = [row.try_get(2)?, row.try_get(3)?, row.try_get(4)?, row.try_get(5)?];
                 hash.add(row.try_get(1)?, parts.each_ref().map(String::as_str));
@@ -191,8 +191,8 @@ pub async fn waiting(db: &mut Db) -> Result<Waiting> {
                 found.violations.push(broken(&change));
                 open.remove(&change);
             } else if line == lines {
-                let told = open.remove(&change).and_then(|seen| seen.hash).map(ChangeHash::told);
-                if told.is_some_and(|told| told != change) {
+                let message = open.remove(&change).and_then(|seen| seen.hash).map(ChangeHash::told);
+                if message.is_some_and(|told| told != change) {
                     found.violations.push(broken(&change));
                 }
             }

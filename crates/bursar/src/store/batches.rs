@@ -107,12 +107,12 @@ pub async fn insert(tx: &mut Tx, id: BatchId, number: &str, by: &str, at: i64) -
                VALUES ($1, $2, $3, $4, $3, $4, 1)";
     let query = sqlx::query(sql).bind(id.to_string()).bind(number.to_owned()).bind(by.to_owned()).bind(at);
     tx.run(query).await?;
-    laid_hand_on(tx, id, by, at).await
+    add_contributor(tx, id, by, at).await
 }
 
 /// Records that someone took part in forming the batch: created it, changed it, or asked for its release. An API key
 /// counts for its creator as well, even if either is removed later.
-async fn laid_hand_on(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<()> {
+async fn add_contributor(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<()> {
     let sql = "INSERT INTO batch_hand (batch_id, person, since) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     let behind = people::behind(tx, by, at).await?;
     for person in BTreeSet::from([by.to_owned(), behind]) {
@@ -123,7 +123,7 @@ async fn laid_hand_on(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<()>
 
 /// Whether someone took part in forming the batch, through any of their logins or API keys, and so cannot be the second
 /// person who releases it.
-pub async fn has_hand_in(db: &mut Db, id: BatchId, person: &str, now: i64) -> Result<bool> {
+pub async fn is_contributor(db: &mut Db, id: BatchId, person: &str, now: i64) -> Result<bool> {
     let behind = people::behind(db, person, now).await?;
     let sql = "SELECT since FROM batch_hand WHERE batch_id = $1 AND (person = $2 OR person = $3)";
     let query = sqlx::query(sql).bind(id.to_string()).bind(person.to_owned()).bind(behind);
@@ -150,7 +150,7 @@ pub async fn take_draft(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> Result<b
                WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
     let taken = tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await? == 1;
     if taken {
-        laid_hand_on(tx, id, by, at).await?;
+        add_contributor(tx, id, by, at).await?;
     }
     Ok(taken)
 }
@@ -257,7 +257,7 @@ fn candidate(row: &AnyRow) -> Result<Candidate> {
 }
 
 /// Which rewards [`candidates`] reads.
-pub enum Pick<'a> {
+pub enum CandidateSource<'a> {
     Of(BatchId),
     Named(&'a [RewardId]),
     /// Approved cash rewards in no batch and no payment, narrowed by the filter.
@@ -281,24 +281,24 @@ pub struct PoolFilter {
 }
 
 /// Reads rewards for gate checks, by payee and currency.
-pub async fn candidates(db: &mut Db, pick: Pick<'_>) -> Result<Vec<Candidate>> {
+pub async fn candidates(db: &mut Db, pick: CandidateSource<'_>) -> Result<Vec<Candidate>> {
     let sql = format!("{CANDIDATE} {{where}} ORDER BY payee, currency, id");
     let mut found = Vec::new();
     match pick {
-        Pick::Of(batch) => {
+        CandidateSource::Of(batch) => {
             let mut conditions = Where::default();
             conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
             found = db.all(conditions.query(&sql)).await?;
         }
-        Pick::Named(ids) => {
+        CandidateSource::Named(ids) => {
             for some in ids.chunks(MOST_VALUES) {
                 let mut conditions = Where::default();
                 conditions.among("id", some.iter().map(|id| Value::from(id.to_string())));
                 found.extend(db.all(conditions.query(&sql)).await?);
             }
         }
-        Pick::Pool(filter) => found = db.all(pool(filter).query(&sql)).await?,
-        Pick::Clawbacks(payees) => {
+        CandidateSource::Pool(filter) => found = db.all(pool(filter).query(&sql)).await?,
+        CandidateSource::Clawbacks(payees) => {
             for some in payees.chunks(MOST_VALUES) {
                 let mut conditions = Where::default();
                 conditions.among("payee", some.iter().map(|payee| Value::from(payee.to_string())));
@@ -416,7 +416,7 @@ pub async fn states(db: &mut Db, batch: BatchId) -> Result<Vec<(State, bool, i64
 
 /// A batch's transactions with the same status and currency.
 #[derive(Clone, Copy, Debug)]
-pub struct Alike {
+pub struct StateTotal {
     /// The state at the vendor.
     pub state: State,
     /// The payees were paid in another way.
@@ -429,7 +429,7 @@ pub struct Alike {
 }
 
 /// A batch's transactions grouped by status and currency, except those with unreadable records, named in `without`.
-pub async fn alike(db: &mut Db, batch: BatchId, without: &[String]) -> Result<Vec<Alike>> {
+pub async fn alike(db: &mut Db, batch: BatchId, without: &[String]) -> Result<Vec<StateTotal>> {
     let mut conditions = Where::default();
     conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
     for number in without.iter().filter_map(|label| label.strip_prefix("PT-")?.parse::<i64>().ok()) {
@@ -441,7 +441,7 @@ pub async fn alike(db: &mut Db, batch: BatchId, without: &[String]) -> Result<Ve
     let read = |row: &AnyRow| {
         let (state, code): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let currency = word(Currency::parse(&code).ok(), &code)?;
-        Ok(Alike {
+        Ok(StateTotal {
             state: word(State::parse(&state), &state)?,
             outside: row.try_get::<i64, _>(2)? > 0,
             count: row.try_get(3)?,
@@ -587,7 +587,7 @@ pub async fn mark_release_asked(tx: &mut Tx, id: BatchId, by: &str, at: i64) -> 
                WHERE id = $1 AND deleted_at IS NULL AND pay_pressed_at IS NULL";
     let asked = tx.run(sqlx::query(sql).bind(id.to_string()).bind(by.to_owned()).bind(at)).await? == 1;
     if asked {
-        laid_hand_on(tx, id, by, at).await?;
+        add_contributor(tx, id, by, at).await?;
     }
     Ok(asked)
 }

@@ -137,7 +137,7 @@ pub async fn corrections(db: &mut Db, transactions: &[&str]) -> Result<HashMap<S
 
 /// The current location of a reward that a closed payment covered.
 #[derive(Clone, Debug)]
-pub struct Whereabouts {
+pub struct RewardLocation {
     pub reward: RewardId,
     /// `RW-000231` without its prefix.
     pub number: i64,
@@ -158,7 +158,7 @@ pub struct Whereabouts {
 const ADDS: &str = "CASE WHEN reward.entry = 'clawback' THEN -reward.value_minor ELSE reward.value_minor END";
 
 /// The current location of the rewards that a payment released.
-pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabouts>> {
+pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<RewardLocation>> {
     let sql = format!(
         "SELECT reward.id, reward.number, CASE WHEN reward.transaction_id IS NULL THEN b.number END, \
          CASE WHEN reward.transaction_id IS NOT NULL OR reward.paid_at IS NOT NULL THEN 1 ELSE 0 END, \
@@ -175,7 +175,7 @@ pub async fn whereabouts(db: &mut Db, id: TransactionId) -> Result<Vec<Whereabou
     );
     let read = |row: &AnyRow| {
         let id: String = row.try_get(0)?;
-        Ok(Whereabouts {
+        Ok(RewardLocation {
             reward: word(RewardId::parse(&id), &id)?,
             number: row.try_get(1)?,
             draft: row.try_get(2)?,
@@ -208,7 +208,7 @@ pub async fn take_back(tx: &mut Tx, id: TransactionId, paid_at: Option<i64>) -> 
 
 /// One person's decision about a payment that another must confirm.
 #[derive(Clone, Debug)]
-pub struct Opinion {
+pub struct FirstConfirmation {
     pub deed: String,
     /// Why it needs two people: `two_person_rule`, `vendor_not_looked_through`, `nothing_proves_it`.
     pub why: String,
@@ -223,12 +223,12 @@ pub struct Opinion {
 }
 
 /// The decision awaiting a second person's confirmation.
-pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<Opinion>> {
+pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<FirstConfirmation>> {
     let sql = "SELECT deed, note, asked_by, asked_name, asked_at, why, asked_person FROM second_opinion \
          WHERE transaction_id = $1";
     let row = db.optional(sqlx::query(sql).bind(id.to_string())).await?;
     let read = |row: &AnyRow| {
-        Ok(Opinion {
+        Ok(FirstConfirmation {
             deed: row.try_get(0)?,
             note: row.try_get(1)?,
             asked_by: row.try_get(2)?,
@@ -242,7 +242,7 @@ pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<Opinion>> 
 }
 
 /// Records a person's decision, replacing any earlier one.
-pub async fn ask_second(tx: &mut Tx, id: TransactionId, opinion: &Opinion) -> Result<()> {
+pub async fn ask_second(tx: &mut Tx, id: TransactionId, opinion: &FirstConfirmation) -> Result<()> {
     forget_opinion(tx, id).await?;
     let sql = "INSERT INTO second_opinion (transaction_id, deed, note, asked_by, asked_name, asked_at, why, \
                asked_person) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";

@@ -160,7 +160,7 @@ async fn outside(db: &mut Db, scope: &Scope, range: Range) -> Result<Vec<AnyRow>
 
 /// The count and total of payments in one state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Standing {
+pub struct StateTotal {
     pub state: State,
     pub count: i64,
     /// The amount promised: the sum of the rewards.
@@ -168,7 +168,12 @@ pub struct Standing {
 }
 
 /// Payments that are not finished: in flight, or failed and still holding their rewards.
-pub async fn standing(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Standing>> {
+pub async fn standing(
+    db: &mut Db,
+    scope: &Scope,
+    range: Range,
+    unread: &mut bool,
+) -> Result<Vec<StateTotal>> {
     let mut conditions = Where::default();
     let open = State::ALL.iter().filter(|state| **state != State::Success);
     conditions.among("state", open.map(|state| Value::from(state.as_str())));
@@ -180,7 +185,7 @@ pub async fn standing(db: &mut Db, scope: &Scope, range: Range, unread: &mut boo
     let read = |row: &AnyRow| {
         let state: String = row.try_get(0)?;
         let amount = Sum::new(sums::read(row, 3)?, currency(row, 2)?);
-        Ok(Standing { state: word(State::parse(&state), &state)?, count: row.try_get(1)?, amount })
+        Ok(StateTotal { state: word(State::parse(&state), &state)?, count: row.try_get(1)?, amount })
     };
     readable(db.all(conditions.query(sql)).await?.iter().map(read), unread)
 }
@@ -202,7 +207,7 @@ pub async fn to_bank(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool
 
 /// Approved rewards in no payment, in one currency, net of clawbacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Waiting {
+pub struct WaitingTotal {
     /// The number of rewards waiting to be paid.
     pub count: i64,
     /// Their total per payee, excluding payees whose clawbacks exceed their rewards.
@@ -222,8 +227,8 @@ pub async fn waiting(
     range: Range,
     now: i64,
     unread: &mut bool,
-) -> Result<Vec<Waiting>> {
-    let mut found: BTreeMap<Currency, Waiting> = BTreeMap::new();
+) -> Result<Vec<WaitingTotal>> {
+    let mut found: BTreeMap<Currency, WaitingTotal> = BTreeMap::new();
     let mut conditions = Where::beside([now.into()]);
     conditions.and("status = 'approved' AND transaction_id IS NULL AND paid_at IS NULL", []);
     conditions.and("currency IS NOT NULL", []);
@@ -237,7 +242,8 @@ pub async fn waiting(
     for row in db.all(conditions.query(sql)).await? {
         let Some(currency) = skip(currency(&row, 0), unread)? else { continue };
         let zero = Sum::nothing(currency);
-        let nothing = Waiting { count: 0, amount: zero, owed_to_us: zero, expired_count: 0, expired: zero };
+        let nothing =
+            WaitingTotal { count: 0, amount: zero, owed_to_us: zero, expired_count: 0, expired: zero };
         let sum = found.entry(currency).or_insert(nothing);
         let (count, amount) = (row.try_get(2)?, Sum::new(sums::read(&row, 3)?, currency));
         if row.try_get::<String, _>(1)?.is_empty() {
@@ -344,14 +350,14 @@ pub async fn medians(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool
 
 /// A payee with one of the largest totals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Top {
+pub struct TopPayee {
     pub payee: Payee,
     /// What left us for them through the vendors, net of returns.
     pub net: Sum,
 }
 
 /// The five payees paid most through the vendors in each currency.
-pub async fn top(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<Top>> {
+pub async fn top(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) -> Result<Vec<TopPayee>> {
     let mut conditions = Where::default();
     conditions.and("{moved}", []);
     conditions.and("{ours}", []);
@@ -373,7 +379,7 @@ pub async fn top(db: &mut Db, scope: &Scope, range: Range, unread: &mut bool) ->
          WHERE place <= 5 AND (net_high, net_low) > (0, 0) ORDER BY currency, place"
     );
     let read = |row: &AnyRow| {
-        Ok(Top { payee: payee(row, 0)?, net: Sum::new(sums::read(row, 2)?, currency(row, 1)?) })
+        Ok(TopPayee { payee: payee(row, 0)?, net: Sum::new(sums::read(row, 2)?, currency(row, 1)?) })
     };
     readable(db.all(conditions.query(&sql)).await?.iter().map(read), unread)
 }

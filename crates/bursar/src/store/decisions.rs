@@ -7,7 +7,7 @@ use payout::reward::RewardStatus;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::programs::Worth;
+use super::programs::RewardValue;
 use super::{Db, Result, Rows, Tx, Value, Where, word};
 
 /// A bulk decision on rewards.
@@ -31,7 +31,7 @@ pub struct Decision {
 
 /// A reward in a decision: its state before the decision and now.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct DecidedReward {
     pub id: RewardId,
     /// Why it was skipped, if it was.
     pub skipped: Option<String>,
@@ -53,7 +53,7 @@ pub struct Now {
     pub owner_name: String,
     /// The payee; `None` for points.
     pub payee: Option<Payee>,
-    pub worth: Worth,
+    pub worth: RewardValue,
     pub status: RewardStatus,
     /// In a batch, in flight or paid.
     pub placed: bool,
@@ -127,7 +127,7 @@ pub async fn find(db: &mut Db, id: &str) -> Result<Decision> {
 
 /// Which of a decision's rewards to read.
 #[derive(Clone, Copy, Debug)]
-pub enum Which<'a> {
+pub enum DecidedFilter<'a> {
     /// Those decided, by id, after this one.
     Done(Option<&'a str>),
     /// Those skipped, by id, after this one.
@@ -135,15 +135,20 @@ pub enum Which<'a> {
 }
 
 /// A decision's rewards with their previous and current state; all of them if there is no limit.
-pub async fn kept(db: &mut Db, decision: &str, which: Which<'_>, limit: Option<i64>) -> Result<Vec<Kept>> {
+pub async fn kept(
+    db: &mut Db,
+    decision: &str,
+    which: DecidedFilter<'_>,
+    limit: Option<i64>,
+) -> Result<Vec<DecidedReward>> {
     let mut conditions = Where::default();
     conditions.and("d.decision_id = ?", [decision.into()]);
     let after = match which {
-        Which::Done(after) => {
+        DecidedFilter::Done(after) => {
             conditions.and("d.skipped IS NULL", []);
             after
         }
-        Which::Skipped(after) => {
+        DecidedFilter::Skipped(after) => {
             conditions.and("d.skipped IS NOT NULL", []);
             after
         }
@@ -161,14 +166,14 @@ pub async fn kept(db: &mut Db, decision: &str, which: Which<'_>, limit: Option<i
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
 }
 
-fn read(row: &AnyRow) -> Result<Kept> {
+fn read(row: &AnyRow) -> Result<DecidedReward> {
     let text = |column: usize| row.try_get::<Option<String>, _>(column);
     let status = |column| -> Result<Option<RewardStatus>> {
         text(column)?.map(|status| word(RewardStatus::parse(&status), &status)).transpose()
     };
     let id: String = row.try_get(0)?;
     let number: Option<i64> = row.try_get(5)?;
-    Ok(Kept {
+    Ok(DecidedReward {
         id: word(RewardId::parse(&id), &id)?,
         skipped: text(1)?,
         before: status(2)?,
@@ -187,7 +192,7 @@ fn read_now(row: &AnyRow, number: i64) -> Result<Now> {
         owner: word(PartnerId::parse(&owner), &owner)?,
         owner_name: row.try_get(7)?,
         payee: text(8)?.map(|payee| word(Payee::parse(&payee), &payee)).transpose()?,
-        worth: Worth::read(row.try_get(9)?, text(10)?.as_deref())?,
+        worth: RewardValue::read(row.try_get(9)?, text(10)?.as_deref())?,
         status: word(RewardStatus::parse(&status), &status)?,
         placed: text(12)?.is_some() || text(13)?.is_some() || paid_at.is_some(),
         version: row.try_get(15)?,
@@ -218,7 +223,7 @@ pub async fn mark_undone(tx: &mut Tx, id: &str, by: &str, at: i64) -> Result<boo
 }
 
 /// Cancels notices about these rewards that are still in the outbox; returns how many.
-pub async fn untell(tx: &mut Tx, decided_at: i64, rewards: &[RewardId], at: i64) -> Result<u64> {
+pub async fn cancel_notices(tx: &mut Tx, decided_at: i64, rewards: &[RewardId], at: i64) -> Result<u64> {
     let sql = "UPDATE outbox SET expanded_at = $1 WHERE expanded_at IS NULL AND due_at > $2 \
                AND notice IN ('reward_approved', 'reward_rejected') AND created_at = $2 AND subject IN ({ids})";
     tx.among(sql, &[at.into(), Value::from(decided_at)], rewards.iter().map(ToString::to_string)).await

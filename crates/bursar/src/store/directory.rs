@@ -12,7 +12,7 @@ use super::{Db, Result, Value, Where, search, word};
 
 /// A row of the payee list.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct PayeeRow {
     pub payee: Payee,
     /// The caller's own id.
     pub external_id: String,
@@ -89,7 +89,7 @@ pub struct Filter {
     pub vendor: Option<Vendor>,
     /// In this company: our id or the caller's.
     pub account: Option<String>,
-    /// The effective standing, as in [`Listed::standing`].
+    /// The effective standing, as in [`PayeeRow::standing`].
     pub standing: Option<PayeeStanding>,
     /// The state of the payout profile.
     pub profile: Option<ProfileState>,
@@ -173,7 +173,7 @@ fn narrowed(filter: &Filter) -> Where {
 }
 
 /// Payees in the requested order.
-pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Listed>> {
+pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<PayeeRow>> {
     let conditions = narrowed(filter);
     // Join a company to itself so that both lists share one query text.
     let whose = match filter.companies {
@@ -224,7 +224,7 @@ pub async fn countries(db: &mut Db, companies: bool) -> Result<Vec<String>> {
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-fn listed(row: &AnyRow) -> Result<Listed> {
+fn listed(row: &AnyRow) -> Result<PayeeRow> {
     let text = |column: usize| row.try_get::<String, _>(column);
     let maybe = |column: usize| row.try_get::<Option<String>, _>(column);
     let standing = |column| -> Result<PayeeStanding> {
@@ -245,7 +245,7 @@ fn listed(row: &AnyRow) -> Result<Listed> {
         PayeeStanding::OnHold | PayeeStanding::Closed if company > own => Some(HeldBy::Company),
         PayeeStanding::Active | PayeeStanding::OnHold | PayeeStanding::Closed => None,
     };
-    Ok(Listed {
+    Ok(PayeeRow {
         payee: word(Payee::parse(&id), &id)?,
         external_id: text(1)?,
         name: text(2)?,

@@ -57,7 +57,7 @@ pub const UNREADABLE: &str = "unreadable";
 
 /// A stored event that has not been processed.
 #[derive(Clone, Debug)]
-pub struct Waiting {
+pub struct PendingEvent {
     /// Our id.
     pub id: String,
     pub vendor: Vendor,
@@ -73,7 +73,7 @@ pub struct Waiting {
 }
 
 /// Unprocessed events, oldest first: as many as fit into `bytes` in total, and at least one.
-pub async fn waiting(db: &mut Db, limit: i64, bytes: i64) -> Result<Vec<Waiting>> {
+pub async fn waiting(db: &mut Db, limit: i64, bytes: i64) -> Result<Vec<PendingEvent>> {
     let sql = "SELECT id, CAST(OCTET_LENGTH(body) AS BIGINT) FROM vendor_event \
                WHERE linked_at IS NULL AND parked_at IS NULL AND applied_at IS NULL \
                ORDER BY received_at, id LIMIT $1";
@@ -85,9 +85,9 @@ pub async fn waiting(db: &mut Db, limit: i64, bytes: i64) -> Result<Vec<Waiting>
         }
         ids.push(row.try_get::<String, _>(0)?);
     }
-    let read = |row: &AnyRow| -> Result<Waiting> {
+    let read = |row: &AnyRow| -> Result<PendingEvent> {
         let vendor: String = row.try_get(1)?;
-        Ok(Waiting {
+        Ok(PendingEvent {
             id: row.try_get(0)?,
             vendor: word(Vendor::parse(&vendor), &vendor)?,
             endpoint: row.try_get(2)?,
@@ -219,7 +219,7 @@ pub async fn mark_applied(tx: &mut Tx, effects: &[(String, String)], now: i64) -
 
 /// A linked event that the next answer about its transaction will settle.
 #[derive(Clone, Debug)]
-pub struct Linked {
+pub struct LinkedEvent {
     /// Our id.
     pub id: String,
     pub vendor: Vendor,
@@ -236,7 +236,7 @@ pub struct Linked {
 }
 
 /// Unapplied events linked to these transactions before `before`, the time of the vendor query.
-pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) -> Result<Vec<Linked>> {
+pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) -> Result<Vec<LinkedEvent>> {
     let mut found = Vec::new();
     for some in transactions.chunks(MOST_VALUES) {
         let mut conditions = Where::default();
@@ -249,7 +249,7 @@ pub async fn linked(db: &mut Db, transactions: &[TransactionId], before: i64) ->
     }
     let read = |row: &AnyRow| {
         let (id, vendor): (String, String) = (row.try_get(3)?, row.try_get(5)?);
-        Ok(Linked {
+        Ok(LinkedEvent {
             id: row.try_get(0)?,
             vendor: word(Vendor::parse(&vendor), &vendor)?,
             object_id: row.try_get(6)?,
@@ -293,7 +293,7 @@ pub async fn backlog(db: &mut Db) -> Result<(i64, i64, i64)> {
 
 /// An event as shown in the list.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct EventRow {
     /// Our id.
     pub id: String,
     pub vendor: Vendor,
@@ -326,7 +326,7 @@ pub async fn newest(
     filter: &Filter,
     before: Option<(i64, String)>,
     limit: i64,
-) -> Result<Vec<Listed>> {
+) -> Result<Vec<EventRow>> {
     let mut conditions = Where::default();
     if let Some(vendor) = filter.vendor {
         conditions.and("e.vendor = ?", [Value::from(vendor.as_str())]);
@@ -349,7 +349,7 @@ pub async fn newest(
     let read = |row: &AnyRow| {
         let vendor: String = row.try_get(1)?;
         let (at, effect): (Option<i64>, Option<String>) = (row.try_get(8)?, row.try_get(9)?);
-        Ok(Listed {
+        Ok(EventRow {
             id: row.try_get(0)?,
             vendor: word(Vendor::parse(&vendor), &vendor)?,
             event_id: row.try_get(2)?,

@@ -114,7 +114,7 @@ pub async fn events(db: &mut Db, of: TransactionId) -> Result<Vec<Event>> {
 
 /// What a vendor answered to look-ups of a payment.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct VendorStatement {
     /// The answer, as Bursar words it.
     pub said: String,
     /// When the vendor first gave this answer.
@@ -146,11 +146,11 @@ pub async fn note_asked(
 }
 
 /// A vendor's answers about a payment, oldest first.
-pub async fn asked(db: &mut Db, of: TransactionId) -> Result<Vec<Asked>> {
+pub async fn asked(db: &mut Db, of: TransactionId) -> Result<Vec<VendorStatement>> {
     let sql = "SELECT said, first_at, last_at, times_count FROM asked WHERE transaction_id = $1 \
                ORDER BY first_at, said LIMIT 500";
     let read = |row: &AnyRow| {
-        Ok(Asked {
+        Ok(VendorStatement {
             said: row.try_get(0)?,
             first_at: row.try_get(1)?,
             last_at: row.try_get(2)?,

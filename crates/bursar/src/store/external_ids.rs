@@ -14,39 +14,39 @@ const WAY: &str = "1";
 const AT_ONCE: i64 = 1_000;
 
 /// The statements for one kind of object.
-struct Of {
+struct IdStatements {
     kind: &'static str,
     page: &'static str,
     holder: &'static str,
     rename: &'static str,
 }
 
-const ALL: [Of; 5] = [
-    Of {
+const ALL: [IdStatements; 5] = [
+    IdStatements {
         kind: "account",
         page: "SELECT id, external_id FROM account WHERE id > $1 ORDER BY id LIMIT $2",
         holder: "SELECT id FROM account WHERE external_id = $1",
         rename: "UPDATE account SET external_id = $2 WHERE id = $1",
     },
-    Of {
+    IdStatements {
         kind: "partner",
         page: "SELECT id, external_id FROM partner WHERE id > $1 ORDER BY id LIMIT $2",
         holder: "SELECT id FROM partner WHERE external_id = $1",
         rename: "UPDATE partner SET external_id = $2 WHERE id = $1",
     },
-    Of {
+    IdStatements {
         kind: "program",
         page: "SELECT id, external_id FROM program WHERE id > $1 ORDER BY id LIMIT $2",
         holder: "SELECT id FROM program WHERE external_id = $1",
         rename: "UPDATE program SET external_id = $2 WHERE id = $1",
     },
-    Of {
+    IdStatements {
         kind: "activity",
         page: "SELECT id, external_id FROM activity WHERE id > $1 ORDER BY id LIMIT $2",
         holder: "SELECT id FROM activity WHERE external_id = $1",
         rename: "UPDATE activity SET external_id = $2 WHERE id = $1",
     },
-    Of {
+    IdStatements {
         kind: "reward",
         page: "SELECT id, external_id FROM reward WHERE id > $1 ORDER BY id LIMIT $2",
         holder: "SELECT id FROM reward WHERE external_id = $1",
@@ -56,7 +56,7 @@ const ALL: [Of; 5] = [
 
 /// An id that was not in normal form.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Found {
+pub struct UnnormalizedId {
     /// Our id of the object.
     pub subject: String,
     /// `account`, `partner`, `program`, `activity` or `reward`.
@@ -107,7 +107,13 @@ pub(super) async fn fill(store: &Store) -> Result<usize> {
 }
 
 /// Normalizes an object's external id, unless the result is empty or taken by another object.
-async fn settle(tx: &mut Tx, of: &Of, id: &str, was: &str, normal: String) -> Result<Found> {
+async fn settle(
+    tx: &mut Tx,
+    of: &IdStatements,
+    id: &str,
+    was: &str,
+    normal: String,
+) -> Result<UnnormalizedId> {
     let holder = tx.optional(sqlx::query(of.holder).bind(normal.clone())).await?;
     let holder: Option<String> = holder.map(|row| row.try_get(0)).transpose()?;
     let other = holder.or_else(|| normal.is_empty().then(|| id.to_owned()));
@@ -115,10 +121,10 @@ async fn settle(tx: &mut Tx, of: &Of, id: &str, was: &str, normal: String) -> Re
         tx.run(sqlx::query(of.rename).bind(id.to_owned()).bind(normal.clone())).await?;
     }
     let (subject, kind, was) = (id.to_owned(), of.kind.to_owned(), was.to_owned());
-    Ok(Found { subject, kind, was, normal, other })
+    Ok(UnnormalizedId { subject, kind, was, normal, other })
 }
 
-async fn note(tx: &mut Tx, found: &[Found]) -> Result<()> {
+async fn note(tx: &mut Tx, found: &[UnnormalizedId]) -> Result<()> {
     let mut rows = Rows::default();
     for one in found {
         rows.push([
@@ -136,11 +142,11 @@ async fn note(tx: &mut Tx, found: &[Found]) -> Result<()> {
 }
 
 /// The ids that collide with another object's id.
-pub async fn collisions(db: &mut Db, limit: i64) -> Result<Vec<Found>> {
+pub async fn collisions(db: &mut Db, limit: i64) -> Result<Vec<UnnormalizedId>> {
     let sql = "SELECT subject, kind, was, normal, other FROM external_id_review WHERE other IS NOT NULL \
                ORDER BY kind, normal, subject LIMIT $1";
     let read = |row: &AnyRow| {
-        Ok(Found {
+        Ok(UnnormalizedId {
             subject: row.try_get(0)?,
             kind: row.try_get(1)?,
             was: row.try_get(2)?,

@@ -17,7 +17,7 @@ const DAY_US: i64 = 24 * HOUR_US;
 
 /// The status of a found payment at its vendor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stands {
+pub enum VendorStatus {
     /// In flight, on hold or unclaimed: it may still arrive or be returned.
     Waits,
     /// Completed, and not returned since.
@@ -28,7 +28,7 @@ pub enum Stands {
     CameBack,
 }
 
-impl Stands {
+impl VendorStatus {
     const ALL: [Self; 4] = [Self::Waits, Self::Paid, Self::Lies, Self::CameBack];
 
     /// The spelling in the database.
@@ -88,12 +88,17 @@ pub async fn to_ask(db: &mut Db, now: i64, limit: i64) -> Result<Vec<ToAsk>> {
 /// Records a look-up of a found payment; `says` is its status and the vendor's term for it, if the answer had one.
 /// Reopens a payment that was resolved by someone's word if its money has come back to us or to the payee's Stripe
 /// balance. Returns whether it did.
-pub async fn note_stands(tx: &mut Tx, object: &str, says: Option<(Stands, &str)>, now: i64) -> Result<bool> {
+pub async fn record_vendor_status(
+    tx: &mut Tx,
+    object: &str,
+    says: Option<(VendorStatus, &str)>,
+    now: i64,
+) -> Result<bool> {
     let asked = "UPDATE found_payment SET asked_at = $2 WHERE object_id = $1";
     tx.run(sqlx::query(asked).bind(object.to_owned()).bind(now)).await?;
     let Some((stands, word)) = says else { return Ok(false) };
     let mut opened = 0;
-    if matches!(stands, Stands::Lies | Stands::CameBack) {
+    if matches!(stands, VendorStatus::Lies | VendorStatus::CameBack) {
         let open = "UPDATE found_payment SET settled_at = NULL, watched_until = NULL WHERE object_id = $1 \
                     AND settled_at IS NOT NULL AND watched_until IS NOT NULL \
                     AND COALESCE(standing, '') NOT IN ('lies', 'came_back')";

@@ -11,7 +11,7 @@ use super::{Db, Result, Where, sums};
 pub const MOST: i64 = 10_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Which {
+pub enum RewardGroup {
     /// Those waiting for a decision.
     Pending,
     /// Approved, not in a payout, not expired.
@@ -21,7 +21,7 @@ pub enum Which {
 
 /// A group of rewards: count and totals.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Heap {
+pub struct RewardTotals {
     /// The count. Above [`MOST`] means there are more, and the totals cover only the first ones.
     pub count: i64,
     /// Totals by currency, net of clawbacks.
@@ -29,7 +29,7 @@ pub struct Heap {
     pub points: i128,
 }
 
-impl Heap {
+impl RewardTotals {
     /// Whether counting stopped at the limit.
     pub fn is_cut(&self) -> bool {
         self.count > MOST
@@ -37,18 +37,18 @@ impl Heap {
 }
 
 /// Counts and sums the rewards of a group.
-pub async fn heap(db: &mut Db, which: Which, now: i64) -> Result<Heap> {
+pub async fn heap(db: &mut Db, which: RewardGroup, now: i64) -> Result<RewardTotals> {
     let mut conditions = Where::default();
     match which {
-        Which::Pending => conditions.and("status IN ('submitted', 'in_review')", []),
-        Which::Free => {
+        RewardGroup::Pending => conditions.and("status IN ('submitted', 'in_review')", []),
+        RewardGroup::Free => {
             let free =
                 "status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL";
             conditions.and(free, []);
             conditions.and("payee IS NOT NULL", []);
             conditions.and("(expires_at IS NULL OR expires_at > ?)", [now.into()]);
         }
-        Which::Of(batch) => conditions.and("batch_id = ?", [batch.to_string().into()]),
+        RewardGroup::Of(batch) => conditions.and("batch_id = ?", [batch.to_string().into()]),
     }
     let limit = MOST + 1;
     let sql = format!(
@@ -56,7 +56,7 @@ pub async fn heap(db: &mut Db, which: Which, now: i64) -> Result<Heap> {
          FROM (SELECT currency, entry, value_minor FROM reward {{where}} LIMIT {limit}) h \
          GROUP BY h.currency ORDER BY h.currency"
     );
-    let mut heap = Heap::default();
+    let mut heap = RewardTotals::default();
     for row in db.all(conditions.query(&sql)).await? {
         let (code, count): (Option<String>, i64) = (row.try_get(0)?, row.try_get(1)?);
         let minor = sums::read(&row, 2)?;

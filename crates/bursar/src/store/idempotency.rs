@@ -6,7 +6,7 @@ use super::{Db, Result, Tx};
 
 /// A stored key. `status`, `content_type` and `body` are empty while the first request is running.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct StoredReply {
     /// The hash of the request.
     pub request_hash: String,
     /// Until when the running request counts as alive.
@@ -30,12 +30,12 @@ pub async fn mark(tx: &mut Tx, person: &str, key: &str, hash: &str, now: i64, le
 }
 
 /// The stored entry of a key.
-pub async fn kept(db: &mut Db, person: &str, key: &str) -> Result<Option<Kept>> {
+pub async fn kept(db: &mut Db, person: &str, key: &str) -> Result<Option<StoredReply>> {
     let sql = "SELECT request_hash, lease_until, status, content_type, body, fence FROM idempotency \
                WHERE person_id = $1 AND key = $2";
     let row = db.optional(sqlx::query(sql).bind(person.to_owned()).bind(key.to_owned())).await?;
     row.map(|row| {
-        Ok(Kept {
+        Ok(StoredReply {
             request_hash: row.try_get(0)?,
             lease_until: row.try_get(1)?,
             status: row.try_get(2)?,

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use super::{Db, Result, Rows, Tx, Value, Where, word};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum What {
+pub enum ImportKind {
     Rewards,
     Partners,
     Accounts,
@@ -16,7 +16,7 @@ pub enum What {
     Activities,
 }
 
-impl What {
+impl ImportKind {
     pub const ALL: [Self; 4] = [Self::Rewards, Self::Partners, Self::Accounts, Self::Activities];
 
     /// The spelling in the database and in URLs.
@@ -29,7 +29,7 @@ impl What {
         }
     }
 
-    /// Parses [`What::as_str`].
+    /// Parses [`ImportKind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|what| what.as_str() == text)
     }
@@ -122,7 +122,7 @@ pub struct Import {
     pub id: ImportId,
     /// `IM-000012` without its prefix.
     pub number: i64,
-    pub what: What,
+    pub what: ImportKind,
     /// The file name at upload.
     pub file_name: String,
     /// Its size in bytes.
@@ -178,7 +178,7 @@ fn import(row: &AnyRow) -> Result<Import> {
     Ok(Import {
         id: word(ImportId::parse(&id), &id)?,
         number: row.try_get(1)?,
-        what: word(What::parse(&what), &what)?,
+        what: word(ImportKind::parse(&what), &what)?,
         file_name: row.try_get(3)?,
         size: row.try_get(4)?,
         layout: row.try_get(5)?,
@@ -234,7 +234,7 @@ pub async fn insert(tx: &mut Tx, it: &Import, body: &str) -> Result<()> {
 /// The filter of the import list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    pub what: Option<What>,
+    pub what: Option<ImportKind>,
     pub state: Option<ImportState>,
     pub before: Option<i64>,
 }
@@ -388,7 +388,7 @@ pub async fn clear_refused(tx: &mut Tx, id: ImportId) -> Result<()> {
 }
 
 /// The last mapping of headers in such files: our column, or `None` if it was left out.
-pub async fn headers(db: &mut Db, what: What) -> Result<Vec<(String, Option<String>)>> {
+pub async fn headers(db: &mut Db, what: ImportKind) -> Result<Vec<(String, Option<String>)>> {
     let sql = "SELECT header, field FROM import_header WHERE what = $1";
     let rows = db.all(sqlx::query(sql).bind(what.as_str())).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
@@ -397,7 +397,7 @@ pub async fn headers(db: &mut Db, what: What) -> Result<Vec<(String, Option<Stri
 /// Remembers a header mapping for the next file.
 pub async fn remember_headers(
     tx: &mut Tx,
-    what: What,
+    what: ImportKind,
     headers: &[(String, Option<String>)],
     now: i64,
 ) -> Result<()> {

@@ -76,10 +76,10 @@ async fn write_all<'a>(
     for (subject, cause, journal) in entries {
         let id = match cause.filter(|_| only_once(journal.movement())) {
             Some(cause) => format!("jrn_{cause}_{}", journal.movement().as_str()),
-            None => format!("jrn_{}", payout::ids::encode(payout::ids::fresh(at, clock.chance()))),
+            None => format!("jrn_{}", payout::ids::encode(payout::ids::fresh(at, clock.random()))),
         };
         journals.push([id.as_str().into(), journal.movement().as_str().into(), subject.into(), at.into()]);
-        let half = payout::planted::on("half_an_entry") && clock.chance().is_multiple_of(8);
+        let half = payout::planted::on("half_an_entry") && clock.random().is_multiple_of(8);
         let lines = journal.postings().len() - usize::from(half);
         for (line, posting) in (1i64..).zip(journal.postings()).take(lines) {
             postings.push([

@@ -11,7 +11,6 @@ pub mod aside;
 pub mod audit;
 pub mod batches;
 mod bulk;
-pub mod came_back;
 pub mod claims;
 pub mod clawbacks;
 pub mod contradictions;
@@ -65,14 +64,15 @@ pub mod second_payments;
 pub mod sessions;
 pub mod settings;
 pub mod shown;
-mod silent;
 pub mod step;
 pub mod submissions;
 pub(crate) mod sums;
 pub mod tax;
 pub mod templates;
 mod timeline;
+mod timeouts;
 pub mod transactions;
+pub mod used_login_states;
 pub mod vendors;
 pub mod watch;
 
@@ -84,7 +84,7 @@ use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _};
 
-use crate::points::{self, Side};
+use crate::points::{self, PointSide};
 use bulk::MOST_VALUES;
 pub use bulk::{Rows, Value};
 pub use counters::{count_up, counted, counted_each, next_numbers, next_of_each};
@@ -343,21 +343,21 @@ impl Store {
         let mut next = || parts.next().unwrap_or(0);
         let found = (next(), next(), next());
         if found < SQLITE_AT_LEAST {
-            let told = format!("SQLite {version} is too old: before 3.51.3 its log can be corrupted");
-            return Err(StoreError::Conflict(told));
+            let message = format!("SQLite {version} is too old: before 3.51.3 its log can be corrupted");
+            return Err(StoreError::Conflict(message));
         }
         let synchronous = db.one(sqlx::query("PRAGMA synchronous")).await?.try_get::<i64, _>(0);
         let journal = db.one(sqlx::query("PRAGMA journal_mode")).await?.try_get::<String, _>(0)?;
         if synchronous.is_ok_and(|level| level < 2) || journal != "wal" {
-            let told =
+            let message =
                 "SQLite must run with journal_mode=WAL and synchronous=FULL, or a power loss undoes payments";
-            return Err(StoreError::Conflict(told.to_owned()));
+            return Err(StoreError::Conflict(message.to_owned()));
         }
         Ok(())
     }
 
     async fn open_postgres(url: &str, connections: u32) -> Result<Self> {
-        let pool = silent::asks(AnyPoolOptions::new())
+        let pool = timeouts::asks(AnyPoolOptions::new())
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(30))
             .acquire_slow_threshold(SLOW)
@@ -387,7 +387,7 @@ impl Store {
         // A deferred SQLite transaction that reads before it writes can fail midway; an immediate one cannot.
         let begun = match self.engine {
             Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
-            Engine::Postgres => silent::begun(self.writer.begin()).await?,
+            Engine::Postgres => timeouts::begun(self.writer.begin()).await?,
         };
         Ok(Tx {
             db: Db { connection: Connection::Transaction(begun) },
@@ -527,9 +527,9 @@ async fn check_postgres(connection: &mut AnyConnection) -> Result<()> {
     }
     let fsync = connection.fetch_one("SHOW fsync").await?.try_get::<String, _>(0)?;
     if fsync == "off" {
-        let told = "PostgreSQL runs with fsync = off, so a power loss could undo payments that were acknowledged, \
+        let message = "PostgreSQL runs with fsync = off, so a power loss could undo payments that were acknowledged, \
                     or break the database. Set fsync = on, restart PostgreSQL, then start Bursar again";
-        return Err(StoreError::Conflict(told.to_owned()));
+        return Err(StoreError::Conflict(message.to_owned()));
     }
     Ok(())
 }
@@ -545,11 +545,11 @@ async fn check_sessions(first: &mut AnyConnection, url: &str) -> Result<()> {
         let is_ours_still = process(first).await? == ours;
         sqlx::Connection::close(second).await?;
         if others == ours || !is_ours_still {
-            let told = "between Bursar and PostgreSQL is a pooler that shares one connection of the server among several \
+            let message = "between Bursar and PostgreSQL is a pooler that shares one connection of the server among several \
                         (pgbouncer with pool_mode = transaction or statement). Statements would be mixed up there. Set \
                         pool_mode = session for this database, or connect to PostgreSQL directly: each Bursar opens at \
                         most 24 connections";
-            return Err(StoreError::Conflict(told.to_owned()));
+            return Err(StoreError::Conflict(message.to_owned()));
         }
     }
     Ok(())
@@ -581,7 +581,7 @@ impl Db {
     }
 
     fn patience(&mut self) -> Option<Duration> {
-        silent::patience(self.raw())
+        timeouts::patience(self.raw())
     }
 
     async fn step(&mut self) -> Result<()> {
@@ -594,7 +594,7 @@ impl Db {
 
     async fn all(&mut self, query: Query) -> Result<Vec<AnyRow>> {
         self.step().await?;
-        Ok(silent::within(self.patience(), query.fetch_all(self.raw())).await?)
+        Ok(timeouts::within(self.patience(), query.fetch_all(self.raw())).await?)
     }
 
     async fn one(&mut self, query: Query) -> Result<AnyRow> {
@@ -603,12 +603,12 @@ impl Db {
 
     async fn optional(&mut self, query: Query) -> Result<Option<AnyRow>> {
         self.step().await?;
-        Ok(silent::within(self.patience(), query.fetch_optional(self.raw())).await?)
+        Ok(timeouts::within(self.patience(), query.fetch_optional(self.raw())).await?)
     }
 
     async fn run(&mut self, query: Query) -> Result<u64> {
         self.step().await?;
-        Ok(silent::within(self.patience(), query.execute(self.raw())).await?.rows_affected())
+        Ok(timeouts::within(self.patience(), query.execute(self.raw())).await?.rows_affected())
     }
 }
 
@@ -652,15 +652,15 @@ impl Tx {
             Engine::Postgres => audit::put_down(&mut self, entries).await?,
         }
         step::at(Point::Commit).await?;
-        points::pass(Side::Before, self.named);
+        points::pass(PointSide::Before, self.named);
         let patience = self.patience();
         match self.db.connection {
-            Connection::Transaction(transaction) => silent::within(patience, transaction.commit()).await?,
+            Connection::Transaction(transaction) => timeouts::within(patience, transaction.commit()).await?,
             Connection::Pooled(_) => {
                 return Err(StoreError::Corrupt("a transaction without one".to_owned()));
             }
         }
-        points::pass(Side::After, self.named);
+        points::pass(PointSide::After, self.named);
         step::at(Point::Committed).await
     }
 
@@ -738,7 +738,7 @@ impl Where {
 
 /// Expands the placeholders of [`moved`] and [`sums`] in a statement.
 pub fn spelled_out(sql: &str) -> String {
-    sums::spelled_out(&moved::spelled_out(sql))
+    sums::expand_placeholders(&moved::spelled_out(sql))
 }
 
 fn bind_all(query: Query, values: impl IntoIterator<Item = Value>) -> Query {

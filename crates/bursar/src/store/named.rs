@@ -49,7 +49,7 @@ pub async fn name(tx: &mut Tx, named: &[(String, String)], at: i64) -> Result<()
 
 /// An object that a vendor reportedly has under one of our keys.
 #[derive(Clone, Debug)]
-pub struct Named {
+pub struct NamedObject {
     /// The submission committed under the key.
     pub submission: submissions::Submission,
     /// The vendor's id of the object.
@@ -63,7 +63,13 @@ pub struct Named {
 }
 
 /// Leases the named objects due for a look-up. Leaves out those with unreadable submissions until their lease ends.
-pub async fn lease(tx: &mut Tx, vendor: Vendor, now: i64, until: i64, limit: i64) -> Result<Vec<Named>> {
+pub async fn lease(
+    tx: &mut Tx,
+    vendor: Vendor,
+    now: i64,
+    until: i64,
+    limit: i64,
+) -> Result<Vec<NamedObject>> {
     let sql = format!(
         "UPDATE named_object SET look_at = $2 WHERE (submission_id, object_id) IN (SELECT submission_id, object_id \
          FROM named_object WHERE look_at IS NOT NULL AND look_at <= $1 AND vendor = $3 \
@@ -81,7 +87,7 @@ pub async fn lease(tx: &mut Tx, vendor: Vendor, now: i64, until: i64, limit: i64
     let readable = submissions::several_readable(tx, &wanted).await?;
     let named = rows.into_iter().filter_map(|(id, object, since, looks, told_at)| {
         let submission = readable.iter().find(|one| one.id == id)?.clone();
-        Some(Named { submission, object, since, looks, told: told_at.is_some() })
+        Some(NamedObject { submission, object, since, looks, told: told_at.is_some() })
     });
     Ok(named.collect())
 }

@@ -37,7 +37,7 @@ pub async fn all(db: &mut Db) -> Result<Vec<(String, i64)>> {
 }
 
 /// Removes a process and ends all its leases; returns how many.
-pub async fn bury(tx: &mut Tx, id: &str) -> Result<u64> {
+pub async fn remove_node(tx: &mut Tx, id: &str) -> Result<u64> {
     let leases = [
         "UPDATE submission SET lease_until = 0, lease_node = NULL WHERE lease_node = $1 AND lease_until > 0 \
          AND state IN ('intended', 'unknown', 'looking')",

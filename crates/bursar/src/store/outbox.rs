@@ -9,7 +9,7 @@ use crate::clock::Clock;
 
 /// A notice in the outbox.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct OutboxNotice {
     /// Its id.
     pub id: String,
     pub notice: Notice,
@@ -39,7 +39,7 @@ pub async fn write_due(
 ) -> Result<()> {
     let mut rows = Rows::default();
     for (notice, subject, detail) in notices {
-        let id = format!("msg_{}", payout::ids::encode(payout::ids::fresh(now, clock.chance())));
+        let id = format!("msg_{}", payout::ids::encode(payout::ids::fresh(now, clock.random())));
         let notice = notice.as_str();
         rows.push([id.into(), notice.into(), subject.into(), detail.into(), now.into(), due.into()]);
     }
@@ -55,18 +55,23 @@ pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
 }
 
 /// Takes the oldest due notices; they count as expanded once this transaction commits.
-pub async fn take(tx: &mut Tx, now: i64, limit: i64) -> Result<Vec<Told>> {
+pub async fn take(tx: &mut Tx, now: i64, limit: i64) -> Result<Vec<OutboxNotice>> {
     let sql = "UPDATE outbox SET expanded_at = $1 WHERE id IN (SELECT id FROM outbox \
                WHERE expanded_at IS NULL AND due_at <= $1 ORDER BY due_at, id LIMIT $2) \
                AND expanded_at IS NULL RETURNING id, notice, subject, detail, created_at";
-    let mut taken: Vec<Told> =
+    let mut taken: Vec<OutboxNotice> =
         tx.all(sqlx::query(sql).bind(now).bind(limit)).await?.iter().map(told).collect::<Result<_>>()?;
     taken.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(taken)
 }
 
 /// Takes every pending notice of a kind about a partner's rewards, due or not.
-pub async fn take_all_of_owner(tx: &mut Tx, notice: Notice, owner: &str, now: i64) -> Result<Vec<Told>> {
+pub async fn take_all_of_owner(
+    tx: &mut Tx,
+    notice: Notice,
+    owner: &str,
+    now: i64,
+) -> Result<Vec<OutboxNotice>> {
     let sql = "UPDATE outbox SET expanded_at = $3 WHERE id IN (SELECT o.id FROM outbox o \
                JOIN reward r ON r.id = o.subject WHERE o.notice = $1 AND o.expanded_at IS NULL \
                AND r.owner_id = $2) AND expanded_at IS NULL \
@@ -89,14 +94,14 @@ pub async fn forget_detail(tx: &mut Tx, id: &str) -> Result<u64> {
 }
 
 /// The newest notice of a kind, as sample data for a template.
-pub async fn newest(db: &mut Db, notice: Notice) -> Result<Option<Told>> {
+pub async fn newest(db: &mut Db, notice: Notice) -> Result<Option<OutboxNotice>> {
     let sql = "SELECT id, notice, subject, detail, created_at FROM outbox WHERE notice = $1 \
                ORDER BY id DESC LIMIT 1";
     db.optional(sqlx::query(sql).bind(notice.as_str())).await?.as_ref().map(told).transpose()
 }
 
 /// The notices about a subject, oldest first.
-pub async fn about(db: &mut Db, about: &str) -> Result<Vec<Told>> {
+pub async fn about(db: &mut Db, about: &str) -> Result<Vec<OutboxNotice>> {
     let sql =
         "SELECT id, notice, subject, detail, created_at FROM outbox WHERE subject = $1 ORDER BY id LIMIT 500";
     db.all(sqlx::query(sql).bind(about.to_owned())).await?.iter().map(told).collect()
@@ -118,9 +123,9 @@ pub async fn last_told(db: &mut Db, what: &str, about: &str) -> Result<Option<i6
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 
-fn told(row: &AnyRow) -> Result<Told> {
+fn told(row: &AnyRow) -> Result<OutboxNotice> {
     let notice: String = row.try_get(1)?;
-    Ok(Told {
+    Ok(OutboxNotice {
         id: row.try_get(0)?,
         notice: word(Notice::parse(&notice), &notice)?,
         about: row.try_get(2)?,

@@ -9,7 +9,7 @@ use super::{Db, Result, Value, Where, readable, sums, word};
 
 /// The part of a payment that is waiting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
+pub enum Flow {
     /// All of it, or the answer to its first request.
     Out,
     /// The money is at Stripe; its bank payout is waiting.
@@ -20,15 +20,15 @@ pub enum Way {
 
 /// Waiting payments of one kind and currency.
 #[derive(Clone, Copy, Debug)]
-pub struct Waiting {
-    pub way: Way,
+pub struct WaitingTotal {
+    pub way: Flow,
     pub count: i64,
     pub net: Sum,
 }
 
 /// Payments and recalls waiting to be sent or answered, by kind and currency. Payments that the vendor contradicts are
 /// not sent.
-pub async fn waiting(db: &mut Db) -> Result<Vec<Waiting>> {
+pub async fn waiting(db: &mut Db) -> Result<Vec<WaitingTotal>> {
     let mut conditions = Where::default();
     let asked_back = "EXISTS (SELECT 1 FROM attempt a WHERE a.transaction_id = payout_transaction.id AND a.leg = 'cancel' \
                       AND a.state IN ('queued', 'sending', 'unknown'))";
@@ -50,17 +50,17 @@ pub async fn waiting(db: &mut Db) -> Result<Vec<Waiting>> {
             let currency = word(Currency::parse(&code).ok(), &code)?;
             let net = Sum::new(sums::read(row, 3)?, currency);
             let way = match way.as_str() {
-                "bank" => Way::Bank,
-                "back" => Way::Back,
-                _ => Way::Out,
+                "bank" => Flow::Bank,
+                "back" => Flow::Back,
+                _ => Flow::Out,
             };
-            Ok(Waiting { way, count: row.try_get(2)?, net })
+            Ok(WaitingTotal { way, count: row.try_get(2)?, net })
         })
         .collect()
 }
 
 /// Money that is, or may be, moving from a connected account's balance to the bank.
-pub struct UnderWay {
+pub struct InTransit {
     pub account: String,
     /// The total of all payouts in this currency.
     pub net: Money,
@@ -69,7 +69,7 @@ pub struct UnderWay {
 /// The amounts that committed but unconfirmed bank payouts will take from these accounts' balances. Excludes a payout
 /// in review that has no request or that Stripe is known to have made. Unreadable records are logged and left out,
 /// because they must not block all other payouts.
-pub async fn under_way(db: &mut Db, accounts: &[&str]) -> Result<Vec<UnderWay>> {
+pub async fn under_way(db: &mut Db, accounts: &[&str]) -> Result<Vec<InTransit>> {
     let mut conditions = Where::default();
     conditions.among("destination", accounts.iter().map(|account| Value::from(*account)));
     conditions.and("state IN ('payout_sending', 'payout_unknown', 'payout_review')", []);
@@ -83,7 +83,7 @@ pub async fn under_way(db: &mut Db, accounts: &[&str]) -> Result<Vec<UnderWay>> 
         let code: String = row.try_get(1)?;
         let currency = word(Currency::parse(&code).ok(), &code)?;
         let net = Money::new(i64::try_from(sums::read(row, 2)?).unwrap_or(i64::MAX), currency);
-        Ok::<_, super::StoreError>(UnderWay { account: row.try_get(0)?, net })
+        Ok::<_, super::StoreError>(InTransit { account: row.try_get(0)?, net })
     };
     readable(db.all(conditions.query(sql)).await?.iter().map(read))
 }

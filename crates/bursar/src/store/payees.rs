@@ -189,7 +189,7 @@ pub async fn put_profile(tx: &mut Tx, profile: &Profile) -> Result<()> {
 
 /// A change of a payee's destination.
 #[derive(Clone, Debug)]
-pub struct Moved {
+pub struct DestinationChange {
     pub at: i64,
     /// The id of the person who made it.
     pub actor: String,
@@ -201,7 +201,7 @@ pub struct Moved {
 }
 
 /// Records a change of destination in the payee's history.
-pub async fn note_change(tx: &mut Tx, id: &str, payee: Payee, change: &Moved) -> Result<()> {
+pub async fn note_change(tx: &mut Tx, id: &str, payee: Payee, change: &DestinationChange) -> Result<()> {
     let sql = "INSERT INTO profile_change (id, payee, at, actor, came_from, old_masked, new_masked) \
                VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let query = sqlx::query(sql).bind(id.to_owned()).bind(payee.to_string()).bind(change.at);
@@ -211,12 +211,12 @@ pub async fn note_change(tx: &mut Tx, id: &str, payee: Payee, change: &Moved) ->
 }
 
 /// The changes of a payee's destination, newest first.
-pub async fn changes(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<Moved>> {
+pub async fn changes(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<DestinationChange>> {
     let sql = "SELECT at, actor, came_from, old_masked, new_masked FROM profile_change \
                WHERE payee = $1 ORDER BY at DESC, id DESC LIMIT $2";
     let rows = db.all(sqlx::query(sql).bind(payee.to_string()).bind(limit)).await?;
     let read = |row: &sqlx::any::AnyRow| {
-        Ok(Moved {
+        Ok(DestinationChange {
             at: row.try_get(0)?,
             actor: row.try_get(1)?,
             came_from: row.try_get(2)?,
@@ -275,7 +275,7 @@ pub async fn note_standing(
     tx: &mut Tx,
     vendor: Vendor,
     address: &str,
-    said: &Said<'_>,
+    said: &DestinationAnswer<'_>,
     now: i64,
 ) -> Result<u64> {
     let sql = "UPDATE payout_profile SET checked_at = $6, not_payable_why = $4, currencies = $5, \
@@ -290,7 +290,7 @@ pub async fn note_standing(
 }
 
 /// A vendor's answer about a destination.
-pub struct Said<'a> {
+pub struct DestinationAnswer<'a> {
     /// Why it would not pay to it; `None` if it would.
     pub why_not: Option<&'a str>,
     /// The currencies it has a bank account in, if the vendor reports them.
@@ -391,7 +391,7 @@ fn hold(facts: &mut PayeeFacts, why: &str) {
 
 /// A payee for display: external id, name, email address, country.
 #[derive(Clone, Debug)]
-pub struct Named {
+pub struct PayeeIdentity {
     /// The caller's own id.
     pub external_id: String,
     pub name: String,
@@ -401,7 +401,7 @@ pub struct Named {
 }
 
 /// The names of several payees.
-pub async fn names(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Named>> {
+pub async fn names(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, PayeeIdentity>> {
     let mut names = HashMap::new();
     let tables = [
         ("SELECT id, external_id, name, email, country FROM partner {where}", true),
@@ -414,7 +414,7 @@ pub async fn names(db: &mut Db, payees: &[Payee]) -> Result<HashMap<Payee, Named
             conditions.among("id", ids.map(|payee| Value::from(payee.to_string())));
             for row in db.all(conditions.query(sql)).await? {
                 let id: String = row.try_get(0)?;
-                let named = Named {
+                let named = PayeeIdentity {
                     external_id: row.try_get(1)?,
                     name: row.try_get(2)?,
                     email: row.try_get(3)?,

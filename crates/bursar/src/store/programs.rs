@@ -10,7 +10,7 @@ use payout::reward::RewardType;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::search::{self, Words};
+use super::search::{self, SearchKeys};
 use super::{Db, MOST_VALUES, Result, Rows, StoreError, Tx, Value, Where, word};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,12 +73,12 @@ pub struct Program {
 
 /// The default value of an activity's rewards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Worth {
+pub enum RewardValue {
     Cash(Money),
     Points(i64),
 }
 
-impl fmt::Display for Worth {
+impl fmt::Display for RewardValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cash(money) => money.fmt(f),
@@ -87,7 +87,7 @@ impl fmt::Display for Worth {
     }
 }
 
-impl Worth {
+impl RewardValue {
     /// Minor units or points.
     pub fn minor(self) -> i64 {
         match self {
@@ -129,7 +129,7 @@ pub struct Activity {
     pub hold_days: i64,
     pub name: String,
     /// The value of a reward that does not specify one.
-    pub worth: Option<Worth>,
+    pub worth: Option<RewardValue>,
     /// Since when it earns nothing any more.
     pub inactive_at: Option<i64>,
     /// Microseconds UTC.
@@ -146,14 +146,14 @@ const ACTIVITY: &str = "SELECT c.*, p.external_id AS program_external_id, p.rewa
 
 /// How a catalog item is referenced.
 #[derive(Clone, Copy, Debug)]
-pub enum Named<'a> {
+pub enum NamedBy<'a> {
     /// By the caller's id.
     External(&'a str),
     /// By our id or the caller's; anything in our id format is taken as ours.
     Either(&'a str),
 }
 
-impl Named<'_> {
+impl NamedBy<'_> {
     fn condition(self, table: &str) -> Where {
         let mut conditions = Where::default();
         match self {
@@ -176,20 +176,20 @@ impl Named<'_> {
     }
 }
 
-pub async fn account(db: &mut Db, named: Named<'_>) -> Result<Option<Account>> {
+pub async fn account(db: &mut Db, named: NamedBy<'_>) -> Result<Option<Account>> {
     db.optional(named.condition("a").query(ACCOUNT)).await?.map(|row| read_account(&row)).transpose()
 }
 
-pub async fn partner(db: &mut Db, named: Named<'_>) -> Result<Option<Partner>> {
+pub async fn partner(db: &mut Db, named: NamedBy<'_>) -> Result<Option<Partner>> {
     db.optional(named.condition("p").query(PARTNER)).await?.map(|row| read_partner(&row)).transpose()
 }
 
 /// Our id of a partner with this external id.
 pub async fn partner_id(db: &mut Db, external_id: &str) -> Result<Option<PartnerId>> {
-    Ok(partner(db, Named::External(external_id)).await?.map(|partner| partner.id))
+    Ok(partner(db, NamedBy::External(external_id)).await?.map(|partner| partner.id))
 }
 
-pub async fn program(db: &mut Db, named: Named<'_>) -> Result<Option<Program>> {
+pub async fn program(db: &mut Db, named: NamedBy<'_>) -> Result<Option<Program>> {
     db.optional(named.condition("p").query(PROGRAM)).await?.map(|row| read_program(&row)).transpose()
 }
 
@@ -198,7 +198,7 @@ pub async fn all_programs(db: &mut Db) -> Result<Vec<Program>> {
     db.all(Where::default().query(PROGRAM)).await?.iter().map(read_program).collect()
 }
 
-pub async fn activity(db: &mut Db, named: Named<'_>) -> Result<Option<Activity>> {
+pub async fn activity(db: &mut Db, named: NamedBy<'_>) -> Result<Option<Activity>> {
     db.optional(named.condition("c").query(ACTIVITY)).await?.map(|row| read_activity(&row)).transpose()
 }
 
@@ -255,7 +255,7 @@ pub async fn accounts(db: &mut Db, filter: &Filter) -> Result<Vec<Account>> {
 pub async fn partners(db: &mut Db, filter: &Filter) -> Result<Vec<Partner>> {
     let mut conditions = Where::default();
     if let Some(account) = &filter.account {
-        Named::narrow(&mut conditions, "a", account);
+        NamedBy::narrow(&mut conditions, "a", account);
     }
     if let Some(own) = filter.own {
         conditions.and("p.id = ?", [own.to_string().into()]);
@@ -272,7 +272,7 @@ pub async fn programs(db: &mut Db, filter: &Filter) -> Result<Vec<Program>> {
 pub async fn activities(db: &mut Db, filter: &Filter) -> Result<Vec<Activity>> {
     let mut conditions = Where::default();
     if let Some(program) = &filter.program {
-        Named::narrow(&mut conditions, "p", program);
+        NamedBy::narrow(&mut conditions, "p", program);
     }
     let query = filter.query("c", &["name", "external_id"], conditions, ACTIVITY);
     db.all(query).await?.iter().map(read_activity).collect()
@@ -364,7 +364,7 @@ pub async fn save_accounts(tx: &mut Tx, accounts: &[Account]) -> Result<()> {
         ]);
     }
     all_saved(tx.bulk(sql, &[], rows).await?, accounts.len())?;
-    let words = accounts.iter().map(|account| Words {
+    let words = accounts.iter().map(|account| SearchKeys {
         subject: account.id.to_string(),
         name: account.name.clone(),
         external_id: account.external_id.clone(),
@@ -401,7 +401,7 @@ pub async fn save_partners(tx: &mut Tx, partners: &[Partner]) -> Result<()> {
         ]);
     }
     all_saved(tx.bulk(sql, &[], rows).await?, partners.len())?;
-    let words = partners.iter().map(|partner| Words {
+    let words = partners.iter().map(|partner| SearchKeys {
         subject: partner.id.to_string(),
         name: partner.name.clone(),
         external_id: partner.external_id.clone(),
@@ -449,8 +449,8 @@ pub async fn save_activity(tx: &mut Tx, activity: &Activity) -> Result<()> {
         activity.external_id.as_str().into(),
         activity.program.0.to_string().into(),
         activity.name.as_str().into(),
-        activity.worth.map(Worth::minor).into(),
-        activity.worth.and_then(Worth::currency).map(|currency| currency.code().to_owned()).into(),
+        activity.worth.map(RewardValue::minor).into(),
+        activity.worth.and_then(RewardValue::currency).map(|currency| currency.code().to_owned()).into(),
         activity.inactive_at.into(),
         activity.created_at.into(),
         activity.updated_at.into(),
@@ -522,7 +522,7 @@ fn read_activity(row: &AnyRow) -> Result<Activity> {
         reward_type: id(row, "reward_type", RewardType::parse)?,
         hold_days: row.try_get("hold_days")?,
         name: row.try_get("name")?,
-        worth: value.map(|minor| Worth::read(minor, currency.as_deref())).transpose()?,
+        worth: value.map(|minor| RewardValue::read(minor, currency.as_deref())).transpose()?,
         inactive_at: row.try_get("inactive_at")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,

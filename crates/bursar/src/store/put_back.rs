@@ -10,7 +10,7 @@ use payout::money::{Currency, Money, Vendor};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::found::Stands;
+use super::found::VendorStatus;
 use super::{
     Db, MOST_VALUES, Result, Rows, Tx, Value, Where, count_up, counted, meta, named, submissions, word,
 };
@@ -494,7 +494,7 @@ pub async fn was_found(db: &mut Db, of: TransactionId, object: &str) -> Result<b
 
 /// A found payment as shown in the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listed {
+pub struct FoundRow {
     pub found: Found,
     pub found_at: i64,
     /// When, by whom and with what note it was resolved.
@@ -502,7 +502,7 @@ pub struct Listed {
     /// The number of the payment it is resolved with.
     pub payment: Option<i64>,
     /// Its status at the vendor, and the vendor's term for it, if reported.
-    pub stands: Option<(Stands, String)>,
+    pub stands: Option<(VendorStatus, String)>,
     /// Who resolved it, with what note, before its money came back.
     pub settled_before: Option<(String, String)>,
 }
@@ -510,7 +510,7 @@ pub struct Listed {
 const LISTED: &str = "x.vendor, x.object_id, x.our_id, x.destination, x.amount_minor, x.currency, x.made_at, x.found_at, \
                       x.settled_at, x.settled_by, x.note, t.number, x.reference, x.standing, x.vendor_says";
 
-fn read_listed(row: &AnyRow) -> Result<Listed> {
+fn read_listed(row: &AnyRow) -> Result<FoundRow> {
     let (vendor, code): (String, String) = (row.try_get(0)?, row.try_get(5)?);
     let currency = word(Currency::parse(&code).ok(), &code)?;
     let settled: Option<i64> = row.try_get(8)?;
@@ -533,8 +533,8 @@ fn read_listed(row: &AnyRow) -> Result<Listed> {
         (None, said) => (None, said),
     };
     let (standing, says): (Option<String>, Option<String>) = (row.try_get(13)?, row.try_get(14)?);
-    let stands = standing.map(|text| word(Stands::parse(&text), &text)).transpose()?.zip(says);
-    Ok(Listed {
+    let stands = standing.map(|text| word(VendorStatus::parse(&text), &text)).transpose()?.zip(says);
+    Ok(FoundRow {
         found,
         found_at: row.try_get(7)?,
         settled,
@@ -545,7 +545,7 @@ fn read_listed(row: &AnyRow) -> Result<Listed> {
 }
 
 /// Found payments, unresolved first, up to `limit`.
-pub async fn list_found(db: &mut Db, limit: i64) -> Result<Vec<Listed>> {
+pub async fn list_found(db: &mut Db, limit: i64) -> Result<Vec<FoundRow>> {
     let sql = format!(
         "SELECT {LISTED} FROM found_payment x \
          LEFT JOIN payout_transaction t ON x.settled_at IS NULL AND {NAMED_OPEN} \
@@ -556,7 +556,7 @@ pub async fn list_found(db: &mut Db, limit: i64) -> Result<Vec<Listed>> {
 }
 
 /// An unresolved found payment by its object id.
-pub async fn open_one(db: &mut Db, object: &str) -> Result<Option<Listed>> {
+pub async fn open_one(db: &mut Db, object: &str) -> Result<Option<FoundRow>> {
     let sql = format!(
         "SELECT {LISTED} FROM found_payment x LEFT JOIN payout_transaction t ON {NAMED_OPEN} \
          WHERE x.object_id = $1 AND x.settled_at IS NULL"

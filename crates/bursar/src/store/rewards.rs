@@ -6,7 +6,7 @@ mod list;
 mod terms;
 
 pub use filter::{Filter, Sort, View, Visible};
-pub use list::{Count, Listed, Place, Window, count, count_up_to, keys, list};
+pub use list::{Count, Listed, Position, Window, count, count_up_to, keys, list};
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use sqlx::any::AnyRow;
 
 use list::{narrowed, page};
 
-use super::programs::Worth;
+use super::programs::RewardValue;
 use super::{Db, MOST_VALUES, Result, Rows, Tx, Value, Where, word};
 
 /// A reference to something a reward belongs to.
@@ -53,7 +53,7 @@ pub struct Entered {
     /// The payee; `None` for points.
     pub payee: Option<Payee>,
     pub entry: Entry,
-    pub worth: Worth,
+    pub worth: RewardValue,
     pub status: RewardStatus,
     pub reason: Option<String>,
     /// The record or form behind it.
@@ -196,7 +196,7 @@ pub struct Brief {
     pub owner: PartnerId,
     /// The payee; `None` for points.
     pub payee: Option<Payee>,
-    pub worth: Worth,
+    pub worth: RewardValue,
     pub status: RewardStatus,
     /// In a batch, in flight or paid.
     pub placed: bool,
@@ -287,7 +287,7 @@ fn read_brief(row: &AnyRow) -> Result<Brief> {
         number: row.try_get("number")?,
         owner: parsed(row, "owner_id", PartnerId::parse)?,
         payee: maybe(row, "payee", Payee::parse)?,
-        worth: Worth::read(row.try_get("value_minor")?, currency.as_deref())?,
+        worth: RewardValue::read(row.try_get("value_minor")?, currency.as_deref())?,
         status: parsed(row, "status", RewardStatus::parse)?,
         placed: batch.is_some() || transaction.is_some() || paid_at.is_some(),
         ever_approved: first_approved_at.is_some(),
@@ -496,7 +496,7 @@ fn read_entered(row: &AnyRow) -> Result<Entered> {
         payment_type: maybe(row, "payment_type", PaymentType::parse)?,
         payee: maybe(row, "payee", Payee::parse)?,
         entry: parsed(row, "entry", Entry::parse)?,
-        worth: Worth::read(row.try_get("value_minor")?, currency.as_deref())?,
+        worth: RewardValue::read(row.try_get("value_minor")?, currency.as_deref())?,
         status: parsed(row, "status", RewardStatus::parse)?,
         reason: row.try_get("reason")?,
         form_reference: row.try_get("form_reference")?,

@@ -63,7 +63,7 @@ async fn not_by_this_role(connection: &mut AnyConnection) -> String {
     let newest = newest(Engine::Postgres);
     let asked = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sqlx_migrations";
     let there = connection.fetch_one(asked).await.and_then(|row| row.try_get::<i64, _>(0));
-    let told = match there {
+    let message = match there {
         Ok(there) if there > newest => {
             return format!(
                 "the tables are of schema {there}, and this version knows only {newest}. Install the version that was here before, or a newer one"
@@ -73,7 +73,7 @@ async fn not_by_this_role(connection: &mut AnyConnection) -> String {
         Err(_) => format!("there are no tables that {role} may read"),
     };
     format!(
-        "{told}; {role} may not make or change any. Back up, run `bursar migrate` with the address of the role that owns the tables, then {ROLES}, and start again"
+        "{message}; {role} may not make or change any. Back up, run `bursar migrate` with the address of the role that owns the tables, then {ROLES}, and start again"
     )
 }
 
@@ -118,9 +118,9 @@ async fn may_do_all(connection: &mut AnyConnection) -> Result<(), StoreError> {
     }
     let told =
         lacking.iter().map(|(right, tables)| format!("may not {} {}", right.told(), tables.join(", ")));
-    let (role, told) = (role(connection).await, told.collect::<Vec<_>>().join("; "));
+    let (role, message) = (role(connection).await, told.collect::<Vec<_>>().join("; "));
     Err(StoreError::Conflict(format!(
-        "{role} {told}. Run {ROLES} as the owner of the tables or a superuser, and start again"
+        "{role} {message}. Run {ROLES} as the owner of the tables or a superuser, and start again"
     )))
 }
 

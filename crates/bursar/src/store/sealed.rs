@@ -4,7 +4,7 @@
 use sqlx::Row as _;
 
 use super::{Db, Result, Tx};
-use crate::secrets::{HEAD_LENGTH, Place};
+use crate::secrets::{HEAD_LENGTH, SealedAt};
 
 /// A column of sealed values.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -46,9 +46,9 @@ impl Column {
     }
 
     /// The place a row's value is bound to. Values from before they named their key have a weaker binding.
-    pub fn place(self, row: &str) -> Place {
+    pub fn place(self, row: &str) -> SealedAt {
         let (table, column) = self.name();
-        let place = Place::stored(table, column, row);
+        let place = SealedAt::stored(table, column, row);
         match self {
             Self::Connection => place.once(row),
             Self::TaxNumber => place.once(format!("tin:{row}")),

@@ -9,7 +9,7 @@ use payout::ledger::Payee;
 use sqlx::Row as _;
 
 use super::{Db, Result, Rows, Store, Tx, Where, meta, word};
-use crate::letters::folded;
+use crate::text::normalize;
 
 /// The longest stored prefix in characters; longer search terms are truncated.
 const MOST_LETTERS: usize = 48;
@@ -31,14 +31,14 @@ fn key(companies: bool, folded: &str) -> String {
 
 /// A text's keys, one starting at each of its first words.
 fn beginnings(companies: bool, text: &str, most: usize) -> Vec<String> {
-    let folded = folded(text);
+    let folded = normalize(text);
     let starts = std::iter::once(0).chain(folded.match_indices(' ').map(|(at, _)| at + 1));
     let parts = starts.take(most).map(|at| &folded[at..]).filter(|part| !part.is_empty());
     parts.map(|part| key(companies, part)).collect()
 }
 
 /// The searchable texts of a payee.
-pub(super) struct Words {
+pub(super) struct SearchKeys {
     /// A partner's or an account's id.
     pub(super) subject: String,
     pub(super) name: String,
@@ -47,7 +47,7 @@ pub(super) struct Words {
     pub(super) email: Option<String>,
 }
 
-impl Words {
+impl SearchKeys {
     fn keys(&self) -> Vec<String> {
         let companies = self.subject.starts_with("acc_");
         let mut keys = beginnings(companies, &self.name, MOST_WORDS);
@@ -64,7 +64,7 @@ impl Words {
 }
 
 /// Replaces the index entries of these payees.
-pub(super) async fn write(tx: &mut Tx, all: &[Words]) -> Result<()> {
+pub(super) async fn write(tx: &mut Tx, all: &[SearchKeys]) -> Result<()> {
     let ids = all.iter().map(|one| one.subject.clone());
     tx.among("DELETE FROM search_word WHERE subject IN ({ids})", &[], ids).await?;
     let mut rows = Rows::default();
@@ -91,10 +91,10 @@ pub(super) async fn fill(store: &Store) -> Result<()> {
             tx.named(crate::this_function!());
             let limit = i64::try_from(AT_ONCE).unwrap_or(i64::MAX);
             let rows = tx.all(sqlx::query(sql).bind(after.clone()).bind(limit)).await?;
-            let read = |row: &sqlx::any::AnyRow| -> Result<Words> {
+            let read = |row: &sqlx::any::AnyRow| -> Result<SearchKeys> {
                 let (subject, name) = (row.try_get(0)?, row.try_get(1)?);
                 let email = row.try_get::<Option<String>, _>(3)?;
-                Ok(Words { subject, name, external_id: row.try_get(2)?, email })
+                Ok(SearchKeys { subject, name, external_id: row.try_get(2)?, email })
             };
             let some = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
             write(&mut tx, &some).await?;
@@ -113,7 +113,7 @@ pub(super) async fn fill(store: &Store) -> Result<()> {
 
 /// The key range of a prefix, end excluded: `g` sorts after every hexadecimal digit.
 pub(super) fn range(text: &str, companies: bool) -> Option<(String, String)> {
-    let folded = folded(text);
+    let folded = normalize(text);
     let from = key(companies, &folded);
     let to = format!("{from}g");
     (!folded.is_empty()).then_some((from, to))

@@ -1,5 +1,5 @@
 //! Snapshots of drafts as shown to people, by digest. Not here: a snapshot's content, and computing differences
-//! (`ops::shown`).
+//! (`ops::shown_draft`).
 
 use payout::ids::BatchId;
 use sqlx::Row as _;

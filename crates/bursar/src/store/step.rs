@@ -51,18 +51,18 @@ pub(super) async fn at(point: Point) -> Result<()> {
 }
 
 /// Step-by-step control of a writer: each statement of its transaction, and its commit, waits for permission.
-pub struct Walk {
+pub struct StepGate {
     allowed: Semaphore,
     stopped: Notify,
 }
 
-impl Default for Walk {
+impl Default for StepGate {
     fn default() -> Self {
         Self { allowed: Semaphore::new(0), stopped: Notify::new() }
     }
 }
 
-impl Walk {
+impl StepGate {
     /// Runs `future` step by step.
     pub async fn lead<T>(self: Arc<Self>, future: impl Future<Output = T>) -> T {
         watched(self, future).await
@@ -89,7 +89,7 @@ impl Walk {
     }
 }
 
-impl Watch for Walk {
+impl Watch for StepGate {
     fn pass(&self, at: Point) -> Passing<'_> {
         Box::pin(async move {
             match at {

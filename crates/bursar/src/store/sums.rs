@@ -13,7 +13,7 @@ use super::Result;
 const LOW: i128 = 0xFFFF_FFFF;
 
 /// Expands every sum in a statement.
-pub fn spelled_out(sql: &str) -> String {
+pub fn expand_placeholders(sql: &str) -> String {
     let mut text = String::with_capacity(sql.len());
     let mut rest = sql;
     while let Some((before, after)) = rest.split_once("{sum(") {
@@ -58,10 +58,17 @@ mod tests {
 
     #[test]
     fn a_sum_is_spelled_out_in_two_columns() {
-        let told = spelled_out("a, {sum(CASE WHEN b THEN c ELSE 0 END)}, {sum(d) AS e} behind {where}");
-        assert!(told.starts_with("a, COALESCE(CAST(SUM((CASE WHEN b THEN c ELSE 0 END) >> 32)"), "{told}");
-        assert!(told.contains(" AS e_high, ") && told.ends_with(" AS e_low behind {where}"), "{told}");
-        assert_eq!(spelled_out("nothing"), "nothing");
+        let message =
+            expand_placeholders("a, {sum(CASE WHEN b THEN c ELSE 0 END)}, {sum(d) AS e} behind {where}");
+        assert!(
+            message.starts_with("a, COALESCE(CAST(SUM((CASE WHEN b THEN c ELSE 0 END) >> 32)"),
+            "{message}"
+        );
+        assert!(
+            message.contains(" AS e_high, ") && message.ends_with(" AS e_low behind {where}"),
+            "{message}"
+        );
+        assert_eq!(expand_placeholders("nothing"), "nothing");
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<To
                    FROM payout_transaction t {where} GROUP BY t.payee, t.currency";
     let settled = "SELECT t.payee, t.vendor, t.currency, {sum(t.net_minor)} \
                    FROM payout_transaction t {where} GROUP BY t.payee, t.vendor, t.currency";
-    let mut found: BTreeMap<Way, Total> = BTreeMap::new();
+    let mut found: BTreeMap<PaymentRoute, Total> = BTreeMap::new();
     for some in payees.chunks(MOST_VALUES - 10) {
         let ids = || some.iter().map(|payee| Value::from(payee.to_string()));
         let mut moved = Where::default();
@@ -165,7 +165,7 @@ pub async fn totals(db: &mut Db, payees: &[Payee], span: &Span) -> Result<Vec<To
 
 /// A payment sent in one year whose money counts in another, because only then was it known to have left.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Late {
+pub struct CountedLater {
     pub number: i64,
     /// The amount the vendor was instructed to pay.
     pub net: Money,
@@ -175,7 +175,7 @@ pub struct Late {
 }
 
 /// A payee's payments that were sent in the period or counted in it, but not both.
-pub async fn late(db: &mut Db, payee: Payee, span: &Span) -> Result<Vec<Late>> {
+pub async fn late(db: &mut Db, payee: Payee, span: &Span) -> Result<Vec<CountedLater>> {
     let (first, after) = span.moments;
     let mut conditions = Where::default();
     conditions.and("t.payee = ? AND t.left_at IS NOT NULL", [Value::from(payee.to_string())]);
@@ -192,21 +192,26 @@ pub async fn late(db: &mut Db, payee: Payee, span: &Span) -> Result<Vec<Late>> {
         let code: String = row.try_get(1)?;
         let currency = word(Currency::parse(&code).ok(), &code)?;
         let net = Money::new(row.try_get(2)?, currency);
-        Ok(Late { number: row.try_get(0)?, net, sent_at: row.try_get(3)?, counted_at: row.try_get(4)? })
+        Ok(CountedLater {
+            number: row.try_get(0)?,
+            net,
+            sent_at: row.try_get(3)?,
+            counted_at: row.try_get(4)?,
+        })
     };
     db.all(conditions.query(sql)).await?.iter().map(read).collect()
 }
 
 /// The payee, vendor and currency of a total.
-type Way = (Payee, Option<Vendor>, Currency);
+type PaymentRoute = (Payee, Option<Vendor>, Currency);
 
-fn nothing((payee, vendor, currency): Way) -> Total {
+fn nothing((payee, vendor, currency): PaymentRoute) -> Total {
     let (paid, to_bank) = (Sum::nothing(currency), Sum::nothing(currency));
     Total { payee, vendor, paid, back: Back::nothing(currency), to_bank }
 }
 
 /// The row's payee, vendor and currency, and its sum.
-fn paid(row: &AnyRow) -> Result<(Way, Sum)> {
+fn paid(row: &AnyRow) -> Result<(PaymentRoute, Sum)> {
     let (payee, vendor, code): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let currency = word(Currency::parse(&code).ok(), &code)?;
     let vendor = match vendor.as_str() {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use as_text::{AsText, as_text};
 pub use asking::{
-    Asked, Unshown, ask_now, lease_to_ask, lying_at, note_asked, note_shown, payouts_beside,
+    AskedUpdate, Unshown, ask_now, lease_to_ask, lying_at, note_asked, note_shown, payouts_beside,
     with_settled_payouts,
 };
 pub use fees::fees_taken;
@@ -675,7 +675,7 @@ pub async fn close_outside(tx: &mut Tx, id: TransactionId, paid: &PaidOutside<'_
 
 /// A reward that a transaction covers.
 #[derive(Clone, Debug)]
-pub struct Covered {
+pub struct CoveredReward {
     /// Our id.
     pub id: String,
     pub number: i64,
@@ -684,11 +684,11 @@ pub struct Covered {
 }
 
 /// The rewards a transaction covers, as they were at Pay.
-pub async fn covered(db: &mut Db, id: TransactionId) -> Result<Vec<Covered>> {
+pub async fn covered(db: &mut Db, id: TransactionId) -> Result<Vec<CoveredReward>> {
     let sql = "SELECT r.id, r.number, tr.amount_minor FROM transaction_reward tr \
                JOIN reward r ON r.id = tr.reward_id WHERE tr.transaction_id = $1 ORDER BY r.number";
     let read = |row: &AnyRow| {
-        Ok(Covered { id: row.try_get(0)?, number: row.try_get(1)?, amount_minor: row.try_get(2)? })
+        Ok(CoveredReward { id: row.try_get(0)?, number: row.try_get(1)?, amount_minor: row.try_get(2)? })
     };
     db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
 }

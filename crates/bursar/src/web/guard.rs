@@ -18,34 +18,35 @@ use payout::scope::{Scope, Scopes};
 
 use super::{health, users};
 use crate::app::{Actor, App};
-use crate::ops::idempotency::{self, Begun, Mark, RENEWED_EACH, Reply};
+use crate::ops::idempotency::{self, HeldKey, KeyOutcome, RENEWED_EACH, Reply};
 use crate::ops::people::{self, Session};
 use crate::ops::settings;
-use crate::turns::Busy;
-use crate::web::kit::client::{self, ComesFrom, Network};
+use crate::web::kit::client::{self, ClientNetwork, Network};
 use crate::web::kit::extract::{self, BodyLimit, Tree, buffered};
-use crate::web::kit::form::{NotKept, Posted, form_expired};
-use crate::web::kit::layout::Visit;
-use crate::web::kit::problem::{Fault, Scene};
-use crate::web::kit::route::{Need, Web, is_page};
+use crate::web::kit::form::{NotKept, PostedForm, form_expired};
+use crate::web::kit::layout::PageContext;
+use crate::web::kit::problem::{Problem, RequestContext};
+use crate::web::kit::route::{Access, Web, is_page};
 use crate::web::kit::{error_page, format, headers, refused, session, upload};
+use crate::work_limit::Busy;
 
 /// The outermost middleware: sees every request first and every response last.
-pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+pub(super) async fn handle(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let app = &web.app;
     let began = app.clock.now();
     let path = request.uri().path().to_owned();
-    let mut scene = Scene {
+    let mut scene = RequestContext {
         json: !is_page(&path),
         writes: !request.method().is_safe(),
         instance: path.clone(),
-        request_id: format!("req_{}", payout::ids::encode(payout::ids::fresh(began, app.clock.chance()))),
+        request_id: format!("req_{}", payout::ids::encode(payout::ids::fresh(began, app.clock.random()))),
         base_url: app.base_url.clone(),
         csrf: None,
     };
     // Log the route's template, never the path: a one-time login link is a secret.
     let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
-    let mut asked = Asked { method: method_name(request.method()), route, ..Asked::from(app, &request) };
+    let mut asked =
+        RequestLog { method: method_name(request.method()), route, ..RequestLog::from(app, &request) };
     headers::open_cookies(app, request.headers_mut());
     let known = match METHODS.contains(&request.method().as_str()) {
         false => Err(not_implemented()),
@@ -59,7 +60,7 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
     let known = known.and_then(|()| within_bounds(&web, &request, began));
     let response = match known {
         // No identifier contains NUL, and PostgreSQL rejects it.
-        Ok(()) if path.contains("%00") => Fault::missing().into_response(),
+        Ok(()) if path.contains("%00") => Problem::missing().into_response(),
         Ok(()) => {
             let zone = zone_of(&request);
             // Log entries about a failure carry the request id that people are shown.
@@ -81,14 +82,14 @@ pub(super) async fn gate(State(web): State<Web>, mut request: Request, next: Nex
 }
 
 /// Whoever is signed in, where what went wrong is told them on a page with their menu: partners have a portal of their own.
-async fn visit(app: &App, session: Option<&Session>) -> Option<Visit> {
+async fn visit(app: &App, session: Option<&Session>) -> Option<PageContext> {
     let ours = |session: &&Session| !matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
-    Visit::of(app, session.filter(ours)?.clone(), None).await.ok()
+    PageContext::of(app, session.filter(ours)?.clone(), None).await.ok()
 }
 
 /// Whoever asked, and for what, as the log tells it.
 #[derive(Default)]
-struct Asked {
+struct RequestLog {
     method: &'static str,
     /// The route's template, never the path.
     route: String,
@@ -98,7 +99,7 @@ struct Asked {
     network: Option<Network>,
 }
 
-impl Asked {
+impl RequestLog {
     fn from(app: &App, request: &Request) -> Self {
         let trusted = &app.config.trusted_proxies;
         let from = client::address(request, trusted).map(|from| from.to_string());
@@ -108,10 +109,10 @@ impl Asked {
 }
 
 /// Logs the response, and a refusal's code. Never logs the query, headers or the request body.
-fn log(web: &Web, asked: Asked, request_id: &str, response: &mut Response, began: i64) {
+fn log(web: &Web, asked: RequestLog, request_id: &str, response: &mut Response, began: i64) {
     let now = web.app.clock.now();
     let (status, took_us) = (response.status().as_u16(), now - began);
-    let Asked { method, route, who, from, network } = asked;
+    let RequestLog { method, route, who, from, network } = asked;
     let named = |who: Option<PersonId>| who.map_or_else(|| "nobody".to_owned(), |who| who.to_string());
     if let Some(left_out) = web.answers.left_out(now) {
         tracing::info!(left_out, "so many more were answered within a second");
@@ -144,7 +145,7 @@ fn log(web: &Web, asked: Asked, request_id: &str, response: &mut Response, began
 }
 
 /// The rate limit for authenticated requests. Signing out is never limited, and static assets do not count.
-fn within_bounds(web: &Web, request: &Request, now: i64) -> Result<(), Fault> {
+fn within_bounds(web: &Web, request: &Request, now: i64) -> Result<(), Problem> {
     let Some(actor) = request.extensions().get::<Actor>() else { return Ok(()) };
     let path = request.uri().path();
     if path == "/logout" || path.starts_with("/assets/") {
@@ -152,7 +153,7 @@ fn within_bounds(web: &Web, request: &Request, now: i64) -> Result<(), Fault> {
     }
     let session = request.extensions().get::<Session>().map(|session| session.id.as_str());
     let within = web.requests.ask(&actor.id.to_string(), session, now);
-    within.map_err(|wait| Fault::too_many_requests(wait, session.is_none()))
+    within.map_err(|wait| Problem::too_many_requests(wait, session.is_none()))
 }
 
 /// The methods of HTTP. For one of these, an address responds with the methods it allows; anything else is not a method.
@@ -171,9 +172,9 @@ fn method_name(method: &Method) -> &'static str {
     found.map_or(OTHER_METHOD, |(_, name)| name)
 }
 
-fn not_implemented() -> Fault {
-    let told = "Bursar answers to GET, HEAD, POST, PUT, PATCH and DELETE only. Nothing was done.";
-    Fault::new(StatusCode::NOT_IMPLEMENTED, "method_not_implemented", told)
+fn not_implemented() -> Problem {
+    let message = "Bursar answers to GET, HEAD, POST, PUT, PATCH and DELETE only. Nothing was done.";
+    Problem::new(StatusCode::NOT_IMPLEMENTED, "method_not_implemented", message)
 }
 
 /// The time zone preference of the session.
@@ -190,13 +191,13 @@ async fn recognize(
     network: Option<Network>,
     request: &mut Request,
     now: i64,
-) -> Result<(), Fault> {
+) -> Result<(), Problem> {
     let key = session::sent_key(request.headers()).filter(|_| is_below_api(path)).map(str::to_owned);
     let Some(key) = key else { return identify(&web.app, path, request).await };
-    web.requests.knock(&key, network, now).map_err(Fault::slow_down)?;
+    web.requests.knock(&key, network, now).map_err(Problem::slow_down)?;
     let known = identify(&web.app, path, request).await;
     // Only a key that does not exist is forgotten, not one that met a fault on our side.
-    let unknown = known.as_ref().is_err_and(|fault| fault.told().status == StatusCode::UNAUTHORIZED);
+    let unknown = known.as_ref().is_err_and(|fault| fault.details().status == StatusCode::UNAUTHORIZED);
     if known.is_ok() || unknown {
         web.requests.seen(&key, known.is_ok(), now);
     }
@@ -210,7 +211,7 @@ fn is_below_api(path: &str) -> bool {
 }
 
 /// The API asks for a key before anything else, known address or not, so that nobody can tell them apart from outside.
-async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fault> {
+async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Problem> {
     if is_below_api(path) {
         let address = client::certain(request, &app.config.trusted_proxies);
         let (mut actor, scopes) = session::by_api_key(app, request.headers(), address).await?;
@@ -240,9 +241,9 @@ async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Fa
 
 /// The per-route middleware's configuration.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct RouteGuard {
     pub web: Web,
-    pub need: Need,
+    pub need: Access,
     pub scope: Scope,
     pub body_limit: usize,
     pub takes_file: bool,
@@ -252,35 +253,35 @@ pub(super) struct Door {
 
 /// Handles a POST in its own task: if the client disconnects and retries with the same key, it gets the first result
 /// instead of aborting it.
-pub(super) async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
+pub(super) async fn dispatch(State(door): State<RouteGuard>, request: Request, next: Next) -> Response {
     // Simulations run in order, and there a client is only cut off when its process dies.
     if request.method() != Method::POST || door.web.work.in_turn() {
         return pass(door, request, next).await;
     }
     match tokio::spawn(pass(door, request, next).in_current_span()).await {
         Ok(answer) => answer,
-        Err(broken) => Fault::internal(&broken).into_response(),
+        Err(broken) => Problem::internal(&broken).into_response(),
     }
 }
 
-async fn pass(door: Door, request: Request, next: Next) -> Response {
+async fn pass(door: RouteGuard, request: Request, next: Next) -> Response {
     // Only an authenticated request waits for capacity, before its body is read.
     let _turn = if door.heavy && request.extensions().get::<Actor>().is_some() {
         match door.web.heavy.take().await {
             Ok(turn) => Some(turn),
             Err(Busy) => {
-                let told = "Others read or write large files at this moment, so this was not begun. Try again in a minute.";
-                let busy = Fault::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", told);
+                let message = "Others read or write large files at this moment, so this was not begun. Try again in a minute.";
+                let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", message);
                 return busy.retry_after(30).into_response();
             }
         }
     } else {
         None
     };
-    match admit(&door, request).await {
+    match authorize(&door, request).await {
         Ok((request, None)) => next.run(request).await,
         Ok((request, Some(mark))) => {
-            let scene = request.extensions().get::<Scene>().cloned();
+            let scene = request.extensions().get::<RequestContext>().cloned();
             let app = &door.web.app;
             let answer = idempotency::running(app, &mark, RENEWED_EACH, next.run(request)).await;
             settle(app, &mark, scene.as_ref(), answer).await
@@ -290,11 +291,14 @@ async fn pass(door: Door, request: Request, next: Next) -> Response {
 }
 
 /// Authorizes a request: permission, CSRF token, step-up and idempotency key. `Err` has the response to send instead.
-async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mark>), Box<Response>> {
-    let refuse = |fault: Fault| Box::new(fault.into_response());
+async fn authorize(
+    door: &RouteGuard,
+    mut request: Request,
+) -> Result<(Request, Option<HeldKey>), Box<Response>> {
+    let refuse = |fault: Problem| Box::new(fault.into_response());
     let page = is_page(request.uri().path());
     let actor = request.extensions().get::<Actor>().cloned();
-    if door.need != Need::Open {
+    if door.need != Access::Open {
         let Some(actor) = &actor else { return Err(Box::new(sign_in_first(&request, page))) };
         permit(door, actor, &request).map_err(refuse)?;
         if let Some(session) = request.extensions().get::<Session>().filter(|_| page)
@@ -314,11 +318,11 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
     if request.method() != Method::POST {
         return Ok((request, None));
     }
-    if page && door.need == Need::Open {
+    if page && door.need == Access::Open {
         // Limit strangers before reading their request body.
-        let from = ComesFrom(client::network(&request, &door.web.app.config.trusted_proxies));
+        let from = ClientNetwork(client::network(&request, &door.web.app.config.trusted_proxies));
         let (tries, now) = (&door.web.tries, door.web.app.clock.now());
-        tries.knock(from.0, now).map_err(|wait| refuse(Fault::slow_down(wait)))?;
+        tries.check_network(from.0, now).map_err(|wait| refuse(Problem::slow_down(wait)))?;
         request.extensions_mut().insert(from);
     }
     let (request, key) = match (page, door.proved) {
@@ -348,7 +352,7 @@ async fn admit(door: &Door, mut request: Request) -> Result<(Request, Option<Mar
 /// progress.
 const OF_PAYOUTS: [&str; 3] = ["/claims", "/transactions", "/dashboard"];
 
-async fn payouts_are_on(app: &App, path: &str) -> Result<(), Fault> {
+async fn payouts_are_on(app: &App, path: &str) -> Result<(), Problem> {
     let below =
         |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if !OF_PAYOUTS.iter().any(|root| below(root)) {
@@ -358,8 +362,8 @@ async fn payouts_are_on(app: &App, path: &str) -> Result<(), Fault> {
         return Ok(());
     }
     let code = Code::ModuleDisabled;
-    let told = format!("{} {}", code.message(), code.remedy());
-    Err(Fault::new(StatusCode::NOT_FOUND, code.as_str(), told))
+    let sentence = format!("{} {}", code.message(), code.remedy());
+    Err(Problem::new(StatusCode::NOT_FOUND, code.as_str(), sentence))
 }
 
 fn sign_in_first(request: &Request, page: bool) -> Response {
@@ -376,13 +380,13 @@ fn sign_in_first(request: &Request, page: bool) -> Response {
 }
 
 /// Checks role and scopes. For a partner, a single record they may not see looks as if it did not exist.
-fn permit(door: &Door, actor: &Actor, request: &Request) -> Result<(), Fault> {
+fn permit(door: &RouteGuard, actor: &Actor, request: &Request) -> Result<(), Problem> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !door.need.admits(actor.role) {
         let partner = matches!(actor.role, Role::Partner | Role::PartnerAdmin);
         let template = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         return Err(if partner && reads && template.contains('{') {
-            Fault::missing().hiding()
+            Problem::missing().hiding()
         } else {
             forbidden(actor)
         });
@@ -395,7 +399,7 @@ fn permit(door: &Door, actor: &Actor, request: &Request) -> Result<(), Fault> {
     }
 }
 
-fn out_of_scope(scope: Scope, actor: &Actor) -> Fault {
+fn out_of_scope(scope: Scope, actor: &Actor) -> Problem {
     let needed = match scope {
         Scope::Read | Scope::Write => format!("the scope {}", scope.as_str()),
         Scope::RewardsWrite
@@ -405,26 +409,29 @@ fn out_of_scope(scope: Scope, actor: &Actor) -> Fault {
         | Scope::Release
         | Scope::Settings => format!("the scope {} or write", scope.as_str()),
     };
-    let told =
+    let message =
         format!("For this an API key needs {needed}, which this one does not have. Ask an administrator.");
-    Fault::new(StatusCode::FORBIDDEN, "permission_denied", told)
+    Problem::new(StatusCode::FORBIDDEN, "permission_denied", message)
         .blocked_by(vec![Blocker::new(Code::PermissionDenied, actor.id)])
 }
 
-fn forbidden(actor: &Actor) -> Fault {
-    Fault::forbidden().blocked_by(vec![Blocker::new(Code::PermissionDenied, actor.id)])
+fn forbidden(actor: &Actor) -> Problem {
+    Problem::forbidden().blocked_by(vec![Blocker::new(Code::PermissionDenied, actor.id)])
 }
 
 /// Parses a page's form and checks its CSRF token; also takes out its one-time key.
-async fn open_form(mut request: Request, door: &Door) -> Result<(Request, Option<(String, String)>), Fault> {
+async fn open_form(
+    mut request: Request,
+    door: &RouteGuard,
+) -> Result<(Request, Option<(String, String)>), Problem> {
     let kind = extract::content_type(request.headers());
     let with_file = door.takes_file && kind == upload::KIND;
     if kind != "application/x-www-form-urlencoded" && !kind.is_empty() && !with_file {
-        let told = "Send this as a form.";
-        return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
+        let message = "Send this as a form.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
     // Forms anybody may post, such as signing in, belong to no session and need no CSRF token.
-    let session = request.extensions().get::<Session>().filter(|_| door.need != Need::Open).cloned();
+    let session = request.extensions().get::<Session>().filter(|_| door.need != Access::Open).cloned();
     if headers::from_elsewhere(&door.web.app, request.headers()) {
         return Err(from_elsewhere(&door.web.app.base_url));
     }
@@ -440,38 +447,38 @@ async fn open_form(mut request: Request, door: &Door) -> Result<(Request, Option
     } else {
         let (same, bytes) = buffered(request).await?;
         request = same;
-        (Tree::from_pairs(&bytes).map_err(Fault::field)?, request_hash(&request, &bytes))
+        (Tree::from_pairs(&bytes).map_err(Problem::field)?, request_hash(&request, &bytes))
     };
-    let word = tree.take_word("csrf").unwrap_or_default();
-    let once = tree.take_word("once");
+    let word = tree.take_param("csrf").unwrap_or_default();
+    let once = tree.take_param("once");
     if !known(&word) {
         return Err(form_expired());
     }
     if once.as_ref().is_some_and(|once| once.len() > MOST_KEY_BYTES) {
-        let told =
+        let message =
             "The form's one-time key is longer than any of ours, so nothing was done. Load the page again.";
-        return Err(Fault::bad_request("idempotency_key_invalid", told));
+        return Err(Problem::bad_request("idempotency_key_invalid", message));
     }
-    request.extensions_mut().insert(Posted(tree));
+    request.extensions_mut().insert(PostedForm(tree));
     Ok((request, once.map(|once| (format!("form:{once}"), hash))))
 }
 
-fn from_elsewhere(base_url: &str) -> Fault {
-    let told = format!(
+fn from_elsewhere(base_url: &str) -> Problem {
+    let message = format!(
         "Your browser says that this form comes from another site, so nothing was done. Open Bursar at {base_url} and repeat it there. If you did, BURSAR_BASE_URL does not name the address people use."
     );
-    Fault::new(StatusCode::FORBIDDEN, "form_from_elsewhere", told)
+    Problem::new(StatusCode::FORBIDDEN, "form_from_elsewhere", message)
 }
 
 /// The longest idempotency key, in bytes.
 const MOST_KEY_BYTES: usize = 255;
 
-fn readable_key(value: &HeaderValue) -> Result<String, Fault> {
+fn readable_key(value: &HeaderValue) -> Result<String, Problem> {
     let fits = |key: &&str| (1..=MOST_KEY_BYTES).contains(&key.len()) && !key.starts_with("form:");
     let key = value.to_str().ok().filter(fits);
     key.map(str::to_owned).ok_or_else(|| {
-        let told = "An Idempotency-Key is 1 to 255 visible ASCII characters.";
-        Fault::bad_request("idempotency_key_invalid", told)
+        let message = "An Idempotency-Key is 1 to 255 visible ASCII characters.";
+        Problem::bad_request("idempotency_key_invalid", message)
     })
 }
 
@@ -490,31 +497,31 @@ async fn take_key(
     actor: &Actor,
     key: &str,
     hash: &str,
-) -> Result<(Request, Option<Mark>), Box<Response>> {
+) -> Result<(Request, Option<HeldKey>), Box<Response>> {
     let refuse = |status, code: &str, told: &str| {
-        Err(Box::new(Fault::new(status, code, told).retry_after(1).into_response()))
+        Err(Box::new(Problem::new(status, code, told).retry_after(1).into_response()))
     };
     match idempotency::begin(app, &actor.id.to_string(), key, hash).await {
-        Ok(Begun::First(mark)) => {
+        Ok(KeyOutcome::First(mark)) => {
             request.extensions_mut().insert(mark.clone());
             Ok((request, Some(mark)))
         }
-        Ok(Begun::Answered(reply)) => {
+        Ok(KeyOutcome::Answered(reply)) => {
             let mut response = reply.into_response();
             response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
             Err(Box::new(response))
         }
-        Ok(Begun::Reused) => refuse(
+        Ok(KeyOutcome::Reused) => refuse(
             StatusCode::UNPROCESSABLE_ENTITY,
             "idempotency_key_reused",
             "This Idempotency-Key was used for another request. Nothing was done; send a new key.",
         ),
-        Ok(Begun::Running) => refuse(
+        Ok(KeyOutcome::Running) => refuse(
             StatusCode::CONFLICT,
             "idempotency_key_in_use",
             "The first request with this Idempotency-Key still runs. Ask again in a moment for its answer.",
         ),
-        Err(error) => Err(Box::new(Fault::from(error).into_response())),
+        Err(error) => Err(Box::new(Problem::from(error).into_response())),
     }
 }
 
@@ -522,9 +529,9 @@ async fn take_key(
 const MOST_KEPT_BYTES: usize = 256 << 10;
 
 /// Stores the response under its key, unless a retry may get a different one.
-async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Response) -> Response {
+async fn settle(app: &App, mark: &HeldKey, scene: Option<&RequestContext>, response: Response) -> Response {
     let in_use =
-        response.extensions().get::<Fault>().is_some_and(|told| told.code() == "idempotency_key_in_use");
+        response.extensions().get::<Problem>().is_some_and(|told| told.code() == "idempotency_key_in_use");
     let not_kept = response.extensions().get::<NotKept>().is_some();
     let response = match scene {
         Some(scene) => error_page::render(response, scene, None),
@@ -533,7 +540,7 @@ async fn settle(app: &App, mark: &Mark, scene: Option<&Scene>, response: Respons
     let status = response.status();
     let (parts, body) = response.into_parts();
     let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
-        return Fault::internal(&"an answer broke off").into_response();
+        return Problem::internal(&"an answer broke off").into_response();
     };
     let reply = Reply::of(&parts.headers, status, &bytes);
     // A refusal changed nothing, so a retry can compute a long response again.

@@ -11,25 +11,25 @@ use subtle::ConstantTimeEq as _;
 
 use crate::app::App;
 use crate::ops::{checks, master_key};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 use crate::web::kit::session::unauthenticated;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/healthz", Need::Open, async || "ok").says("Is the process alive?").answers_nothing(200),
-        get("/readyz", Need::Open, ready)
+        get("/healthz", Access::Open, async || "ok").says("Is the process alive?").answers_nothing(200),
+        get("/readyz", Access::Open, ready)
             .says("Can it work: does the database answer, and do the loops go round?")
             .answers_nothing(200),
-        get("/metrics", Need::Open, numbers)
+        get("/metrics", Access::Open, numbers)
             .says("What was counted, as Prometheus text")
             .answers_nothing(200),
     ]
 }
 
-async fn ready(State(app): State<App>) -> Result<&'static str, Fault> {
+async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
     let not_ready =
-        |told: String| Fault::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", told).retry_after(5);
+        |told: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", told).retry_after(5);
     if let Err(error) = app.store.read().await.map(drop) {
         tracing::warn!(%error, "not ready");
         return Err(not_ready(checks::database_away().what));
@@ -57,7 +57,7 @@ const PASSED_ON: [HeaderName; 6] = [
 ];
 
 /// Metrics, for whoever has the token or, if no token is configured, for this machine itself, but not through a proxy.
-async fn numbers(State(app): State<App>, headers: HeaderMap, request: Request) -> Result<Response, Fault> {
+async fn numbers(State(app): State<App>, headers: HeaderMap, request: Request) -> Result<Response, Problem> {
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let sent = sent.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());

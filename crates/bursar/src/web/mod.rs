@@ -36,15 +36,15 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::turns::Turns;
 use crate::work::Work;
-use guard::{Door, enter, gate};
+use crate::work_limit::WorkLimit;
+use guard::{RouteGuard, dispatch, handle};
 use kit::event_writer::Intake;
-use kit::login_limit::Tries;
-use kit::problem::Fault;
+use kit::login_limit::LoginLimiter;
+use kit::problem::Problem;
 use kit::refused::{Answers, Refusals};
 use kit::request_limit::Requests;
-pub use kit::route::{Need, Route};
+pub use kit::route::{Access, Route};
 use kit::route::{Shared, Web};
 use kit::{layout, openapi};
 
@@ -102,26 +102,26 @@ fn router_of(work: Work, routes: Vec<Route>, docs: Router<Web>) -> Router {
         app,
         work,
         intake,
-        tries: Tries::default(),
+        tries: LoginLimiter::default(),
         requests,
         refusals: Refusals::default(),
         answers: Answers::default(),
-        heavy: Arc::new(Turns::new(HEAVY_AT_ONCE, HEAVY_WAITING)),
+        heavy: Arc::new(WorkLimit::new(HEAVY_AT_ONCE, HEAVY_WAITING)),
         description,
     });
     let mut router = Router::new();
     for route in routes {
         let (need, scope, body_limit) = (route.need, route.scope(), route.body_limit);
         let (takes_file, heavy, proved) = (route.takes_file, route.heavy, route.proved);
-        let door = Door { web: web.clone(), need, scope, body_limit, takes_file, heavy, proved };
-        router = router.route(route.path, route.handler.route_layer(from_fn_with_state(door, enter)));
+        let door = RouteGuard { web: web.clone(), need, scope, body_limit, takes_file, heavy, proved };
+        router = router.route(route.path, route.handler.route_layer(from_fn_with_state(door, dispatch)));
     }
     router
         .merge(docs)
-        .fallback(async || Fault::missing())
+        .fallback(async || Problem::missing())
         .with_state(web.clone())
         .layer(CatchPanicLayer::new())
-        .layer(from_fn_with_state(web, gate))
+        .layer(from_fn_with_state(web, handle))
 }
 
 /// How many heavy requests run at once, and how many may wait.

@@ -22,9 +22,9 @@ pub(super) fn about_a_row(error: &OpsError) -> bool {
 }
 
 /// The subsets still to be tried.
-pub(super) struct Halves(Vec<Vec<String>>);
+pub(super) struct Bisection(Vec<Vec<String>>);
 
-impl Halves {
+impl Bisection {
     pub(super) fn of(ids: Vec<String>) -> Self {
         Self(if ids.is_empty() { Vec::new() } else { vec![ids] })
     }
@@ -46,7 +46,7 @@ impl Halves {
 
 /// What was to be done with the row that is set aside.
 #[derive(Clone, Copy)]
-pub(super) enum Was {
+pub(super) enum AsideKind {
     Queued,
     /// Ask the vendor about a payment.
     Asked,
@@ -55,14 +55,14 @@ pub(super) enum Was {
 }
 
 /// Sets a row aside: it is shown as set aside, reported as stuck, and retried in an hour.
-pub(super) async fn put(work: &Work, was: Was, id: &str, error: &OpsError) -> Result<()> {
+pub(super) async fn put(work: &Work, was: AsideKind, id: &str, error: &OpsError) -> Result<()> {
     let (app, why) = (&work.app, alarm(id, error));
     transact!(app, |tx| {
         let now = app.clock.now();
         match was {
-            Was::Queued => aside::attempt(tx, id, &why, now + AGAIN_US, now).await?,
-            Was::Asked => aside::question(tx, id, &why, now + AGAIN_US, now).await?,
-            Was::Named => aside::named(tx, id, &why, now + AGAIN_US, now).await?,
+            AsideKind::Queued => aside::attempt(tx, id, &why, now + AGAIN_US, now).await?,
+            AsideKind::Asked => aside::question(tx, id, &why, now + AGAIN_US, now).await?,
+            AsideKind::Named => aside::named(tx, id, &why, now + AGAIN_US, now).await?,
         }
         Ok(())
     })
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_guilty_one_is_found_and_the_others_are_each_tried() {
-        let mut halves = Halves::of((0..100).map(|id| id.to_string()).collect());
+        let mut halves = Bisection::of((0..100).map(|id| id.to_string()).collect());
         let (mut good, mut guilty, mut tries) = (0, Vec::new(), 0);
         while let Some(part) = halves.next() {
             tries += 1;

@@ -12,11 +12,11 @@ use payout::transaction::{AttemptState, Leg, State};
 use vendors::paypal;
 use vendors::stripe::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM, Stripe};
 
-use super::answer::Looked;
+use super::answer::LookOutcome;
 use super::pace::About;
 use super::prove;
 pub use super::prove::{found, not_made, parked};
-use super::{Work, bank_payouts, connect, relook, settle};
+use super::{Work, bank_payouts, connect, recheck, settle};
 use crate::app::Actor;
 use crate::ops::pay::Balances;
 use crate::ops::{OpsError, Result, payees, transactions as verbs};
@@ -60,7 +60,7 @@ async fn fresh_banks(work: &Work) -> Result<()> {
     let (client, many) = (&stripe.client, due.len());
     let reads: Vec<_> =
         due.into_iter().map(|address| async move { note_account(work, client, &address).await }).collect();
-    let mut reads = futures::stream::iter(reads).buffer_unordered(work.side_by_side(many));
+    let mut reads = futures::stream::iter(reads).buffer_unordered(work.concurrency(many));
     let reading = async {
         while let Some(read) = reads.next().await {
             read?;
@@ -176,7 +176,7 @@ pub async fn fresh_account(work: &Work, id: TransactionId) -> Result<()> {
 /// database fails.
 pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction> {
     // If the database was restored after the payment was promised, it may be too old to tell.
-    relook::before(work, id).await?;
+    recheck::before(work, id).await?;
     called_not_made(work, id).await?;
     let mut db = work.app.store.read().await?;
     let found = transactions::find(&mut db, &id.to_string()).await?;
@@ -217,7 +217,7 @@ pub async fn before_outside(work: &Work, id: TransactionId) -> Result<()> {
 /// Finds out what became of money two people wrote off. What Stripe does not show rests on their word.
 async fn given_up_lies(work: &Work, id: TransactionId) -> Result<()> {
     let looked = settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?);
-    if looked == Looked::NotShown { Ok(()) } else { known(looked) }
+    if looked == LookOutcome::NotShown { Ok(()) } else { known(looked) }
 }
 
 /// Looks for objects that people reported as not made, of a payment that has ended. If the vendor shows one, the
@@ -245,20 +245,20 @@ async fn may_ask(work: &Work, of: &Transaction) -> Result<bool> {
 
 /// Fails unless a look established where parked money is. Without the vendor's answer the money may have left, and
 /// acting anyway would pay twice or take another payment's money.
-pub(super) fn known(looked: Looked) -> Result<()> {
-    let told = match looked {
-        Looked::Through => return Ok(()),
-        Looked::NotShown => {
+pub(super) fn known(looked: LookOutcome) -> Result<()> {
+    let message = match looked {
+        LookOutcome::Through => return Ok(()),
+        LookOutcome::NotShown => {
             "Stripe does not show everything it has for this payment, so it is not known where the money is. Nothing was changed. If this persists, two people can record what happened to the money."
         }
-        Looked::NotYet => {
+        LookOutcome::NotYet => {
             "Stripe has paid out the payee's account on its own schedule, or may have in the last minutes, and does not report yet what that took. Nothing was changed. Shortly after midnight (UTC), try again in a few minutes; at any other time, in a few hours."
         }
-        Looked::NotAnswered => {
+        LookOutcome::NotAnswered => {
             "The vendor did not answer, so it is not known where the money is. Nothing was changed; try again."
         }
     };
-    Err(OpsError::Unreachable(Refusal::new("vendor_unreachable", told)))
+    Err(OpsError::Unreachable(Refusal::new("vendor_unreachable", message)))
 }
 
 /// Runs before a failed payment is resubmitted: reads the payee's account and, if the money is in their Stripe balance,

@@ -11,21 +11,21 @@ use vendors::ReadError;
 use vendors::stripe::event::Event as StripeEvent;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
-use super::answer::Looked;
+use super::answer::LookOutcome;
 use super::prove::Case;
 use super::search;
-use super::shown::{Has, is_other};
-use super::{Work, relook, swept};
+use super::shown::{ShownMoney, is_other};
+use super::{Work, recheck, scheduled_payouts};
 use crate::ops::Result;
-use crate::ops::against;
-use crate::ops::record::{self, Heard};
+use crate::ops::contradiction_text;
+use crate::ops::record::{self, Observation};
 use crate::store::put_back;
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::transact;
 
 /// The result of looking for bank payouts that are not known to have been made.
-pub(super) struct Ours {
-    pub(super) looked: Looked,
+pub(super) struct FoundPayouts {
+    pub(super) looked: LookOutcome,
     /// The ids of those that exist after all.
     pub(super) out: Vec<String>,
 }
@@ -36,7 +36,7 @@ pub(super) struct First {
     /// Payments for which Stripe did not say whether a bank payout of ours exists.
     pub(super) waits: Vec<TransactionId>,
     /// What Stripe showed for the other payments that needed this look.
-    pub(super) ours: HashMap<TransactionId, Ours>,
+    pub(super) ours: HashMap<TransactionId, FoundPayouts>,
 }
 
 /// Looks for bank payouts that may exist before asking about their payments: a transfer reported as reversed would free
@@ -44,7 +44,7 @@ pub(super) struct First {
 pub(super) async fn first(work: &Work, of: Vec<Transaction>, attempts: &[Attempt]) -> Result<First> {
     let frees: Vec<TransactionId> = of
         .iter()
-        .filter(|one| one.terms.vendor == Vendor::Stripe && relook::frees_when_reversed(one))
+        .filter(|one| one.terms.vendor == Vendor::Stripe && recheck::frees_when_reversed(one))
         .map(|one| one.id)
         .collect();
     let mut suspects: HashSet<TransactionId> =
@@ -57,7 +57,7 @@ pub(super) async fn first(work: &Work, of: Vec<Transaction>, attempts: &[Attempt
     for one in of {
         if frees.contains(&one.id) && suspects.contains(&one.id) {
             let ours = look_for(work, one.id).await?;
-            if ours.looked == Looked::NotAnswered {
+            if ours.looked == LookOutcome::NotAnswered {
                 first.waits.push(one.id);
                 continue;
             }
@@ -72,19 +72,21 @@ pub(super) async fn first(work: &Work, of: Vec<Transaction>, attempts: &[Attempt
 /// when we looked it up.
 fn unproven(one: &Attempt) -> bool {
     let failed = one.leg == Leg::Payout && one.state == AttemptState::Failed && one.submission.is_some();
-    failed && (against::called_not_made(one) || (one.vendor_id.is_none() && one.reason_code.is_some()))
+    failed
+        && (contradiction_text::called_not_made(one)
+            || (one.vendor_id.is_none() && one.reason_code.is_some()))
 }
 
 /// For a payment whose money should be in the payee's balance, looks again for bank payouts not known to have been
 /// made: those people reported as not made, those absent when we looked them up, and those found after a restore and
 /// settled on people's word. If one exists after all, that is a contradiction: the money in the balance is another
 /// payment's.
-pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<Looked> {
+pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<LookOutcome> {
     Ok(look_for(work, id).await?.looked)
 }
 
-async fn look_for(work: &Work, id: TransactionId) -> Result<Ours> {
-    let nothing = |looked| Ok(Ours { looked, out: Vec::new() });
+async fn look_for(work: &Work, id: TransactionId) -> Result<FoundPayouts> {
+    let nothing = |looked| Ok(FoundPayouts { looked, out: Vec::new() });
     let mut db = work.app.store.read().await?;
     let case = Case::read(&mut db, id).await?;
     let mut said = put_back::settled_by_people(&mut db, id).await?;
@@ -102,32 +104,32 @@ async fn look_for(work: &Work, id: TransactionId) -> Result<Ours> {
     let known = |object: &String| case.attempts.iter().any(|one| one.vendor_id.as_ref() == Some(object));
     said.retain(|object| lies && object.starts_with("po_") && !known(object));
     if suspects.is_empty() && said.is_empty() {
-        return nothing(Looked::Through);
+        return nothing(LookOutcome::Through);
     }
     let (Some(stripe), Some(account)) =
         (work.clients.stripe().await?, ConnectedAccount::parse(of.destination.address()))
     else {
-        return nothing(Looked::NotAnswered);
+        return nothing(LookOutcome::NotAnswered);
     };
     if !stripe.may_have(of.vendor_account.as_deref()) {
-        return nothing(Looked::NotAnswered);
+        return nothing(LookOutcome::NotAnswered);
     }
     let shown = match work.ask(Vendor::Stripe, Payouts::read(&stripe.client, &account, case.since())).await {
         Ok(shown) => shown,
         // An unreadable answer counts as an answer: waiting for a readable one could take forever.
         Err(ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_)) => {
-            return nothing(Looked::NotShown);
+            return nothing(LookOutcome::NotShown);
         }
         Err(ReadError::Credentials(_) | ReadError::RateLimited { .. } | ReadError::Unreachable(_)) => {
-            return nothing(Looked::NotAnswered);
+            return nothing(LookOutcome::NotAnswered);
         }
     };
-    let (mut looked, mut heard, mut are_out) = (Looked::Through, Vec::new(), Vec::new());
+    let (mut looked, mut heard, mut are_out) = (LookOutcome::Through, Vec::new(), Vec::new());
     for attempt in suspects {
         match shown.out((&case, attempt)) {
-            Has::Nothing => {}
-            Has::NotSaid => looked = Looked::NotShown,
-            Has::It(object) => {
+            ShownMoney::Nothing => {}
+            ShownMoney::NotSaid => looked = LookOutcome::NotShown,
+            ShownMoney::It(object) => {
                 heard.push(out(attempt, &object));
                 are_out.push(object);
             }
@@ -143,28 +145,29 @@ async fn look_for(work: &Work, id: TransactionId) -> Result<Ours> {
     // Only the transfer is known here, so its money is what went to the bank.
     let transfer = case.attempts.iter().find(|one| one.leg == Leg::Transfer && !one.state.ended());
     if let (None, Some(transfer), Some(object)) = (newest, transfer, stands) {
-        heard
-            .extend(shown.fact(object).map(|fact| search::hear(transfer, swept::swept(object, &fact), None)));
+        heard.extend(shown.fact(object).map(|fact| {
+            search::observation(transfer, scheduled_payouts::paid_by_schedule(object, &fact), None)
+        }));
     }
     if !heard.is_empty() {
         let app = &work.app;
         transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
         app.nudge.tell_watchers();
     }
-    Ok(Ours { looked, out: are_out })
+    Ok(FoundPayouts { looked, out: are_out })
 }
 
 /// The fact that the vendor shows, under this id, what ended here as not made. A bank payout only gets the id when it
 /// is settled: the payee could have copied our metadata to another payout.
-pub(super) fn out(attempt: &Attempt, object: &str) -> Heard {
+pub(super) fn out(attempt: &Attempt, object: &str) -> Observation {
     let known = (attempt.leg != Leg::Payout).then(|| object.to_owned());
     let whose = match attempt.leg {
         Leg::Payout | Leg::Reversal => "the payee's Stripe balance",
         Leg::Transfer | Leg::Item | Leg::Cancel => "our balance",
     };
-    Heard {
+    Observation {
         detail: Some(format!("the vendor shows {object}, and the money has left {whose} or is leaving it")),
-        ..search::hear(attempt, Fact::FoundAfterAll(attempt.leg), known)
+        ..search::observation(attempt, Fact::FoundAfterAll(attempt.leg), known)
     }
 }
 
@@ -211,7 +214,7 @@ impl Payouts {
     /// Whether a bank payout of this attempt is out, or may be. It is ours if it carries our attempt in its metadata,
     /// has an id we know, or is linked to our key by an event. The payee can overwrite the metadata, but not the other
     /// two.
-    pub(super) fn out(&self, of: (&Case, &Attempt)) -> Has {
+    pub(super) fn out(&self, of: (&Case, &Attempt)) -> ShownMoney {
         let ours = of.1.id.to_string();
         let named = self.named(of);
         let is_it = |one: &&bank::Payout| {
@@ -229,9 +232,9 @@ impl Payouts {
         let net = Some(of.0.transaction.terms.net);
         let odd = |one: &bank::Payout| bank::fact(one).is_none() || (!one.automatic && one.money() != net);
         if hidden || found.iter().any(|one| odd(one)) {
-            return Has::NotSaid;
+            return ShownMoney::NotSaid;
         }
-        Has::of(found.into_iter().find(|one| !is_over(one)).map(|one| one.id.as_str()))
+        ShownMoney::of(found.into_iter().find(|one| !is_over(one)).map(|one| one.id.as_str()))
     }
 }
 

@@ -59,9 +59,9 @@ impl Line {
 
 /// The state of each vendor's calls, by kind.
 #[derive(Default)]
-pub(super) struct Reach(Mutex<HashMap<(Vendor, Calls), Line>>);
+pub(super) struct VendorReach(Mutex<HashMap<(Vendor, Calls), Line>>);
 
-impl Reach {
+impl VendorReach {
     fn with<T>(&self, vendor: Vendor, calls: Calls, act: impl FnOnce(&mut Line) -> T) -> T {
         act(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((vendor, calls)).or_default())
     }
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn an_open_breaker_lets_one_probe_through_until_one_is_answered() {
-        let reach = Reach::default();
+        let reach = VendorReach::default();
         for _ in 0..SILENT {
             assert_eq!(reach.room(Vendor::Stripe, Calls::Money, 0, 60), 60);
             assert!(reach.begin(Vendor::Stripe, Calls::Money, 0));
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn probes_come_at_growing_distances_up_to_half_a_minute() {
-        let reach = Reach::default();
+        let reach = VendorReach::default();
         (0..SILENT + 40).for_each(|_| reach.silent(Vendor::PayPal, Calls::Reads, 0));
         assert_eq!(reach.room(Vendor::PayPal, Calls::Reads, LONGEST_US - 1, 60), 0);
         assert_eq!(reach.room(Vendor::PayPal, Calls::Reads, LONGEST_US, 60), 1);
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_keeps_nobody_waiting() {
-        let (reach, hours) = (Reach::default(), 5 * 3_600 * SECOND);
+        let (reach, hours) = (VendorReach::default(), 5 * 3_600 * SECOND);
         (0..SILENT).for_each(|_| reach.silent(Vendor::Stripe, Calls::Reads, hours));
         assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, hours, 60), 0);
         assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, SECOND, 60), 0, "the probe is a second away");
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn questions_wait_when_payments_must_and_not_the_other_way_round() {
-        let reach = Reach::default();
+        let reach = VendorReach::default();
         let limited: Result<(), ReadError> = Err(ReadError::RateLimited { retry_after_s: Some(30) });
         reach.learn(Vendor::Stripe, &limited, 0);
         assert!(!reach.begin(Vendor::Stripe, Calls::Reads, 29 * SECOND));
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn long_patience_is_told_of_once() {
-        let reach = Reach::default();
+        let reach = VendorReach::default();
         let asks = |minutes: i64, now: i64| {
             let until = now + minutes * 60 * SECOND;
             let much = reach.asks_for_much(Vendor::Stripe, Calls::Money, until, now);

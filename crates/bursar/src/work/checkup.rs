@@ -6,7 +6,7 @@ use payout::money::Vendor;
 
 use super::{Work, ask, clients};
 use crate::ops::Result;
-use crate::ops::checks::{Finding, Weight};
+use crate::ops::checks::{Finding, Severity};
 use crate::store;
 
 /// Report a clock that is off by more than this.
@@ -26,7 +26,7 @@ pub async fn vendors(work: &Work) -> Result<Vec<Finding>> {
             Vendor::PayPal => work.clients.paypal().await?.is_some(),
         };
         if !opens {
-            found.push(sealed(vendor));
+            found.push(sealed_credentials(vendor));
             continue;
         }
         match ask::hooks(work, vendor).await {
@@ -50,12 +50,12 @@ fn no_stand_in(why: String) -> Finding {
             "Set BURSAR_STRIPE_API_BASE and BURSAR_PAYPAL_API_BASE as in the rehearsal, or save credentials of the vendor's own under Payout Settings."
         }
     };
-    Finding::new(Weight::Urgent, "stand_in_missing", why, remedy)
+    Finding::new(Severity::Urgent, "stand_in_missing", why, remedy)
 }
 
-fn sealed(vendor: Vendor) -> Finding {
+fn sealed_credentials(vendor: Vendor) -> Finding {
     Finding::new(
-        Weight::Urgent,
+        Severity::Urgent,
         "credentials_sealed",
         format!(
             "The credentials of {} cannot be decrypted with the key, so its payments wait.",
@@ -67,7 +67,7 @@ fn sealed(vendor: Vendor) -> Finding {
 
 fn away(vendor: Vendor) -> Finding {
     Finding::new(
-        Weight::Urgent,
+        Severity::Urgent,
         "vendor_away",
         format!(
             "{} does not answer, or refuses the credentials. Nothing has failed; payments wait.",
@@ -79,7 +79,7 @@ fn away(vendor: Vendor) -> Finding {
 
 fn unregistered(vendor: Vendor) -> Finding {
     Finding::new(
-        Weight::Act,
+        Severity::Act,
         "webhooks_unregistered",
         format!(
             "Not all webhooks of {} are registered under BURSAR_BASE_URL. Payments still settle, but later.",
@@ -93,7 +93,7 @@ fn wrong_clock(vendor: Vendor, skew: i64) -> Finding {
     let seconds = skew / 1_000_000;
     let how = if skew > 0 { "ahead of" } else { "behind" };
     Finding::new(
-        Weight::Urgent,
+        Severity::Urgent,
         "clock_wrong",
         format!(
             "This machine's clock is {} s {how} that of {}. Above 60 s Bursar records nothing as not found, and payments in doubt wait.",

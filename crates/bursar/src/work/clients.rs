@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::config::{PAYPAL_API, PAYPAL_SANDBOX_API, STRIPE_API};
 use crate::ops::master_key;
 use crate::ops::vendors::{self as connections, Credentials};
-use crate::points::{self, Side};
+use crate::points::{self, PointSide};
 use crate::store;
 use crate::store::vendors::Connection;
 
@@ -87,10 +87,10 @@ pub fn without_its_stand_in(app: &App, connection: &Connection) -> Option<String
 }
 
 /// Each vendor call is a crash point.
-fn tell(moment: Moment, method: &Method, url: &Url) {
+fn at_point(moment: Moment, method: &Method, url: &Url) {
     let side = match moment {
-        Moment::Before => Side::Before,
-        Moment::After => Side::After,
+        Moment::Before => PointSide::Before,
+        Moment::After => PointSide::After,
     };
     points::pass_call(side, method.as_str(), url.path());
 }
@@ -102,7 +102,7 @@ impl Clients {
     /// If TLS cannot be set up.
     pub fn new(app: App) -> Result<Self, String> {
         let http = Http::new()?;
-        Ok(Self::over(app, if cfg!(debug_assertions) { http.telling(Arc::new(tell)) } else { http }))
+        Ok(Self::over(app, if cfg!(debug_assertions) { http.telling(Arc::new(at_point)) } else { http }))
     }
 
     /// Creates the clients over the given HTTP client.

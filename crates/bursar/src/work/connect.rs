@@ -16,9 +16,9 @@ use vendors::stripe::{
 use super::calls::Calls;
 use super::clients::Made;
 use super::pace::About;
-use super::{Done, Work, missed};
+use super::{PassResult, Work, missed};
 use crate::app::Actor;
-use crate::ops::payees::{self as payee_verbs, Standing};
+use crate::ops::payees::{self as payee_verbs, DestinationStatus};
 use crate::ops::vendors::{self as connections, Credentials, Proof};
 use crate::ops::{OpsError, Result};
 use crate::store::payees::Profile;
@@ -47,13 +47,14 @@ pub async fn stripe(work: &Work, actor: &Actor, secret_key: &str, mode: &str) ->
         return Err(wrong_mode(mode, own));
     }
     let client = work.clients.new_stripe(secret_key).map_err(|told| refused("secret_key", &told))?;
-    let owner = client.identity().await.map_err(|error| told("secret_key", Vendor::Stripe, &error))?;
+    let owner =
+        client.identity().await.map_err(|error| vendor_error("secret_key", Vendor::Stripe, &error))?;
     let own = if owner.live { "live" } else { "test" };
     if own != mode {
         return Err(wrong_mode(mode, own));
     }
     let connection = connection(work, Vendor::Stripe).await?;
-    let [had_platform, had_connect] = match opened(work, connection.as_ref()) {
+    let [had_platform, had_connect] = match open_credentials(work, connection.as_ref()) {
         Some(Credentials::Stripe { platform, connect, .. }) => [platform, connect],
         Some(Credentials::PayPal { .. }) | None => [None, None],
     };
@@ -64,7 +65,7 @@ pub async fn stripe(work: &Work, actor: &Actor, secret_key: &str, mode: &str) ->
         None => {
             let had = [&had_platform, &had_connect].into_iter().flatten().map(|(id, _)| id.as_str());
             let had: Vec<&str> = had.collect();
-            let told = |error| told("secret_key", Vendor::Stripe, &error);
+            let told = |error| vendor_error("secret_key", Vendor::Stripe, &error);
             stripe_has_ours(work, &client, &had).await?.map_err(told)?
         }
     };
@@ -75,8 +76,8 @@ pub async fn stripe(work: &Work, actor: &Actor, secret_key: &str, mode: &str) ->
     let connect = endpoint(&client, &format!("{base}/webhooks/stripe-connect"), true, had_connect).await;
     let credentials = Credentials::Stripe {
         secret_key: secret_key.to_owned(),
-        platform: Some(platform.map_err(|error| told("webhooks", Vendor::Stripe, &error))?),
-        connect: Some(connect.map_err(|error| told("webhooks", Vendor::Stripe, &error))?),
+        platform: Some(platform.map_err(|error| vendor_error("webhooks", Vendor::Stripe, &error))?),
+        connect: Some(connect.map_err(|error| vendor_error("webhooks", Vendor::Stripe, &error))?),
     };
     connections::save(&work.app, actor, &credentials, &proof).await
 }
@@ -168,14 +169,14 @@ pub async fn paypal(
         .clients
         .new_paypal(client_id, client_secret, mode)
         .map_err(|told| refused("client_id", &told))?;
-    client.webhooks().await.map_err(|error| told("client_secret", Vendor::PayPal, &error))?;
+    client.webhooks().await.map_err(|error| vendor_error("client_secret", Vendor::PayPal, &error))?;
     let proof = paypal_proof(work, &client, client_id, mode).await?;
     not_another(work, Vendor::PayPal, &proof).await?;
     let url = format!("{}/webhooks/paypal", work.app.base_url);
     let webhook_id = client
         .create_webhook(&url, paypal::NEEDED_EVENTS)
         .await
-        .map_err(|error| told("webhooks", Vendor::PayPal, &error))?;
+        .map_err(|error| vendor_error("webhooks", Vendor::PayPal, &error))?;
     let credentials = Credentials::PayPal {
         client_id: client_id.to_owned(),
         client_secret: client_secret.to_owned(),
@@ -191,7 +192,7 @@ async fn paypal_proof(work: &Work, client: &PayPal, client_id: &str, mode: &str)
     let mode = if mode == "live" { "live" } else { "sandbox" };
     let account = connections::account_in(client_id, mode);
     let connection = connection(work, Vendor::PayPal).await?;
-    let before = match (connection.as_ref(), opened(work, connection.as_ref())) {
+    let before = match (connection.as_ref(), open_credentials(work, connection.as_ref())) {
         (Some(Connection { account: Some(before), .. }), _) => Some(before.clone()),
         (Some(connection), Some(Credentials::PayPal { client_id, .. })) => {
             Some(connections::account_in(&client_id, &connection.mode))
@@ -209,7 +210,7 @@ async fn paypal_proof(work: &Work, client: &PayPal, client_id: &str, mode: &str)
                 Some(batch) => match client.batch(&batch).await {
                     Ok(_) => true,
                     Err(ReadError::Missing) => false,
-                    Err(error) => return Err(told("client_id", Vendor::PayPal, &error)),
+                    Err(error) => return Err(vendor_error("client_id", Vendor::PayPal, &error)),
                 },
             }
         }
@@ -233,7 +234,7 @@ pub(super) async fn identify(work: &Work, vendor: Vendor, now: i64) -> Result<()
         return Ok(());
     }
     let Ok(client) = work.clients.client(&connection).await else { return Ok(()) };
-    let told = match (client, opened(work, Some(&connection))) {
+    let told = match (client, open_credentials(work, Some(&connection))) {
         (Made::Stripe(client), _) => {
             let told = work.ask(vendor, client.identity()).await;
             told.map(|told| (told.account, if told.live { "live" } else { "test" }.to_owned()))
@@ -264,7 +265,7 @@ async fn connection(work: &Work, vendor: Vendor) -> Result<Option<Connection>> {
 }
 
 /// The saved credentials, if they can be decrypted.
-fn opened(work: &Work, connection: Option<&Connection>) -> Option<Credentials> {
+fn open_credentials(work: &Work, connection: Option<&Connection>) -> Option<Credentials> {
     connection.and_then(|connection| Credentials::open(&work.app.master_key, connection))
 }
 
@@ -273,7 +274,7 @@ fn refused(field: &'static str, sentence: &str) -> OpsError {
 }
 
 /// A vendor's refusal or silence, as an error for the caller.
-pub(super) fn told(field: &'static str, vendor: Vendor, error: &ReadError) -> OpsError {
+pub(super) fn vendor_error(field: &'static str, vendor: Vendor, error: &ReadError) -> OpsError {
     let name = vendor.label();
     match error {
         ReadError::Credentials(words) => {
@@ -312,12 +313,12 @@ pub async fn set_profile(
     destination: Destination,
 ) -> Result<Profile> {
     let standing = match destination.vendor() {
-        Vendor::PayPal => Standing::Payable(None),
+        Vendor::PayPal => DestinationStatus::Payable(None),
         Vendor::Stripe => match work.clients.stripe().await? {
-            None => Standing::NotYet("Stripe is not connected yet".to_owned()),
+            None => DestinationStatus::NotYet("Stripe is not connected yet".to_owned()),
             Some(stripe) => {
                 let read = account(&stripe.client, destination.address()).await;
-                standing(&read.map_err(|error| told("stripe_account", Vendor::Stripe, &error))?)
+                standing(&read.map_err(|error| vendor_error("stripe_account", Vendor::Stripe, &error))?)
             }
         },
     };
@@ -338,9 +339,9 @@ pub(super) async fn account(
 }
 
 /// Payable as Stripe sees it, or what is missing: Stripe's codes, in plain words where we know them.
-pub(super) fn standing(state: &ConnectedAccountState) -> Standing {
+pub(super) fn standing(state: &ConnectedAccountState) -> DestinationStatus {
     if state.transfers_active && state.payouts_enabled {
-        return Standing::Payable(Some(state.currencies.clone()));
+        return DestinationStatus::Payable(Some(state.currencies.clone()));
     }
     let what = if state.transfers_active { "payouts are not enabled" } else { "transfers are not active" };
     let why = state.disabled_reason.as_deref().map(|code| format!(" ({})", restriction(code)));
@@ -350,12 +351,12 @@ pub(super) fn standing(state: &ConnectedAccountState) -> Standing {
         true => String::new(),
         false => format!("; Stripe still needs: {}", needs.join(", ")),
     };
-    Standing::NotYet(format!("{what}{}{due}", why.unwrap_or_default()))
+    DestinationStatus::NotYet(format!("{what}{}{due}", why.unwrap_or_default()))
 }
 
 /// One pass: retries the credentials of paused vendors, processes changes no webhook reported, and re-reads accounts
 /// that changed or lack something needed to pay. Returns how much it did.
-pub async fn once(work: &Work, now: i64) -> Done {
+pub async fn once(work: &Work, now: i64) -> PassResult {
     probe_paused(work, now).await?;
     ask_for_banks(work, now).await?;
     Ok(missed::once(work, now).await? + refresh_accounts(work, now).await?)
@@ -404,7 +405,7 @@ async fn probe_paused(work: &Work, now: i64) -> Result<()> {
 }
 
 /// Re-reads the accounts Stripe sent events about. Returns how many.
-async fn refresh_accounts(work: &Work, now: i64) -> Done {
+async fn refresh_accounts(work: &Work, now: i64) -> PassResult {
     let app = &work.app;
     let most = work.reach.room(Vendor::Stripe, Calls::Reads, now, ACCOUNTS_AT_ONCE);
     if most == 0 {
@@ -423,12 +424,12 @@ async fn refresh_accounts(work: &Work, now: i64) -> Done {
         let state = work.ask_about(Vendor::Stripe, About::Account, account(client, &address)).await;
         (address, asked_at, state)
     });
-    let (mut done, mut reads) = (0, reads.buffer_unordered(work.side_by_side(READS_AT_ONCE)));
+    let (mut done, mut reads) = (0, reads.buffer_unordered(work.concurrency(READS_AT_ONCE)));
     while let Some((address, asked_at, state)) = reads.next().await {
         let said = match state {
             Ok(state) => standing(&state),
             Err(ReadError::Missing | ReadError::Refused { .. }) => {
-                Standing::NotYet(connections::NOT_OURS.to_owned())
+                DestinationStatus::NotYet(connections::NOT_OURS.to_owned())
             }
             Err(ReadError::Credentials(why)) => {
                 connections::pause(app, Vendor::Stripe, &why).await?;

@@ -8,13 +8,13 @@ use payout::ids::{AttemptId, TransactionId};
 use payout::money::Vendor;
 use payout::transaction::Fact;
 
-use crate::ops::record::Heard;
-use crate::store::events::Linked;
+use crate::ops::record::Observation;
+use crate::store::events::LinkedEvent;
 use crate::store::transactions::Attempt;
 
 /// How well an event matches a change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fit {
+enum EventMatch {
     None,
     /// About the same object, but reports something else.
     SameObject,
@@ -23,20 +23,20 @@ enum Fit {
 
 /// Sets on each change the event it came from, if there is one.
 pub(super) fn name_events<'a>(
-    heard: &mut [Heard],
-    linked: &[&Linked],
+    heard: &mut [Observation],
+    linked: &[&LinkedEvent],
     attempts: impl Iterator<Item = &'a Attempt>,
 ) {
     let objects: HashMap<AttemptId, &str> =
         attempts.filter_map(|attempt| Some((attempt.id, attempt.vendor_id.as_deref()?))).collect();
-    let mut events: HashMap<TransactionId, Vec<&Linked>> = HashMap::new();
+    let mut events: HashMap<TransactionId, Vec<&LinkedEvent>> = HashMap::new();
     linked.iter().for_each(|event| events.entry(event.transaction).or_default().push(event));
     for change in heard {
         let object = change.vendor_id.as_deref().or_else(|| objects.get(&change.attempt).copied());
         let of = events.get(&change.transaction).into_iter().flatten();
         let fits = of.map(|event| (fit(event, &change.fact, object, change), event));
         // On a tie the newest wins: events are in order of arrival.
-        let best = fits.filter(|(fit, _)| *fit > Fit::None).max_by_key(|(fit, _)| *fit);
+        let best = fits.filter(|(fit, _)| *fit > EventMatch::None).max_by_key(|(fit, _)| *fit);
         if let Some((_, event)) = best {
             change.source = "webhook";
             change.event_id = Some(event.event_id.clone());
@@ -44,7 +44,7 @@ pub(super) fn name_events<'a>(
     }
 }
 
-fn fit(event: &Linked, fact: &Fact, object: Option<&str>, change: &Heard) -> Fit {
+fn fit(event: &LinkedEvent, fact: &Fact, object: Option<&str>, change: &Observation) -> EventMatch {
     let (same, says) = match event.vendor {
         Vendor::Stripe => {
             // No event of the transfer reports what Stripe's automatic schedule paid out.
@@ -54,16 +54,16 @@ fn fit(event: &Linked, fact: &Fact, object: Option<&str>, change: &Heard) -> Fit
         }
         Vendor::PayPal => {
             let body = event.body.as_deref().unwrap_or_default();
-            let Ok(told) = ::vendors::paypal::event::parse(body.as_bytes()) else { return Fit::None };
+            let Ok(told) = ::vendors::paypal::event::parse(body.as_bytes()) else { return EventMatch::None };
             let item = told.payout_item_id.is_some() && told.payout_item_id.as_deref() == object;
             let ours = told.sender_item_id.as_deref() == Some(&change.transaction.to_string());
             (item || ours, told.status.as_deref().is_some_and(|status| paypal(fact).contains(&status)))
         }
     };
     match (same, says) {
-        (false, _) => Fit::None,
-        (true, false) => Fit::SameObject,
-        (true, true) => Fit::Says,
+        (false, _) => EventMatch::None,
+        (true, false) => EventMatch::SameObject,
+        (true, true) => EventMatch::Says,
     }
 }
 

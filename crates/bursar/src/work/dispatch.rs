@@ -15,13 +15,13 @@ use payout::transaction::{AttemptState, Fact, Leg, Reason, State};
 use vendors::stripe::{ConnectedAccount, payout as bank, transfer};
 use vendors::{BadRequest, MoneyRequest};
 
-use super::aside::{self, Halves, Was};
+use super::aside::{self, AsideKind, Bisection};
 use super::calls::Calls;
 use super::gates::{built_on_another, gate, paused, transfers_of};
-use super::submission::{Ready, Sorted, new_submission};
-use super::{Death, Done, Work, chunks, connect, funds, send};
+use super::submission::{QueueDecision, Ready, new_submission};
+use super::{CrashPoint, PassResult, Work, chunks, connect, funds, send};
 use crate::ops::gates::Gates;
-use crate::ops::record::{self, Heard};
+use crate::ops::record::{self, Observation};
 use crate::ops::{OpsError, Result, brake, safe_mode};
 use crate::store::put_back;
 use crate::store::submissions::{self, New};
@@ -38,7 +38,7 @@ const CLASHES: usize = 3;
 ///
 /// # Errors
 /// If the database fails; the next pass resumes what is committed.
-pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
+pub async fn once(work: &Work, vendor: Vendor, now: i64) -> PassResult {
     if braked(work).await? {
         return Ok(0);
     }
@@ -54,7 +54,7 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
     if safe {
         return looks_follow(work, intended);
     }
-    if intended > 0 && work.dies_now(Death::BetweenCommitAndSend) {
+    if intended > 0 && work.crashes_now(CrashPoint::BetweenCommitAndSend) {
         return Ok(0);
     }
     Ok(intended + send::due(work, vendor, work.app.clock.now()).await?)
@@ -62,7 +62,7 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
 
 /// One pass for bank payouts: reads the connected balances and commits the payouts that are funded. They have their own
 /// loop because each needs a read, and sends that need none must not wait for it.
-pub async fn funds(work: &Work, now: i64) -> Done {
+pub async fn funds(work: &Work, now: i64) -> PassResult {
     if braked(work).await? {
         return Ok(0);
     }
@@ -73,10 +73,10 @@ pub async fn funds(work: &Work, now: i64) -> Done {
         return looks_follow(work, intended);
     }
     if intended > 0 {
-        if work.dies_now(Death::BetweenCommitAndSend) {
+        if work.crashes_now(CrashPoint::BetweenCommitAndSend) {
             return Ok(0);
         }
-        work.app.nudge.dispatch.ring();
+        work.app.nudge.dispatch.notify();
     }
     Ok(intended)
 }
@@ -92,15 +92,15 @@ async fn braked(work: &Work) -> Result<bool> {
     Ok(brake::on(&mut work.app.store.read().await?).await?)
 }
 
-fn looks_follow(work: &Work, intended: usize) -> Done {
+fn looks_follow(work: &Work, intended: usize) -> PassResult {
     if intended > 0 {
-        work.app.nudge.look_for.ring();
+        work.app.nudge.look_for.notify();
     }
     Ok(intended)
 }
 
 /// Commits submissions for queued attempts of these legs, up to a limit for each. Returns how many attempts it moved.
-async fn intend(work: &Work, legs: &[(Leg, i64)], now: i64) -> Done {
+async fn intend(work: &Work, legs: &[(Leg, i64)], now: i64) -> PassResult {
     let mut moved = 0;
     for (leg, limit) in legs {
         if *limit == 0 {
@@ -120,14 +120,14 @@ async fn intend(work: &Work, legs: &[(Leg, i64)], now: i64) -> Done {
     Ok(moved)
 }
 
-async fn intend_leg(work: &Work, leg: Leg, limit: i64, now: i64) -> Done {
+async fn intend_leg(work: &Work, leg: Leg, limit: i64, now: i64) -> PassResult {
     let mut db = work.app.store.read().await?;
     let queued = transactions::queued(&mut db, leg, now, limit).await?;
     drop(db);
     intend_these(work, queued, now).await
 }
 
-async fn intend_these(work: &Work, queued: Vec<Attempt>, now: i64) -> Done {
+async fn intend_these(work: &Work, queued: Vec<Attempt>, now: i64) -> PassResult {
     if queued.is_empty() {
         return Ok(0);
     }
@@ -136,9 +136,9 @@ async fn intend_these(work: &Work, queued: Vec<Attempt>, now: i64) -> Done {
 }
 
 /// Bisects the queued attempts, so that a broken record only holds up itself.
-async fn halve(work: &Work, leg: Leg, limit: i64, now: i64) -> Done {
+async fn halve(work: &Work, leg: Leg, limit: i64, now: i64) -> PassResult {
     let ids = transactions::queued_ids(&mut work.app.store.read().await?, leg, now, limit).await?;
-    let (mut moved, mut halves) = (0, Halves::of(ids));
+    let (mut moved, mut halves) = (0, Bisection::of(ids));
     while let Some(part) = halves.next() {
         let some = transactions::attempts_named(&mut work.app.store.read().await?, &part).await;
         let outcome = match some {
@@ -149,7 +149,7 @@ async fn halve(work: &Work, leg: Leg, limit: i64, now: i64) -> Done {
             Ok(done) => moved += done,
             Err(error) if aside::about_a_row(&error) => {
                 if let Some(guilty) = halves.failed(part) {
-                    aside::put(work, Was::Queued, &guilty, &error).await?;
+                    aside::put(work, AsideKind::Queued, &guilty, &error).await?;
                 }
             }
             Err(error) => return Err(error),
@@ -159,7 +159,7 @@ async fn halve(work: &Work, leg: Leg, limit: i64, now: i64) -> Done {
 }
 
 /// Re-checks every gate. Reading a connected balance calls the vendor, so it happens before any database transaction.
-async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
+async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<QueueDecision> {
     let ids: Vec<TransactionId> = queued.iter().map(|attempt| attempt.transaction).collect();
     let mut db = work.app.store.read().await?;
     // Read first: if the database is restored in between, what is read after this belongs to a later epoch.
@@ -175,7 +175,8 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
     let to_look_for = put_back::to_look_for(&mut db, &ids).await?;
     let safe = safe_mode::stops_sending(&mut db).await?;
     drop(db);
-    let (mut sorted, mut payouts) = (Sorted { epoch, decided_at: now, ..Sorted::default() }, Vec::new());
+    let (mut sorted, mut payouts) =
+        (QueueDecision { epoch, decided_at: now, ..QueueDecision::default() }, Vec::new());
     let later = now + work.app.config.longest_wait_us();
     for attempt in queued {
         let Some(transaction) = found.get(&attempt.transaction).cloned() else { continue };
@@ -211,7 +212,7 @@ async fn sort(work: &Work, queued: Vec<Attempt>, now: i64) -> Result<Sorted> {
             BeforeSend::Stop(code) => sorted.stopped.push((attempt, code)),
         }
     }
-    funds::with_funds(work, payouts, &mut sorted, now).await?;
+    funds::check_available_balance(work, payouts, &mut sorted, now).await?;
     Ok(sorted)
 }
 
@@ -230,17 +231,17 @@ fn is_of_its_account(of: &Transaction, connections: &[store::vendors::Connection
 }
 
 /// The item was claimed or returned while the cancellation was queued.
-fn too_late_to_cancel(attempt: &Attempt) -> Heard {
+fn too_late_to_cancel(attempt: &Attempt) -> Observation {
     let reason = Reason::new("no_longer_unclaimed", "");
-    let told = "nothing was sent: the money is no longer unclaimed";
-    heard(attempt, Fact::Refused(Leg::Cancel, reason), Some(told.to_owned()))
+    let message = "nothing was sent: the money is no longer unclaimed";
+    observation(attempt, Fact::Refused(Leg::Cancel, reason), Some(message.to_owned()))
 }
 
 /// Commits submissions, stops and waits. Returns how many attempts it moved.
-async fn commit(work: &Work, sorted: Sorted) -> Done {
+async fn commit(work: &Work, sorted: QueueDecision) -> PassResult {
     let app = &work.app;
     if !sorted.came_back.is_empty() {
-        app.nudge.settle.ring();
+        app.nudge.settle.notify();
     }
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -252,7 +253,7 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
         let settled = sorted.settled.iter().filter(|(attempt, _)| queued.contains(&attempt.id));
         heard.extend(settled.map(|(_, fact)| fact.clone()));
         let ready = sorted.ready.iter().filter(|ready| queued.contains(&ready.attempt.id));
-        let ready = unshared(tx, &sorted.shares, ready.collect()).await?.into_iter();
+        let ready = without_stale_allocations(tx, &sorted.shares, ready.collect()).await?.into_iter();
         let (items, legs): (Vec<&Ready>, Vec<&Ready>) =
             ready.partition(|ready| ready.attempt.leg == Leg::Item);
         let looked_for = sorted.looked_for.iter().filter(|ready| queued.contains(&ready.attempt.id));
@@ -290,7 +291,7 @@ async fn commit(work: &Work, sorted: Sorted) -> Done {
 
 /// Leaves out payouts of connected accounts whose balance another worker has allocated since it was read: the same
 /// money could be promised twice. They stay queued and the balance is read again. Locks each account.
-async fn unshared<'a>(
+async fn without_stale_allocations<'a>(
     tx: &mut store::Tx,
     shares: &BTreeMap<String, i64>,
     ready: Vec<&'a Ready>,
@@ -309,7 +310,10 @@ async fn unshared<'a>(
 
 /// The attempts nobody has moved since they were read; locks their transactions. Another worker may have read the same
 /// attempts: what it sent must not be stopped, nor sent again in a batch with another key.
-async fn still_queued(tx: &mut store::Tx, sorted: &Sorted) -> Result<(HashSet<AttemptId>, record::Held)> {
+async fn still_queued(
+    tx: &mut store::Tx,
+    sorted: &QueueDecision,
+) -> Result<(HashSet<AttemptId>, record::LockedPayments)> {
     let ready = sorted.ready.iter().chain(&sorted.looked_for).map(|ready| &ready.attempt);
     let stopped = sorted.stopped.iter().map(|(attempt, _)| attempt);
     let settled = sorted.settled.iter().map(|(attempt, _)| attempt);
@@ -324,20 +328,24 @@ async fn still_queued(tx: &mut store::Tx, sorted: &Sorted) -> Result<(HashSet<At
     Ok((still, held))
 }
 
-fn stop(attempt: &Attempt, code: Code) -> Heard {
+fn stop(attempt: &Attempt, code: Code) -> Observation {
     let reason = Reason::new(code.as_str(), "");
-    heard(attempt, Fact::Refused(attempt.leg, reason), Some(format!("nothing was sent: {}", code.message())))
+    observation(
+        attempt,
+        Fact::Refused(attempt.leg, reason),
+        Some(format!("nothing was sent: {}", code.message())),
+    )
 }
 
 /// A gate should have caught a request that cannot be built; nothing was sent.
-fn cannot_build(attempt: &Attempt, bad: &BadRequest) -> Heard {
+fn cannot_build(attempt: &Attempt, bad: &BadRequest) -> Observation {
     tracing::error!(attempt = %attempt.id, %bad, "the request could not be built; nothing was sent");
     let reason = Reason::new(Code::AmountNotPayable.as_str(), bad.0.as_str());
-    heard(attempt, Fact::Refused(attempt.leg, reason), Some(format!("nothing was sent: {bad}")))
+    observation(attempt, Fact::Refused(attempt.leg, reason), Some(format!("nothing was sent: {bad}")))
 }
 
-fn heard(attempt: &Attempt, fact: Fact, detail: Option<String>) -> Heard {
-    Heard {
+fn observation(attempt: &Attempt, fact: Fact, detail: Option<String>) -> Observation {
+    Observation {
         transaction: attempt.transaction,
         attempt: attempt.id,
         fact,
@@ -356,15 +364,15 @@ fn intention(
     batch: BatchId,
     carried: &[&Ready],
     now: i64,
-    told: &mut Vec<Heard>,
+    told: &mut Vec<Observation>,
     new: &mut Vec<New>,
 ) {
     let account = carried.first().and_then(|ready| ready.transaction.vendor_account.clone());
     let looks = carried.iter().any(|ready| ready.looks);
     let submission = New { looks, ..new_submission(app, request, batch, account, now) };
     for ready in carried {
-        let sent = heard(&ready.attempt, Fact::Sent(ready.attempt.leg), Some(request.key().to_owned()));
-        told.push(Heard { submission: Some(submission.id.clone()), ..sent });
+        let sent = observation(&ready.attempt, Fact::Sent(ready.attempt.leg), Some(request.key().to_owned()));
+        told.push(Observation { submission: Some(submission.id.clone()), ..sent });
     }
     new.push(submission);
 }

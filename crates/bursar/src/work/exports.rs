@@ -1,12 +1,12 @@
 //! Writes large exports piece by piece and deletes expired files. If a worker dies, its progress stays, and another
 //! worker resumes once the lease has lapsed. Not here: what a piece is (`ops::exports`).
 
-use super::{Done, Work};
+use super::{PassResult, Work};
 use crate::ops::{OpsError, exports};
 use crate::store::StoreError;
 
 /// One pass: one piece of the export that has waited longest.
-pub async fn once(work: &Work, now: i64) -> Done {
+pub async fn once(work: &Work, now: i64) -> PassResult {
     let app = &work.app;
     let forgotten = exports::forget(app, now).await?;
     let Some(run) = exports::lease(app, now).await? else { return Ok(forgotten) };

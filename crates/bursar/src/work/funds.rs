@@ -12,8 +12,8 @@ use vendors::ReadError;
 use vendors::stripe::{ConnectedAccount, Stripe};
 
 use super::pace::About;
-use super::submission::{Ready, Sorted};
-use super::swept::{self, Gone, Why};
+use super::scheduled_payouts::{self, UnpayablePayout, UnpayableReason};
+use super::submission::{QueueDecision, Ready};
 use super::unfunded::Refusals;
 use super::{Work, late};
 use crate::ops::{Result, vendors as connections};
@@ -44,10 +44,10 @@ const LATE_US: i64 = 25 * HOUR_US;
 
 /// Only the available part of a connected balance is paid out. Until then the payment is Payout Ready: transferred
 /// money can take a day to become available, and a payout sent too early would be refused.
-pub(super) async fn with_funds(
+pub(super) async fn check_available_balance(
     work: &Work,
     payouts: Vec<Ready>,
-    sorted: &mut Sorted,
+    sorted: &mut QueueDecision,
     now: i64,
 ) -> Result<()> {
     if payouts.is_empty() {
@@ -71,7 +71,7 @@ pub(super) async fn with_funds(
     let names: Vec<String> = accounts.keys().map(|account| shares_of(account)).collect();
     sorted.shares.extend(store::counted_each(&mut work.app.store.read().await?, &names).await?);
     let of: Vec<&str> = accounts.keys().map(String::as_str).collect();
-    let spoken_for = spoken_for(work, &of).await?;
+    let spoken_for = reserved(work, &of).await?;
     let reads = futures::stream::iter(accounts).map(|(account, waiting)| {
         let client = stripe.client.clone();
         async move {
@@ -85,16 +85,18 @@ pub(super) async fn with_funds(
             (waiting, balance)
         }
     });
-    let mut reads = reads.buffer_unordered(work.side_by_side(READS_AT_ONCE));
+    let mut reads = reads.buffer_unordered(work.concurrency(READS_AT_ONCE));
     let mut gone = Vec::new();
     while let Some((waiting, balance)) = reads.next().await {
         match balance {
-            Ok(balance) => gone.push(share(waiting, &balance, &spoken_for, sorted, (now, longest))),
+            Ok(balance) => gone.push(allocate(waiting, &balance, &spoken_for, sorted, (now, longest))),
             // We may not see the account, or the answer is unreadable: that is an answer, and the transfer can still be
             // read.
             Err(error @ (ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_))) => {
-                let why = Why::not_told(&error);
-                gone.push(waiting.into_iter().map(|ready| Gone { ready, why: why.clone() }).collect());
+                let why = UnpayableReason::unknown(&error);
+                gone.push(
+                    waiting.into_iter().map(|ready| UnpayablePayout { ready, why: why.clone() }).collect(),
+                );
             }
             Err(error) => {
                 if let ReadError::Credentials(why) = &error {
@@ -142,13 +144,13 @@ async fn in_time<T>(
 async fn look_for(
     work: &Work,
     stripe: &Stripe,
-    gone: Vec<Vec<Gone>>,
-    sorted: &mut Sorted,
+    gone: Vec<Vec<UnpayablePayout>>,
+    sorted: &mut QueueDecision,
     now: i64,
 ) -> Result<()> {
     let gone = gone.into_iter().filter(|of_account| !of_account.is_empty());
-    let looks = gone.map(|of_account| swept::look(work, stripe, of_account, now));
-    let mut looks = futures::stream::iter(looks).buffer_unordered(work.side_by_side(LOOKS_AT_ONCE));
+    let looks = gone.map(|of_account| scheduled_payouts::look(work, stripe, of_account, now));
+    let mut looks = futures::stream::iter(looks).buffer_unordered(work.concurrency(LOOKS_AT_ONCE));
     while let Some(found) = looks.next().await {
         let found = found?;
         sorted.settled.extend(found.settled);
@@ -163,7 +165,7 @@ async fn look_for(
     Ok(())
 }
 
-impl Sorted {
+impl QueueDecision {
     /// The longer money has been missing, the less often we look.
     fn waits_for_funds(&mut self, ready: &Ready, now: i64, longest: i64) {
         let age = ready.waited_us(now);
@@ -175,7 +177,7 @@ impl Sorted {
 /// What committed payouts not yet known to be made will take from these accounts, in Stripe's units: the balance as
 /// read may not be reduced by it yet. Payouts that wait for a person without a request, or that Stripe is known to have
 /// made, take nothing more.
-async fn spoken_for(work: &Work, accounts: &[&str]) -> Result<HashMap<(String, Currency), i64>> {
+async fn reserved(work: &Work, accounts: &[&str]) -> Result<HashMap<(String, Currency), i64>> {
     let mut db = work.app.store.read().await?;
     let mut spoken_for: HashMap<(String, Currency), i64> = HashMap::new();
     for one in outgoing::under_way(&mut db, accounts).await? {
@@ -190,14 +192,14 @@ async fn spoken_for(work: &Work, accounts: &[&str]) -> Result<HashMap<(String, C
 /// account does not hold their money at all, neither available nor pending; it has held it for over a day without
 /// making it available; Stripe keeps refusing them although the money is shown; or the transfer is so old that the
 /// available money may be another payment's.
-fn share(
+fn allocate(
     waiting: Vec<Ready>,
     balance: &vendors::stripe::balance::Balance,
     spoken_for: &HashMap<(String, Currency), i64>,
-    sorted: &mut Sorted,
+    sorted: &mut QueueDecision,
     (now, longest): (i64, i64),
-) -> Vec<Gone> {
-    let (mut left, mut gone): (HashMap<Currency, i64>, Vec<Gone>) = (HashMap::new(), Vec::new());
+) -> Vec<UnpayablePayout> {
+    let (mut left, mut gone): (HashMap<Currency, i64>, Vec<UnpayablePayout>) = (HashMap::new(), Vec::new());
     for ready in waiting {
         let net = ready.transaction.terms.net;
         let units = net.at(Vendor::Stripe).map_or(i64::MAX, |amount| amount.units);
@@ -208,16 +210,19 @@ fn share(
         if *left >= units {
             *left -= units;
             match ready.refusals.filter(|refusals| refusals.for_long()) {
-                Some(_) => gone.push(Gone { ready, why: Why::Refused }),
-                None if late::is_late(&ready.transaction, now) => gone.push(Gone { ready, why: Why::Late }),
+                Some(_) => gone.push(UnpayablePayout { ready, why: UnpayableReason::Refused }),
+                None if late::is_late(&ready.transaction, now) => {
+                    gone.push(UnpayablePayout { ready, why: UnpayableReason::Late })
+                }
                 None => sorted.ready.push(ready),
             }
         } else if balance.held_units(net.currency).is_some_and(|held| held < units) {
-            gone.push(Gone { ready, why: Why::Short });
+            gone.push(UnpayablePayout { ready, why: UnpayableReason::Short });
         } else if ready.waited_us(now) > LATE_US {
             // The money there may belong to another payment whose payout has no known outcome: resolve that one first.
-            let why = if available >= units { Why::Promised } else { Why::Unavailable };
-            gone.push(Gone { ready, why });
+            let why =
+                if available >= units { UnpayableReason::Promised } else { UnpayableReason::Unavailable };
+            gone.push(UnpayablePayout { ready, why });
         } else {
             sorted.waits_for_funds(&ready, now, longest);
         }

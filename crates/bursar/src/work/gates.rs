@@ -72,7 +72,7 @@ pub(super) fn takes_back(leg: Leg) -> bool {
 
 /// The result of re-checking submissions before they are sent.
 #[derive(Default)]
-pub(super) struct Asked {
+pub(super) struct GateRecheck {
     /// The closed gates of each submission's payments, by submission id; submissions without any are left out.
     pub(super) closed: HashMap<String, Vec<(TransactionId, BeforeSend)>>,
     /// The payments each submission carries that have not ended.
@@ -82,8 +82,8 @@ pub(super) struct Asked {
 }
 
 /// Re-checks the gates of everything these submissions carry.
-pub(super) async fn closed_gates(work: &Work, submissions: &[String], now: i64) -> Result<Asked> {
-    let mut asked = Asked::default();
+pub(super) async fn closed_gates(work: &Work, submissions: &[String], now: i64) -> Result<GateRecheck> {
+    let mut asked = GateRecheck::default();
     if submissions.is_empty() {
         return Ok(asked);
     }

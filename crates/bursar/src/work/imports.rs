@@ -1,7 +1,7 @@
 //! Uploaded files: each pass handles one unit of one import, then the payout destinations in the file, for which a
 //! vendor may have to be asked.
 
-use super::{Done, Work, connect};
+use super::{PassResult, Work, connect};
 use crate::ops::OpsError;
 use crate::ops::import::{ToConnect, runs};
 use crate::store::imports::Import;
@@ -13,7 +13,7 @@ const REST_US: i64 = 10_000_000;
 /// How often the vendor is asked about one destination.
 const MOST_TRIES: i64 = 4;
 
-pub async fn once(work: &Work, now: i64) -> Done {
+pub async fn once(work: &Work, now: i64) -> PassResult {
     let Some(import) = runs::lease(&work.app, now).await? else { return Ok(0) };
     let to_connect = runs::advance(&work.app, &import).await?;
     if !to_connect.is_empty() {
@@ -29,7 +29,7 @@ pub async fn once(work: &Work, now: i64) -> Done {
 async fn set_profiles(work: &Work, mut import: Import, to_connect: Vec<ToConnect>) -> crate::ops::Result<()> {
     let actor = runs::on_behalf(&work.app, &import).await?;
     for one in to_connect.into_iter().take(AT_ONCE) {
-        let told = match connect::set_profile(work, &actor, one.payee, one.destination).await {
+        let summary = match connect::set_profile(work, &actor, one.payee, one.destination).await {
             Ok(_) => None,
             Err(OpsError::Unreachable(_)) if import.tries < MOST_TRIES => {
                 return runs::release(&work.app, &import, work.app.clock.now() + REST_US).await;
@@ -42,7 +42,7 @@ async fn set_profiles(work: &Work, mut import: Import, to_connect: Vec<ToConnect
             Err(error @ OpsError::Internal(_)) => return Err(error),
         };
         let line = (one.line, one.told.as_ref());
-        import = runs::connected(&work.app, &import, line, told.as_deref()).await?;
+        import = runs::connected(&work.app, &import, line, summary.as_deref()).await?;
     }
     runs::release(&work.app, &import, work.app.clock.now()).await
 }

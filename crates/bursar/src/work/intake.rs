@@ -8,11 +8,11 @@ use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::{Fact, Reason};
 
-use super::{Done, Work};
+use super::{PassResult, Work};
 use crate::app::App;
 use crate::ops::Result;
-use crate::ops::record::{self, Heard};
-use crate::store::events::{self, Waiting};
+use crate::ops::record::{self, Observation};
+use crate::store::events::{self, PendingEvent};
 use crate::store::{Tx, named, payees, transactions, vendors};
 use crate::transact;
 
@@ -33,7 +33,7 @@ const UNREADABLE: &str =
 const ANSWER_US: i64 = 10_000_000;
 
 /// What to do about an event.
-enum Meaning {
+enum Effect {
     Concerns(TransactionId),
     /// It concerns all of these.
     ConcernsAll(Vec<TransactionId>),
@@ -47,7 +47,7 @@ enum Meaning {
 }
 
 /// One pass: processes new events.
-pub async fn once(work: &Work, _now: i64) -> Done {
+pub async fn once(work: &Work, _now: i64) -> PassResult {
     let app = &work.app;
     // Idle passes only read, so that they do not take SQLite's single writer twice a second.
     let since = app.clock.now() - PARKED_US;
@@ -63,43 +63,43 @@ pub async fn once(work: &Work, _now: i64) -> Done {
         }
         let live: HashMap<Vendor, bool> =
             vendors::all(tx).await?.into_iter().map(|one| (one.vendor, one.mode == "live")).collect();
-        let read: Vec<Read> = waiting.iter().map(|event| (event, told(event))).collect();
+        let read: Vec<Read> = waiting.iter().map(|event| (event, parse_body(event))).collect();
         let known = known_objects(tx, &read).await?;
         let (mut links, mut parked, mut applied) = (Vec::new(), Vec::new(), Vec::new());
         let keys = known_keys(tx, &read).await?;
-        let (mut ask, mut carried, mut named) = (BTreeSet::new(), Carried::new(), Vec::new());
+        let (mut ask, mut carried, mut named) = (BTreeSet::new(), BatchContents::new(), Vec::new());
         let mut paid_out = BTreeSet::new();
-        for (event, told) in &read {
+        for (event, body) in &read {
             let live = live.get(&event.vendor).copied().unwrap_or(false);
-            let meaning = match told {
-                Some(Told::Stripe(told)) => stripe(event, told, (&known, &keys), live),
-                Some(Told::PayPal(told)) => paypal(tx, event, told, (&known, &keys), &mut carried).await?,
-                None => Meaning::Nothing(UNREADABLE.to_owned()),
+            let meaning = match body {
+                Some(Body::Stripe(told)) => stripe(event, told, (&known, &keys), live),
+                Some(Body::PayPal(told)) => paypal(tx, event, told, (&known, &keys), &mut carried).await?,
+                None => Effect::Nothing(UNREADABLE.to_owned()),
             };
             match meaning {
-                Meaning::Concerns(id) => {
+                Effect::Concerns(id) => {
                     links.push((event.id.clone(), id));
                     ask.insert(id);
                 }
-                Meaning::ConcernsAll(ids) => {
+                Effect::ConcernsAll(ids) => {
                     applied.push((event.id.clone(), format!("asked about {} payments", ids.len())));
                     ask.extend(ids);
                 }
-                Meaning::Account(account) => {
+                Effect::Account(account) => {
                     payees::ask_again(tx, Vendor::Stripe, &account, now).await?;
                     named::look_again(tx, &account, now).await?;
                     applied.push((event.id.clone(), "the account is being read again".to_owned()));
                 }
-                Meaning::Names(..) if payout::planted::on("own_keys_unread") => parked.push(event.id.clone()),
-                Meaning::Names(submission, object) => {
+                Effect::Names(..) if payout::planted::on("own_keys_unread") => parked.push(event.id.clone()),
+                Effect::Names(submission, object) => {
                     named.push((submission, object));
                     parked.push(event.id.clone());
                 }
-                Meaning::Park => {
-                    paid_out.extend(told.as_ref().and_then(Told::pays_out));
+                Effect::Park => {
+                    paid_out.extend(body.as_ref().and_then(Body::pays_out));
                     parked.push(event.id.clone());
                 }
-                Meaning::Nothing(why) => applied.push((event.id.clone(), why)),
+                Effect::Nothing(why) => applied.push((event.id.clone(), why)),
             }
         }
         if payout::planted::on("body_believed") {
@@ -114,17 +114,17 @@ pub async fn once(work: &Work, _now: i64) -> Done {
         Ok(waiting.len())
     })?;
     if done > 0 {
-        app.nudge.settle.ring();
+        app.nudge.settle.notify();
     }
     Ok(done)
 }
 
-enum Told {
+enum Body {
     Stripe(stripe::event::Event),
     PayPal(paypal::event::Event),
 }
 
-impl Told {
+impl Body {
     /// The connected account of a payout event for a payout we do not know: Stripe's automatic schedule may have paid
     /// out money of ours from it.
     fn pays_out(&self) -> Option<String> {
@@ -136,13 +136,13 @@ impl Told {
 }
 
 /// An event with its parsed body, if it can be parsed.
-type Read<'a> = (&'a Waiting, Option<Told>);
+type Read<'a> = (&'a PendingEvent, Option<Body>);
 
-fn told(event: &Waiting) -> Option<Told> {
+fn parse_body(event: &PendingEvent) -> Option<Body> {
     let body = event.body.as_bytes();
     match event.vendor {
-        Vendor::Stripe => stripe::event::parse(body).ok().map(Told::Stripe),
-        Vendor::PayPal => paypal::event::parse(body).ok().map(Told::PayPal),
+        Vendor::Stripe => stripe::event::parse(body).ok().map(Body::Stripe),
+        Vendor::PayPal => paypal::event::parse(body).ok().map(Body::PayPal),
     }
 }
 
@@ -150,7 +150,7 @@ fn told(event: &Waiting) -> Option<Told> {
 async fn believe(
     tx: &mut Tx,
     app: &App,
-    waiting: &[Waiting],
+    waiting: &[PendingEvent],
     links: &[(String, TransactionId)],
 ) -> Result<()> {
     for (event, id) in links {
@@ -162,7 +162,7 @@ async fn believe(
         };
         let attempts = transactions::attempts(tx, &[*id]).await?;
         let Some(attempt) = attempts.iter().find(|one| one.vendor_id == event.object_id) else { continue };
-        let heard = Heard {
+        let heard = Observation {
             transaction: *id,
             attempt: attempt.id,
             fact,
@@ -179,17 +179,17 @@ async fn believe(
 
 /// The transactions behind the objects these events name, each with the account that must match at Stripe. A payout
 /// from Stripe's automatic schedule settles several.
-type Known = HashMap<(Vendor, String), Vec<(TransactionId, String)>>;
+type KnownObjects = HashMap<(Vendor, String), Vec<(TransactionId, String)>>;
 
-async fn known_objects(tx: &mut Tx, read: &[Read<'_>]) -> Result<Known> {
-    let mut known = Known::new();
+async fn known_objects(tx: &mut Tx, read: &[Read<'_>]) -> Result<KnownObjects> {
+    let mut known = KnownObjects::new();
     for vendor in Vendor::ALL {
         let of_vendor = read.iter().filter(|(event, _)| event.vendor == vendor);
         let objects: Vec<String> = of_vendor
             .filter_map(|(event, told)| match told {
-                Some(Told::PayPal(told)) => told.payout_item_id.clone(),
+                Some(Body::PayPal(told)) => told.payout_item_id.clone(),
                 // An event about a payout that reverses another concerns the original.
-                Some(Told::Stripe(told)) => told.original_payout.clone().or_else(|| event.object_id.clone()),
+                Some(Body::Stripe(told)) => told.original_payout.clone().or_else(|| event.object_id.clone()),
                 None => event.object_id.clone(),
             })
             .collect();
@@ -207,8 +207,8 @@ async fn known_keys(tx: &mut Tx, read: &[Read<'_>]) -> Result<Keys> {
     let named: Vec<String> = read
         .iter()
         .filter_map(|(_, told)| match told.as_ref()? {
-            Told::Stripe(told) => told.idempotency_key.clone(),
-            Told::PayPal(told) => told.sender_batch_id.clone(),
+            Body::Stripe(told) => told.idempotency_key.clone(),
+            Body::PayPal(told) => told.sender_batch_id.clone(),
         })
         .collect::<BTreeSet<_>>()
         .into_iter()
@@ -219,47 +219,44 @@ async fn known_keys(tx: &mut Tx, read: &[Read<'_>]) -> Result<Keys> {
 
 /// The transactions in a PayPal batch, by its id: read once per pass, because a batch of a thousand items sends a
 /// thousand events.
-type Carried = HashMap<String, BTreeSet<TransactionId>>;
+type BatchContents = HashMap<String, BTreeSet<TransactionId>>;
 
 /// Payees can write metadata on their own Stripe account, so events are matched by the payout id our own call returned,
 /// and by account and mode, never by metadata. An event that names our idempotency key triggers a look-up.
 fn stripe(
-    event: &Waiting,
+    event: &PendingEvent,
     told: &stripe::event::Event,
-    (known, keys): (&Known, &Keys),
+    (known, keys): (&KnownObjects, &Keys),
     live: bool,
-) -> Meaning {
+) -> Effect {
     if told.livemode != live {
-        return Meaning::Nothing("from the other mode (test or live)".to_owned());
+        return Effect::Nothing("from the other mode (test or live)".to_owned());
     }
     let connect = event.endpoint == "stripe-connect";
     let kind = event.event_type.as_str();
     if connect && is_about_account(kind) {
-        return told
-            .account
-            .clone()
-            .map_or(Meaning::Nothing("names no account".to_owned()), Meaning::Account);
+        return told.account.clone().map_or(Effect::Nothing("names no account".to_owned()), Effect::Account);
     }
     let about_payment = kind.starts_with("payout.") && connect || kind.starts_with("transfer.") && !connect;
     let object = told.original_payout.as_ref().or(event.object_id.as_ref());
     let Some(object) = object.filter(|_| about_payment) else {
-        return Meaning::Nothing("no effect: an event that Bursar does not use".to_owned());
+        return Effect::Nothing("no effect: an event that Bursar does not use".to_owned());
     };
     let Some(settled) = known.get(&(Vendor::Stripe, object.clone())) else {
         let key = told.idempotency_key.clone().map(|key| (Vendor::Stripe, key));
         return match key.and_then(|key| keys.get(&key)) {
             Some((submission, account)) if *account == told.account => {
-                Meaning::Names(submission.clone(), object.clone())
+                Effect::Names(submission.clone(), object.clone())
             }
-            Some(_) | None => Meaning::Park,
+            Some(_) | None => Effect::Park,
         };
     };
     let same = |destination: &String| !connect || told.account.as_ref() == Some(destination);
     let about = settled.iter().filter(|(_, destination)| same(destination)).map(|(id, _)| *id);
     match about.collect::<Vec<_>>().as_slice() {
-        [] => Meaning::Nothing("from a different account than the payment's".to_owned()),
-        [transaction] => Meaning::Concerns(*transaction),
-        several => Meaning::ConcernsAll(several.to_vec()),
+        [] => Effect::Nothing("from a different account than the payment's".to_owned()),
+        [transaction] => Effect::Concerns(*transaction),
+        several => Effect::ConcernsAll(several.to_vec()),
     }
 }
 
@@ -269,22 +266,22 @@ fn is_about_account(kind: &str) -> bool {
 
 async fn paypal(
     tx: &mut Tx,
-    event: &Waiting,
+    event: &PendingEvent,
     told: &paypal::event::Event,
-    (known, keys): (&Known, &Keys),
-    carried: &mut Carried,
-) -> Result<Meaning> {
+    (known, keys): (&KnownObjects, &Keys),
+    carried: &mut BatchContents,
+) -> Result<Effect> {
     if !event.event_type.starts_with("PAYMENT.PAYOUTS") {
-        return Ok(Meaning::Nothing("no effect: an event that Bursar does not use".to_owned()));
+        return Ok(Effect::Nothing("no effect: an event that Bursar does not use".to_owned()));
     }
     let item = told.payout_item_id.clone().and_then(|item| known.get(&(Vendor::PayPal, item)));
     if let Some((transaction, _)) = item.and_then(|found| found.first()) {
-        return Ok(Meaning::Concerns(*transaction));
+        return Ok(Effect::Concerns(*transaction));
     }
     let Some(batch) = &told.payout_batch_id else {
         return Ok(match &told.payout_item_id {
-            Some(_) => Meaning::Park,
-            None => Meaning::Nothing("names no item or batch that can be read".to_owned()),
+            Some(_) => Effect::Park,
+            None => Effect::Nothing("names no item or batch that can be read".to_owned()),
         });
     };
     if !carried.contains_key(batch) {
@@ -294,14 +291,14 @@ async fn paypal(
     let Some(carried) = carried.get(batch).filter(|carried| !carried.is_empty()) else {
         let key = told.sender_batch_id.clone().map(|key| (Vendor::PayPal, key));
         return Ok(match key.and_then(|key| keys.get(&key)) {
-            Some((submission, _)) => Meaning::Names(submission.clone(), batch.clone()),
-            None => Meaning::Park,
+            Some((submission, _)) => Effect::Names(submission.clone(), batch.clone()),
+            None => Effect::Park,
         });
     };
     let named = told.sender_item_id.as_deref().and_then(TransactionId::parse);
     match named {
-        Some(id) if carried.contains(&id) => Ok(Meaning::Concerns(id)),
-        Some(_) => Ok(Meaning::Nothing("names a payment that is not in its batch".to_owned())),
-        None => Ok(Meaning::ConcernsAll(carried.iter().copied().collect())),
+        Some(id) if carried.contains(&id) => Ok(Effect::Concerns(id)),
+        Some(_) => Ok(Effect::Nothing("names a payment that is not in its batch".to_owned())),
+        None => Ok(Effect::ConcernsAll(carried.iter().copied().collect())),
     }
 }

@@ -14,9 +14,9 @@ use payout::money::Vendor;
 use payout::transaction::Reason;
 use vendors::MoneyKind;
 
-use super::gates::{self, Asked};
+use super::gates::{self, GateRecheck};
 use super::submission::{self, Answered, item_ids};
-use super::verdict::{self, Judged, Verdict};
+use super::verdict::{self, Judgment, Verdict};
 use super::{Work, aside};
 use crate::ops::Result;
 use crate::ops::record::PAID_OUT;
@@ -53,7 +53,7 @@ pub(super) async fn ask(
 fn part(
     work: &Work,
     leased: Vec<Submission>,
-    mut asked: Asked,
+    mut asked: GateRecheck,
     now: i64,
 ) -> (Vec<Answered>, Vec<Submission>) {
     let (mut stopped, mut open) = (Vec::new(), Vec::new());
@@ -81,24 +81,24 @@ fn part(
 
 /// A request whose bytes name a payment it no longer carries, or that has ended here, is never sent: it would pay that
 /// one again. Returns the verdict in that case.
-fn names_another(of: &Submission, carried: Option<&HashSet<String>>) -> Option<Judged> {
+fn names_another(of: &Submission, carried: Option<&HashSet<String>>) -> Option<Judgment> {
     let gone = |named: &String| !carried.is_some_and(|carried| carried.contains(named));
     let named = item_ids(of).into_iter().find(gone)?;
-    let told = format!(
+    let message = format!(
         "this request also names a payment that no longer waits in it ({named}) and would pay it again, so it is never sent. For each payment that still waits here, find out at PayPal what happened and settle it by hand"
     );
-    Some(Judged::review(of, told))
+    Some(Judgment::review(of, message))
 }
 
 /// A reversal whose attempt has ended is never sent: the money was paid out meanwhile. One that may have been made is
 /// looked up.
-fn over(of: &Submission, carried: Option<&HashSet<String>>, now: i64) -> Option<Judged> {
+fn over(of: &Submission, carried: Option<&HashSet<String>>, now: i64) -> Option<Judgment> {
     let has_ended = of.kind == MoneyKind::Reversal.as_str() && carried.is_none_or(HashSet::is_empty);
     has_ended.then(|| ended(of, PAID_OUT, now))
 }
 
 /// The verdict on a request nothing waits for any more.
-pub(super) fn ended(of: &Submission, why: &str, now: i64) -> Judged {
+pub(super) fn ended(of: &Submission, why: &str, now: i64) -> Judgment {
     match of.doubts {
         0 => verdict::stopped(of, Verdict::Refused(Reason::new(why, "")), why),
         _ => verdict::looks_instead(of, why, now),
@@ -107,9 +107,9 @@ pub(super) fn ended(of: &Submission, why: &str, now: i64) -> Judged {
 
 /// A bank payout is never sent if Stripe's automatic schedule has already paid out its money, reported while the
 /// request was being written: it would take another payment's money. One that may have been made is looked up.
-fn paid(of: &Submission, object: Option<&String>, now: i64) -> Option<Judged> {
+fn paid(of: &Submission, object: Option<&String>, now: i64) -> Option<Judgment> {
     object.map(|object| match of.doubts {
-        0 => Judged::accepted(of, object, "found"),
+        0 => Judgment::accepted(of, object, "found"),
         _ => verdict::looks_instead(of, PAID_OUT, now),
     })
 }
@@ -132,7 +132,7 @@ fn stop(
     closed: Vec<(TransactionId, BeforeSend)>,
     now: i64,
     longest: i64,
-) -> (Judged, Vec<(TransactionId, Code)>) {
+) -> (Judgment, Vec<(TransactionId, Code)>) {
     let codes: Vec<(TransactionId, Code)> =
         closed.iter().filter_map(|(id, gate)| Some((*id, code(*gate)?))).collect();
     let Some((_, first)) = codes.first().copied() else { return (verdict::waits(of, now), Vec::new()) };
@@ -150,13 +150,13 @@ fn stop(
         (Vendor::Stripe, true) => (verdict::looks_instead(of, first.as_str(), now), codes),
         (Vendor::PayPal, true) => {
             let stopped = codes.len();
-            let told = format!(
+            let sentence = format!(
                 "{first}: PayPal may already have paid this batch, and resending it could pay it now, but {stopped} of its {} payments must not be paid ({}). Find out at PayPal, or open the gate and refresh",
                 item_ids(of).len(),
                 first.message(),
                 first = first.as_str(),
             );
-            (Judged { alarm: false, ..Judged::review(of, told) }, codes)
+            (Judgment { alarm: false, ..Judgment::review(of, sentence) }, codes)
         }
         (Vendor::Stripe, false) => match closed.first().map(|(_, gate)| *gate) {
             Some(BeforeSend::Wait(_)) => (waits(of, now + longest), codes),
@@ -182,9 +182,9 @@ fn code(gate: BeforeSend) -> Option<Code> {
 }
 
 /// Nothing was sent and nothing learned; keep the last message.
-fn waits(of: &Submission, again: i64) -> Judged {
+fn waits(of: &Submission, again: i64) -> Judgment {
     let (why, detail) = of.last.clone().unwrap_or_default();
-    Judged { why, detail, ..verdict::waits(of, again) }
+    Judgment { why, detail, ..verdict::waits(of, again) }
 }
 
 #[cfg(test)]

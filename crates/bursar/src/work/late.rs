@@ -9,10 +9,10 @@ use payout::ids::TransactionId;
 use payout::transaction::State;
 use vendors::{MoneyKind, ReadError};
 
-use super::answer::Looked;
-use super::prove::{Asks, Lies};
+use super::answer::LookOutcome;
+use super::prove::{LookDepth, TransferBalance};
 use super::submission::{self, Answered};
-use super::verdict::Judged;
+use super::verdict::Judgment;
 use super::{Work, last_gates, prove, settle};
 use crate::ops::Result;
 use crate::ops::record::PAID_OUT;
@@ -72,32 +72,32 @@ async fn payment(work: &Work, of: &Submission) -> Result<Option<Transaction>> {
 /// show us the account, the send itself gets that answer.
 async fn payout(work: &Work, of: &Submission, now: i64) -> Result<Option<Answered>> {
     let Some(payment) = payment(work, of).await? else { return Ok(None) };
-    let asks = if is_late(&payment, now) { Asks::Payouts } else { Asks::Transfer };
+    let asks = if is_late(&payment, now) { LookDepth::Payouts } else { LookDepth::Transfer };
     let lies = prove::lies(work, payment.id, asks).await?;
-    if let Ok(told) = &lies {
-        note(work, &payment, matches!(told, Lies::NotTold(_)), now).await?;
+    if let Ok(transfer_balance) = &lies {
+        note(work, &payment, matches!(transfer_balance, TransferBalance::NotTold(_)), now).await?;
     }
     Ok(match lies {
-        Ok(Lies::There) | Err(ReadError::Missing | ReadError::Refused { .. }) => None,
+        Ok(TransferBalance::There) | Err(ReadError::Missing | ReadError::Refused { .. }) => None,
         // It may have been made as well, so look it up; the payment by the schedule is learned from the transfer.
-        Ok(Lies::PaidOut(..)) if of.doubts > 0 => {
+        Ok(TransferBalance::PaidOut(..)) if of.doubts > 0 => {
             Some(Answered::unsent(of.clone(), last_gates::ended(of, PAID_OUT, now), Vec::new()))
         }
-        Ok(Lies::PaidOut(id, fact)) => {
-            Some(Answered::found(of.clone(), Judged::accepted(of, &id, "found"), fact))
+        Ok(TransferBalance::PaidOut(id, fact)) => {
+            Some(Answered::found(of.clone(), Judgment::accepted(of, &id, "found"), fact))
         }
         // Once that is recorded, a gate closes.
-        Ok(Lies::CameBack) => {
+        Ok(TransferBalance::CameBack) => {
             settle::look_before(work, payment.id).await?;
             Some(waits(work, of, now))
         }
-        Ok(Lies::NotTold(why)) if untold_for_long(&payment, now) => {
-            let told = format!(
+        Ok(TransferBalance::NotTold(why)) if untold_for_long(&payment, now) => {
+            let message = format!(
                 "Stripe has not reported for ten days what it paid out of the payee's balance ({why}), so this bank payout was not sent"
             );
-            Some(Answered::unsent(of.clone(), Judged::review(of, told), Vec::new()))
+            Some(Answered::unsent(of.clone(), Judgment::review(of, message), Vec::new()))
         }
-        Ok(Lies::NotTold(why)) => {
+        Ok(TransferBalance::NotTold(why)) => {
             tracing::warn!(
                 %why,
                 key = of.key,
@@ -138,7 +138,7 @@ async fn reversal(work: &Work, of: &Submission, now: i64) -> Result<Option<Answe
         return Ok(Some(Answered::unsent(of.clone(), last_gates::ended(of, why, now), Vec::new())));
     }
     let for_long = payment.unseen_since.is_some_and(|since| now.saturating_sub(since) >= deadline::UNSEEN_US);
-    let may = looked == Looked::Through || (looked == Looked::NotShown && for_long);
+    let may = looked == LookOutcome::Through || (looked == LookOutcome::NotShown && for_long);
     // A contradicted payment's money is with the payee; a reversal would take other money.
     Ok((!may || payment.contradicted_at.is_some()).then(|| waits(work, of, now)))
 }

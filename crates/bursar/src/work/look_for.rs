@@ -3,12 +3,12 @@
 
 use payout::money::Vendor;
 
-use crate::work::{Done, Work, relook, search, send, watch_found};
+use crate::work::{PassResult, Work, recheck, search, send, watch_found};
 
 /// One pass: looks up submissions that are due, also in safe mode, and in safe mode also what the database does not
 /// know.
-pub async fn once(work: &Work, now: i64) -> Done {
-    let mut looked = search::once(work, now).await? + relook::once(work, now).await?;
+pub async fn once(work: &Work, now: i64) -> PassResult {
+    let mut looked = search::once(work, now).await? + recheck::once(work, now).await?;
     looked += watch_found::once(work, now).await?;
     for vendor in Vendor::ALL {
         looked += send::look(work, vendor, now).await?;

@@ -13,48 +13,40 @@ use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, Expect, Stripe, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, ReadError};
 
-use super::answer::Looked;
-use super::prove::{Asks, Lies};
+use super::answer::LookOutcome;
+use super::prove::{LookDepth, TransferBalance};
 use super::submission::field;
-use super::verdict::{self, Judged, Verdict};
-use super::{Work, beside, prove, settle};
+use super::verdict::{self, Judgment, Verdict};
+use super::{Work, prove, settle, unclaimed};
 use crate::ops::record::PAID_OUT;
 use crate::ops::vendors as connections;
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions;
 
 /// What a look at Stripe says about a submission: found, not found, or not determinable.
-pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Option<Fact>) {
+pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judgment, Option<Fact>) {
     let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
     let unsure = || (verdict::not_looked(of, now, longest), None);
     if of.vendor != Vendor::Stripe {
-        return (Judged::review(of, "PayPal cannot be searched by our key"), None);
+        return (Judgment::review(of, "PayPal cannot be searched by our key"), None);
     }
     let Ok(Some(stripe)) = work.clients.stripe().await else { return unsure() };
     if !stripe.is_of(of.vendor_account.as_deref()) {
         // Another account does not have it, which would look as if it had never been made.
         let (code, (judged, _)) = (Code::OtherVendorAccount, unsure());
-        return (Judged { why: code.as_str().to_owned(), detail: code.message().to_owned(), ..judged }, None);
+        return (
+            Judgment { why: code.as_str().to_owned(), detail: code.message().to_owned(), ..judged },
+            None,
+        );
     }
     let Some((request, expect)) = stored(of) else {
-        return (Judged::review(of, "the stored request cannot be parsed"), None);
+        return (Judgment::review(of, "the stored request cannot be parsed"), None);
     };
     let since = since(work, of, now).await.inspect_err(|error| {
         tracing::warn!(?error, "the payment of what is looked for could not be read");
     });
     let Ok(since) = since else { return unsure() };
-    // A payment begun by a lost database carries attempt ids this one never had; the objects known here belong to other
-    // attempts.
-    let known = match of.last.as_ref().is_some_and(|(why, _)| why == submissions::PUT_BACK) {
-        true => match objects_of(work, of).await {
-            Ok(known) => Some(known),
-            Err(error) => {
-                tracing::warn!(?error, "the payment of what is looked for could not be read");
-                return unsure();
-            }
-        },
-        false => None,
-    };
+    let Some(known) = known_after_restore(work, of).await else { return unsure() };
     let lost_payout = known.is_some() && request.kind() == MoneyKind::Payout;
     if lost_payout && !transfer_is_known(work, of).await {
         return unsure();
@@ -65,25 +57,25 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
             MoneyKind::Payout => payout(&stripe.client, of, since, &request, (&expect, &known)).await,
             MoneyKind::Reversal => reversal(&stripe.client, &request, &expect).await,
             MoneyKind::Batch | MoneyKind::Cancel => {
-                Ok(Found::Unclear("a PayPal request at Stripe".to_owned()))
+                Ok(Search::Unclear("a PayPal request at Stripe".to_owned()))
             }
         }
     };
     let found = match work.ask(Vendor::Stripe, looking).await {
-        Ok(Found::Absent) if lost_payout => swept_away(work, of).await,
+        Ok(Search::Absent) if lost_payout => swept_away(work, of).await,
         found => found,
     };
     match found {
-        Ok(Found::There(id, fact)) => (Judged::accepted(of, &id, "found"), fact),
+        Ok(Search::There(id, fact)) => (Judgment::accepted(of, &id, "found"), fact),
         // If our clock is wrong, the age of a key and the start of a list are wrong too.
-        Ok(Found::Absent)
+        Ok(Search::Absent)
             if work.clients.skew().too_much(of.vendor.as_str())
                 && !payout::planted::on("looks_a_minute_back") =>
         {
             unsure()
         }
-        Ok(Found::Absent) => absent(work, of, now).await.unwrap_or_else(unsure),
-        Ok(Found::Unclear(why)) => (Judged::review(of, why), None),
+        Ok(Search::Absent) => absent(work, of, now).await.unwrap_or_else(unsure),
+        Ok(Search::Unclear(why)) => (Judgment::review(of, why), None),
         Err(ReadError::Credentials(why)) => {
             // Keep the submission's last message: it may become the reason it ends with.
             if let Err(error) = connections::pause(&work.app, Vendor::Stripe, &why).await {
@@ -98,6 +90,21 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judged, Opt
     }
 }
 
+/// After a restore, the objects known here of the same payment. A payment begun by a lost database carries attempt ids this
+/// one never had, so these objects belong to other attempts. `None` if they cannot be read.
+async fn known_after_restore(work: &Work, of: &Submission) -> Option<KnownIds> {
+    if of.last.as_ref().is_none_or(|(why, _)| why != submissions::PUT_BACK) {
+        return Some(None);
+    }
+    match objects_of(work, of).await {
+        Ok(known) => Some(Some(known)),
+        Err(error) => {
+            tracing::warn!(?error, "the payment of what is looked for could not be read");
+            None
+        }
+    }
+}
+
 /// The start of the payout list to search, as a Unix second: as far before the payment was created as in any other
 /// look. Ours is identified by key and attempt; the start only keeps the list short, so it can be generous.
 async fn since(work: &Work, of: &Submission, now: i64) -> crate::ops::Result<i64> {
@@ -108,7 +115,7 @@ async fn since(work: &Work, of: &Submission, now: i64) -> crate::ops::Result<i64
     let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
     let ids: Vec<_> = attempts.iter().map(|attempt| attempt.transaction).collect();
     let promised = transactions::several(&mut db, &ids).await?.into_iter().map(|one| one.created_at).min();
-    Ok((promised.unwrap_or(of.created_at).min(of.created_at).min(now) / 1_000_000) - beside::EARLIER_S)
+    Ok((promised.unwrap_or(of.created_at).min(of.created_at).min(now) / 1_000_000) - unclaimed::EARLIER_S)
 }
 
 /// Whether Stripe has reported the state of a bank payout's transfer. A lost database may have reversed it: that is
@@ -118,14 +125,14 @@ async fn transfer_is_known(work: &Work, of: &Submission) -> bool {
         let mut db = work.app.store.read().await?;
         let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
         drop(db);
-        let mut looked = Looked::Through;
+        let mut looked = LookOutcome::Through;
         for attempt in attempts {
             looked = looked.max(settle::look(work, attempt.transaction).await?);
         }
         Ok::<_, crate::ops::OpsError>(looked)
     };
     match asked.await {
-        Ok(looked) => looked != Looked::NotAnswered,
+        Ok(looked) => looked != LookOutcome::NotAnswered,
         Err(error) => {
             tracing::warn!(?error, "the transfer of a bank payout could not be asked about");
             false
@@ -135,14 +142,14 @@ async fn transfer_is_known(work: &Work, of: &Submission) -> bool {
 
 /// Stripe has no such object. If a bank payout was not resent because Stripe's automatic schedule had taken its money,
 /// it counts as paid by that payout once it is certain that ours was not made. `None` while that is undetermined.
-async fn absent(work: &Work, of: &Submission, now: i64) -> Option<(Judged, Option<Fact>)> {
+async fn absent(work: &Work, of: &Submission, now: i64) -> Option<(Judgment, Option<Fact>)> {
     let judged = verdict::stripe_absent(of, now);
     if judged.stopped_by() != Some(PAID_OUT) || !matches!(judged.verdict, Verdict::Refused(_)) {
         return Some((judged, None));
     }
     match swept_away(work, of).await {
-        Ok(Found::There(id, fact)) => Some((Judged::accepted(of, &id, "found"), fact)),
-        Ok(Found::Absent | Found::Unclear(_)) => Some((judged, None)),
+        Ok(Search::There(id, fact)) => Some((Judgment::accepted(of, &id, "found"), fact)),
+        Ok(Search::Absent | Search::Unclear(_)) => Some((judged, None)),
         // Stripe reports it within hours. If it stays hidden longer, the transfer is asked about instead.
         Err(_) if of.looked_at.is_some_and(|first| now.saturating_sub(first) < deadline::UNSEEN_US) => None,
         Err(_) => Some((judged, None)),
@@ -151,20 +158,20 @@ async fn absent(work: &Work, of: &Submission, now: i64) -> Option<(Judged, Optio
 
 /// In the lost time, Stripe's automatic schedule may have paid out the money of a bank payout; the lost database took
 /// that event.
-async fn swept_away(work: &Work, of: &Submission) -> Result<Found, ReadError> {
+async fn swept_away(work: &Work, of: &Submission) -> Result<Search, ReadError> {
     let swept = async {
         let mut db = work.app.store.read().await?;
         let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
         drop(db);
         match attempts.first() {
-            Some(attempt) => prove::lies(work, attempt.transaction, Asks::PayoutsOfLookedThrough).await,
-            None => Ok(Ok(Lies::There)),
+            Some(attempt) => prove::lies(work, attempt.transaction, LookDepth::PayoutsOfLookedThrough).await,
+            None => Ok(Ok(TransferBalance::There)),
         }
     };
     match swept.await {
-        Ok(Ok(Lies::PaidOut(id, fact))) => Ok(Found::There(id, Some(fact))),
-        Ok(Ok(Lies::There | Lies::CameBack)) => Ok(Found::Absent),
-        Ok(Ok(Lies::NotTold(why))) => Err(why),
+        Ok(Ok(TransferBalance::PaidOut(id, fact))) => Ok(Search::There(id, Some(fact))),
+        Ok(Ok(TransferBalance::There | TransferBalance::CameBack)) => Ok(Search::Absent),
+        Ok(Ok(TransferBalance::NotTold(why))) => Err(why),
         Ok(Err(error)) => Err(error),
         Err(error) => Err(ReadError::Unreachable(format!("{error:?}"))),
     }
@@ -180,7 +187,7 @@ async fn objects_of(work: &Work, of: &Submission) -> crate::ops::Result<HashSet<
 }
 
 /// After a restore: the objects known for the same payment.
-type Known = Option<HashSet<String>>;
+type KnownIds = Option<HashSet<String>>;
 
 fn stored(of: &Submission) -> Option<(MoneyRequest, Expect)> {
     let kind = MoneyKind::parse(&of.kind)?;
@@ -191,7 +198,7 @@ fn stored(of: &Submission) -> Option<(MoneyRequest, Expect)> {
     Some((request, expect))
 }
 
-enum Found {
+enum Search {
     /// It was made, under this id, with the fact it reports.
     There(String, Option<Fact>),
     /// Stripe has no such object.
@@ -206,8 +213,8 @@ async fn transfer(
     stripe: &Stripe,
     of: &Submission,
     request: &MoneyRequest,
-    (expect, known): (&Expect, &Known),
-) -> Result<Found, ReadError> {
+    (expect, known): (&Expect, &KnownIds),
+) -> Result<Search, ReadError> {
     let (transaction, attempt) = (field(request, "transfer_group"), field(request, "metadata[attempt]"));
     let group = stripe.transfers_by_group(&transaction).await?;
     let forgotten = |made: &Transfer| {
@@ -216,17 +223,17 @@ async fn transfer(
     };
     let is_ours = |made: &Transfer| made.metadata.get("attempt") == Some(&attempt) || forgotten(made);
     let mut ours = group.into_iter().filter(is_ours);
-    let Some(made) = ours.next() else { return Ok(Found::Absent) };
+    let Some(made) = ours.next() else { return Ok(Search::Absent) };
     if ours.next().is_some() {
-        return Ok(Found::Unclear(format!("Stripe has more than one transfer with the key {}", of.key)));
+        return Ok(Search::Unclear(format!("Stripe has more than one transfer with the key {}", of.key)));
     }
     let same = made.amount_units == expect.amount_units
         && made.currency.eq_ignore_ascii_case(&expect.currency)
         && Some(&made.destination) == expect.destination.as_ref();
     if same {
-        Ok(Found::There(made.id, None))
+        Ok(Search::There(made.id, None))
     } else {
-        Ok(Found::Unclear(format!("the transfer {} has another amount, currency or destination", made.id)))
+        Ok(Search::Unclear(format!("the transfer {} has another amount, currency or destination", made.id)))
     }
 }
 
@@ -237,12 +244,12 @@ async fn payout(
     of: &Submission,
     since: i64,
     request: &MoneyRequest,
-    (expect, known): (&Expect, &Known),
-) -> Result<Found, ReadError> {
+    (expect, known): (&Expect, &KnownIds),
+) -> Result<Search, ReadError> {
     let (transaction, attempt) =
         (field(request, "metadata[transaction]"), field(request, "metadata[attempt]"));
     let Some(account) = request.account().and_then(ConnectedAccount::parse) else {
-        return Ok(Found::Unclear("the payout names no account".to_owned()));
+        return Ok(Search::Unclear("the payout names no account".to_owned()));
     };
     let all = stripe.payouts_since(&account, since).await?;
     let forgotten = |made: &Payout| {
@@ -260,7 +267,7 @@ async fn payout(
     let (made, another) = (ours.next(), ours.next());
     if another.is_some() {
         let key = &of.key;
-        return Ok(Found::Unclear(format!(
+        return Ok(Search::Unclear(format!(
             "{account} has more than one payout that matches the one with key {key}"
         )));
     }
@@ -279,27 +286,27 @@ async fn payout(
     };
     let named = named.map(|event| event.object_id.as_deref().unwrap_or("without an id"));
     Ok(match (made, named) {
-        (None, None) => Found::Absent,
+        (None, None) => Search::Absent,
         (Some(made), Some(id)) if made.id == id => {
             let fact = bank::fact(&made);
-            Found::There(made.id, fact)
+            Search::There(made.id, fact)
         }
         (Some(made), _) => {
-            Found::Unclear(format!("the payout {} looks like ours, but no event names our key", made.id))
+            Search::Unclear(format!("the payout {} looks like ours, but no event names our key", made.id))
         }
         // The payee can overwrite the metadata of payouts on their own account, but not the events.
         (None, Some(id)) => {
-            Found::Unclear(format!("an event names our key for the payout {id}, which does not match ours"))
+            Search::Unclear(format!("an event names our key for the payout {id}, which does not match ours"))
         }
     })
 }
 
-async fn reversal(stripe: &Stripe, request: &MoneyRequest, expect: &Expect) -> Result<Found, ReadError> {
+async fn reversal(stripe: &Stripe, request: &MoneyRequest, expect: &Expect) -> Result<Search, ReadError> {
     let attempt = field(request, "metadata[attempt]");
     let Some(transfer) = &expect.destination else {
-        return Ok(Found::Unclear("no transfer is named".to_owned()));
+        return Ok(Search::Unclear("no transfer is named".to_owned()));
     };
     let all = stripe.reversals(transfer).await?;
     let ours = all.into_iter().find(|made| made.metadata.get("attempt") == Some(&attempt));
-    Ok(ours.map_or(Found::Absent, |made| Found::There(made.id, None)))
+    Ok(ours.map_or(Search::Absent, |made| Search::There(made.id, None)))
 }

@@ -12,7 +12,7 @@ use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use crate::app::App;
 use crate::config::Config;
 use crate::mail::{Language, Parts};
-use crate::ops::notices::post::Posted;
+use crate::ops::notices::post::DeliveryOutcome;
 use crate::store::mails::Mail;
 
 /// The longest a mail server may take until it is connected to.
@@ -48,24 +48,24 @@ impl Mailer {
     }
 
     /// Sends a mail and says what the server answered. One that goes on saying nothing is hung up on.
-    pub async fn send(&self, mail: &Mail) -> Posted {
+    pub async fn send(&self, mail: &Mail) -> DeliveryOutcome {
         let message = match self.message(mail) {
             Ok(message) => message,
-            Err(why) => return Posted::Refused(why),
+            Err(why) => return DeliveryOutcome::Refused(why),
         };
         let Ok(answered) = tokio::time::timeout(self.longest, self.server.send(message)).await else {
-            return Posted::Unknown(format!(
+            return DeliveryOutcome::Unknown(format!(
                 "The mail server did not answer within {} seconds; it may have taken the mail all the same.",
                 self.longest.as_secs()
             ));
         };
         match answered {
-            Ok(answer) => Posted::Taken(answer.message().collect::<Vec<_>>().join(" ")),
+            Ok(answer) => DeliveryOutcome::Taken(answer.message().collect::<Vec<_>>().join(" ")),
             Err(error) => {
-                let said = told(&error);
+                let said = smtp_error(&error);
                 match error.status().filter(|_| error.is_permanent()) {
                     Some(code) => refused(&code.to_string(), said),
-                    None => Posted::Later(said),
+                    None => DeliveryOutcome::Later(said),
                 }
             }
         }
@@ -109,31 +109,31 @@ fn from(config: &Config, host: &str) -> Result<Mailbox, String> {
 }
 
 /// The error with its whole chain of causes.
-fn told(error: &lettre::transport::smtp::Error) -> String {
-    let mut told = error.to_string();
+fn smtp_error(error: &lettre::transport::smtp::Error) -> String {
+    let mut message = error.to_string();
     let mut behind = std::error::Error::source(error);
     while let Some(source) = behind {
         let words = source.to_string();
-        if !told.contains(&words) {
-            told = format!("{told}: {words}");
+        if !message.contains(&words) {
+            message = format!("{message}: {words}");
         }
         behind = source.source();
     }
-    told.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(500).collect()
+    message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(500).collect()
 }
 
 /// What a permanent refusal means. Only a refusal of the address suppresses the address: a server that refuses *us*
 /// (our password, sender or policy) refuses every mail, and suppressing every address would be worse than waiting.
 /// Codes: RFC 5321 section 4.2.3; enhanced codes `x.y.z`: RFC 3463.
-fn refused(code: &str, said: String) -> Posted {
+fn refused(code: &str, said: String) -> DeliveryOutcome {
     let says = |enhanced: &str| said.contains(enhanced);
     let us = matches!(code, "530" | "534" | "535" | "538") || says("5.7.") || says("5.1.7") || says("5.1.8");
     if us {
-        Posted::Later(said)
+        DeliveryOutcome::Later(said)
     } else if matches!(code, "550" | "551" | "553" | "556") || says("5.1.") || says("5.2.1") {
-        Posted::NoSuchAddress(said)
+        DeliveryOutcome::NoSuchAddress(said)
     } else {
-        Posted::Refused(said)
+        DeliveryOutcome::Refused(said)
     }
 }
 
@@ -203,7 +203,10 @@ mod tests {
                 until_it_hangs_up(connection).await
             });
             let posted = mailer.send(&mail()).await;
-            assert!(matches!(&posted, Posted::Unknown(why) if why.contains("may have taken")), "{posted:?}");
+            assert!(
+                matches!(&posted, DeliveryOutcome::Unknown(why) if why.contains("may have taken")),
+                "{posted:?}"
+            );
             played.await.unwrap();
         }
     }
@@ -222,24 +225,24 @@ mod tests {
             }
         });
         for _ in 0..2 {
-            assert_eq!(mailer.send(&mail()).await, Posted::Taken("taken".to_owned()));
+            assert_eq!(mailer.send(&mail()).await, DeliveryOutcome::Taken("taken".to_owned()));
         }
         played.await.unwrap();
     }
 
     #[test]
     fn only_a_refusal_of_the_address_is_held_against_it() {
-        type Means = fn(String) -> Posted;
+        type Means = fn(String) -> DeliveryOutcome;
         let rows: [(&str, &str, Means); 9] = [
-            ("550", "no such user", Posted::NoSuchAddress),
-            ("550", "5.1.1 unknown", Posted::NoSuchAddress),
-            ("553", "not allowed", Posted::NoSuchAddress),
-            ("554", "5.1.1 rejected", Posted::NoSuchAddress),
-            ("550", "5.7.1 relaying denied", Posted::Later),
-            ("550", "5.1.8 bad sender", Posted::Later),
-            ("535", "5.7.8 bad credentials", Posted::Later),
-            ("552", "too big", Posted::Refused),
-            ("554", "no", Posted::Refused),
+            ("550", "no such user", DeliveryOutcome::NoSuchAddress),
+            ("550", "5.1.1 unknown", DeliveryOutcome::NoSuchAddress),
+            ("553", "not allowed", DeliveryOutcome::NoSuchAddress),
+            ("554", "5.1.1 rejected", DeliveryOutcome::NoSuchAddress),
+            ("550", "5.7.1 relaying denied", DeliveryOutcome::Later),
+            ("550", "5.1.8 bad sender", DeliveryOutcome::Later),
+            ("535", "5.7.8 bad credentials", DeliveryOutcome::Later),
+            ("552", "too big", DeliveryOutcome::Refused),
+            ("554", "no", DeliveryOutcome::Refused),
         ];
         for (code, said, expected) in rows {
             assert_eq!(refused(code, said.to_owned()), expected(said.to_owned()), "{code} {said}");

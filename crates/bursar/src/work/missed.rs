@@ -9,7 +9,7 @@ use serde_json::json;
 use vendors::ReadError;
 use vendors::stripe::event::Event;
 
-use super::{Done, Work};
+use super::{PassResult, Work};
 use crate::ops::vendors as connections;
 use crate::store::events::{self, New};
 use crate::store::meta;
@@ -33,7 +33,7 @@ const ASKED: &str = "stripe_events_asked_at";
 const HEARD: &str = "stripe_events_heard_until";
 
 /// One pass: reads the list when it is due and stores new events. Returns how many there were.
-pub async fn once(work: &Work, now: i64) -> Done {
+pub async fn once(work: &Work, now: i64) -> PassResult {
     let mut db = work.app.store.read().await?;
     let (read, heard) = (meta::get(&mut db, ASKED).await?, meta::get(&mut db, HEARD).await?);
     drop(db);
@@ -64,10 +64,10 @@ pub async fn once(work: &Work, now: i64) -> Done {
     }
 }
 
-async fn keep(work: &Work, listed: &[Event], now: i64) -> Done {
+async fn keep(work: &Work, listed: &[Event], now: i64) -> PassResult {
     let app = &work.app;
     let new = |event: &Event| New {
-        id: EventId::fresh(now, app.clock.chance()).to_string(),
+        id: EventId::fresh(now, app.clock.random()).to_string(),
         vendor: Vendor::Stripe,
         endpoint: "stripe",
         event_id: event.id.clone(),
@@ -89,7 +89,7 @@ async fn keep(work: &Work, listed: &[Event], now: i64) -> Done {
     if stored > 0 {
         tracing::warn!(stored, "Stripe lists events that no webhook has delivered; they are looked at now");
         metrics::counter!("bursar_missed_events_total").increment(stored);
-        app.nudge.intake.ring();
+        app.nudge.intake.notify();
     }
     Ok(usize::try_from(stored).unwrap_or(usize::MAX))
 }

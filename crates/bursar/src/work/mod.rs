@@ -17,7 +17,6 @@ mod aside;
 pub mod ask;
 mod bank_payouts;
 mod begin;
-mod beside;
 mod calls;
 pub mod checkup;
 mod chunks;
@@ -46,8 +45,9 @@ pub mod onboard;
 pub mod pace;
 mod prove;
 pub mod provider;
-mod relook;
+mod recheck;
 pub mod replay;
+mod scheduled_payouts;
 pub mod search;
 mod send;
 pub mod settle;
@@ -55,9 +55,9 @@ mod shown;
 pub mod skew;
 mod submission;
 pub mod sweep;
-mod swept;
 mod to_paypal;
 pub mod trail;
+mod unclaimed;
 mod unfunded;
 pub mod verdict;
 mod watch_found;
@@ -74,12 +74,12 @@ use vendors::ReadError;
 use vendors::http::Http;
 
 use crate::app::App;
-use crate::mark::{Mark, Noted};
+use crate::loop_watch::{self, LoopWatch};
+use crate::mark::{Mark, MarkContents};
 use crate::ops::epoch;
-use crate::ops::nodes::{self, Census};
+use crate::ops::nodes::{self, NodeCensus};
 use crate::store::put_back::Progress;
-use crate::watched::{self, Watched};
-use calls::{Calls, Reach};
+use calls::{Calls, VendorReach};
 use clients::Clients;
 use mailer::Mailer;
 use pace::{About, Pace};
@@ -96,9 +96,9 @@ pub struct Work {
     /// Rate limits for sending; `None` sends as fast as possible, for the benchmark.
     pub pace: Option<Arc<Pace>>,
     /// Circuit breakers: whether a vendor may be called now.
-    reach: Arc<Reach>,
+    reach: Arc<VendorReach>,
     /// What is known about the other processes.
-    census: Census,
+    census: NodeCensus,
     /// When we last looked for due times far in the future.
     clamped_at: Arc<AtomicI64>,
     /// Consecutive passes that violated a database constraint, one entry per pass, by leg.
@@ -106,16 +106,16 @@ pub struct Work {
     /// Run everything sequentially, so a simulation is deterministic.
     in_turn: bool,
     /// The point at which the simulation kills this process.
-    dies: Arc<Mutex<Option<Death>>>,
+    dies: Arc<Mutex<Option<CrashPoint>>>,
     /// How far the database has progressed, as far as this process knows.
     mark: Arc<Mark>,
     /// The identity provider's cached metadata.
-    provider: provider::Known,
+    provider: provider::ProviderMetadata,
 }
 
 /// A point at which a process may crash: what is committed stays, and nothing after it happens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Death {
+pub enum CrashPoint {
     /// The submission is committed; nothing has been sent.
     BetweenCommitAndSend,
     /// Submissions are leased but not yet marked as about to be sent.
@@ -151,15 +151,15 @@ impl Work {
     }
 
     /// How many operations may run concurrently.
-    fn side_by_side(&self, most: usize) -> usize {
+    fn concurrency(&self, most: usize) -> usize {
         if self.in_turn { 1 } else { most }
     }
 
     fn with(app: App, pace: Option<Arc<Pace>>, clients: Clients) -> Result<Self, String> {
         let mailer = Mailer::new(&app)?;
-        let (reach, census) = (Arc::default(), Census::default());
+        let (reach, census) = (Arc::default(), NodeCensus::default());
         let (clamped_at, clashes, dies) = (Arc::default(), Arc::default(), Arc::default());
-        let (in_turn, mark, provider) = (false, Arc::default(), provider::Known::default());
+        let (in_turn, mark, provider) = (false, Arc::default(), provider::ProviderMetadata::default());
         Ok(Self {
             app,
             clients,
@@ -191,7 +191,7 @@ impl Work {
         &self,
         progress: Progress,
         last: Option<String>,
-        write: fn(&Mark, &Noted),
+        write: fn(&Mark, &MarkContents),
     ) -> crate::ops::Result<()> {
         if !self.mark.is_kept() {
             self.mark.saw(progress);
@@ -199,7 +199,7 @@ impl Work {
         }
         let (epoch, sent) = (progress.epoch, progress.sent);
         let database = epoch::identity(&self.app.store, &self.app.clock).await?;
-        let noted = Noted { database, epoch, sent, last, at: self.app.clock.now() };
+        let noted = MarkContents { database, epoch, sent, last, at: self.app.clock.now() };
         let mark = self.mark.clone();
         // A hanging disk must not block an executor thread.
         if tokio::task::spawn_blocking(move || write(&mark, &noted)).await.is_err() {
@@ -210,11 +210,11 @@ impl Work {
 
     /// Makes the process crash at the next such point, for the simulation: each loop stops there and drops what it
     /// holds.
-    pub fn die_at(&self, point: Death) {
+    pub fn crash_at(&self, point: CrashPoint) {
         *self.dies.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
     }
 
-    fn dies_now(&self, point: Death) -> bool {
+    fn crashes_now(&self, point: CrashPoint) -> bool {
         *self.dies.lock().unwrap_or_else(PoisonError::into_inner) == Some(point)
     }
 
@@ -257,8 +257,8 @@ impl Work {
         question: impl Future<Output = Result<T, ReadError>>,
     ) -> Result<T, ReadError> {
         if !self.reach.begin(vendor, Calls::Reads, self.app.clock.now()) {
-            let told = format!("{} is being waited for; it is asked again soon", vendor.label());
-            return Err(ReadError::Unreachable(told));
+            let message = format!("{} is being waited for; it is asked again soon", vendor.label());
+            return Err(ReadError::Unreachable(message));
         }
         if let Some(pace) = &self.pace {
             pace.read_turn(vendor, about).await;
@@ -270,7 +270,7 @@ impl Work {
 }
 
 /// How much one pass of a loop did. A loop that did something runs again at once.
-pub type Done = crate::ops::Result<usize>;
+pub type PassResult = crate::ops::Result<usize>;
 
 /// The running loops.
 pub struct Loops {
@@ -294,7 +294,7 @@ pub fn start(work: Work) -> Loops {
     let app = work.app.clone();
     macro_rules! run {
         ($name:literal, $once:path, $bell:ident, $limit:ident $(, $vendor:expr)?) => {{
-            let of = Watched { name: $name, limit: $limit };
+            let of = LoopWatch { name: $name, limit: $limit };
             let bell = Arc::new(tokio::sync::Mutex::new(work.app.nudge.$bell.listen()));
             let (work, told) = (work.clone(), stop.clone());
             let pass = move || {
@@ -312,7 +312,7 @@ pub fn start(work: Work) -> Loops {
                     true
                 }
             };
-            tasks.spawn(watched::watch(app.clone(), of, stop.clone(), pass));
+            tasks.spawn(loop_watch::watch(app.clone(), of, stop.clone(), pass));
         }};
     }
     run!("dispatch_stripe", dispatch::once, dispatch, PASS, Vendor::Stripe);
@@ -326,7 +326,7 @@ pub fn start(work: Work) -> Loops {
     run!("movements_stripe", movements::once, movements, LONG_PASS, Vendor::Stripe);
     run!("movements_paypal", movements::once, movements, LONG_PASS, Vendor::PayPal);
     run!("sweep", sweep::once, sweep, PASS);
-    run!("nodes", beat, nodes, PASS);
+    run!("nodes", heartbeat, nodes, PASS);
     run!("notify", notify::once, notify, PASS);
     run!("imports", imports::once, imports, LONG_PASS);
     run!("exports", exports::once, exports, LONG_PASS);
@@ -337,24 +337,24 @@ pub fn start(work: Work) -> Loops {
 
 /// One heartbeat: checks which processes are alive and whether this is still the same database. Returns 0 so that the
 /// loop never reruns at once: the beat measures time.
-pub async fn beat(work: &Work, _now: i64) -> Done {
+pub async fn heartbeat(work: &Work, _now: i64) -> PassResult {
     if !epoch::watch(&work.app, &work.mark).await?
-        && let Some((progress, last)) = work.mark.not_noted()
+        && let Some((progress, last)) = work.mark.unrecorded()
     {
         work.note(progress, last, Mark::note_others).await?;
     }
-    let ended = nodes::beat(&work.app, &work.census).await?;
+    let ended = nodes::heartbeat(&work.app, &work.census).await?;
     if ended > 0 {
-        work.app.nudge.dispatch.ring();
-        work.app.nudge.settle.ring();
-        work.app.nudge.look_for.ring();
+        work.app.nudge.dispatch.notify();
+        work.app.nudge.settle.notify();
+        work.app.nudge.look_for.notify();
     }
     Ok(0)
 }
 
 /// Counts what a pass did and returns whether it did anything. A failed pass is logged and runs again once its lease
 /// has lapsed, so there is no retry code.
-fn outcome(work: &Work, name: &'static str, done: Done) -> bool {
+fn outcome(work: &Work, name: &'static str, done: PassResult) -> bool {
     let done = done.unwrap_or_else(|error| {
         tracing::error!(step = name, ?error, "a step failed and will run again");
         metrics::counter!("bursar_step_failures_total", "loop" => name).increment(1);

@@ -12,7 +12,7 @@ use vendors::paypal::PayPal;
 use vendors::stripe::Stripe;
 use vendors::{Movement, MovementPage, ReadError};
 
-use super::{Done, Work};
+use super::{PassResult, Work};
 use crate::app::App;
 use crate::clock;
 use crate::ops::Result;
@@ -44,14 +44,14 @@ const BESIDE: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(10);
 
 /// The client of a connected vendor.
-enum Asked {
+enum VendorClient {
     Stripe(Stripe),
     PayPal(PayPal),
 }
 
 /// One pass for one vendor: leases the read when it is due, reads some pages, and reconciles with the ledger once
 /// everything is read.
-pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
+pub async fn once(work: &Work, vendor: Vendor, now: i64) -> PassResult {
     let Some((asked, of)) = connected(work, vendor).await? else { return Ok(0) };
     let Some(mut pull) = verbs::begin(&work.app, &of, now).await? else { return Ok(0) };
     let read = read(work, &asked, &mut pull, now).await?;
@@ -118,10 +118,14 @@ pub async fn look(work: &Work) -> Result<()> {
     tokio::time::timeout(LOOK, looking).await.unwrap_or(Ok(()))
 }
 
-async fn connected(work: &Work, vendor: Vendor) -> Result<Option<(Asked, Account)>> {
+async fn connected(work: &Work, vendor: Vendor) -> Result<Option<(VendorClient, Account)>> {
     let found = match vendor {
-        Vendor::Stripe => work.clients.stripe().await?.map(|one| (Asked::Stripe(one.client), one.account)),
-        Vendor::PayPal => work.clients.paypal().await?.map(|one| (Asked::PayPal(one.client), one.account)),
+        Vendor::Stripe => {
+            work.clients.stripe().await?.map(|one| (VendorClient::Stripe(one.client), one.account))
+        }
+        Vendor::PayPal => {
+            work.clients.paypal().await?.map(|one| (VendorClient::PayPal(one.client), one.account))
+        }
     };
     let Some((asked, Some(name))) = found else { return Ok(None) };
     Ok(Some((asked, Account { vendor, name })))
@@ -130,7 +134,7 @@ async fn connected(work: &Work, vendor: Vendor) -> Result<Option<(Asked, Account
 /// Reads some pages of the current slice, or of the next one, and records the progress.
 async fn read(
     work: &Work,
-    asked: &Asked,
+    asked: &VendorClient,
     pull: &mut Pull,
     now: i64,
 ) -> Result<std::result::Result<(), ReadError>> {
@@ -188,25 +192,25 @@ fn end_slice(pull: &mut Pull, whole_until: Option<i64>, now: i64, poll_us: i64) 
 
 async fn page(
     work: &Work,
-    asked: &Asked,
+    asked: &VendorClient,
     pull: &Pull,
     (from, until): (i64, i64),
     now: i64,
 ) -> std::result::Result<MovementPage, ReadError> {
     let after = pull.after_page.as_deref();
     match asked {
-        Asked::Stripe(stripe) => {
+        VendorClient::Stripe(stripe) => {
             // The last slice is open-ended: what is created meanwhile belongs to it.
             let before = (until < now).then_some(until / SECOND_US + 1);
             let question = stripe.movements(from / SECOND_US, before, after, PER_PAGE);
             work.ask(Vendor::Stripe, question).await
         }
-        Asked::PayPal(paypal) => work.ask(Vendor::PayPal, paypal.movements(from, until, after)).await,
+        VendorClient::PayPal(paypal) => work.ask(Vendor::PayPal, paypal.movements(from, until, after)).await,
     }
 }
 
 fn new(app: &App, line: Movement) -> NewMovement {
-    let id = ids::encode(ids::fresh(app.clock.now(), app.clock.chance()));
+    let id = ids::encode(ids::fresh(app.clock.now(), app.clock.random()));
     NewMovement {
         id: format!("mov_{id}"),
         day: clock::date(line.created_at),
@@ -226,8 +230,8 @@ fn new(app: &App, line: Movement) -> NewMovement {
 
 /// PayPal's reports name a payment only by PayPal's own transaction id. The batch says which item that is, so our
 /// batches are read while there are unassigned movements. For payments found after a restore, `watch_found` records it.
-async fn learn_references(work: &Work, asked: &Asked, pull: &Pull) -> Result<()> {
-    let Asked::PayPal(paypal) = asked else { return Ok(()) };
+async fn learn_references(work: &Work, asked: &VendorClient, pull: &Pull) -> Result<()> {
+    let VendorClient::PayPal(paypal) = asked else { return Ok(()) };
     let app = &work.app;
     verbs::find_owners(app, &pull.of).await?;
     let mut db = app.store.read().await?;
@@ -253,14 +257,18 @@ async fn learn_references(work: &Work, asked: &Asked, pull: &Pull) -> Result<()>
 
 /// Reads the current balances at the vendor. If one cannot be compared with the movements, because something is moving
 /// right now or the vendor does not report it, none is recorded this time.
-async fn read_balances(work: &Work, asked: &Asked, pull: &Pull) -> Result<()> {
+async fn read_balances(work: &Work, asked: &VendorClient, pull: &Pull) -> Result<()> {
     let app = &work.app;
     let read_at = app.clock.now();
     // Movements are dated by the vendor's clock, so the balance must be too.
     let ahead = work.clients.skew().of(pull.of.vendor.as_str()).unwrap_or(0);
     let told = match asked {
-        Asked::Stripe(stripe) => work.ask(Vendor::Stripe, stripe_balance(stripe, read_at - ahead)).await,
-        Asked::PayPal(paypal) => work.ask(Vendor::PayPal, paypal_balances(paypal, pull.read_until)).await,
+        VendorClient::Stripe(stripe) => {
+            work.ask(Vendor::Stripe, stripe_balance(stripe, read_at - ahead)).await
+        }
+        VendorClient::PayPal(paypal) => {
+            work.ask(Vendor::PayPal, paypal_balances(paypal, pull.read_until)).await
+        }
     };
     let (told, newest) = match told {
         Ok(told) => told,
@@ -293,6 +301,6 @@ async fn stripe_balance(stripe: &Stripe, now: i64) -> std::result::Result<Balanc
 
 /// PayPal's balance at a past time: the end of its complete report.
 async fn paypal_balances(paypal: &PayPal, as_of: i64) -> std::result::Result<Balances, ReadError> {
-    let told = paypal.balances(as_of).await?;
-    Ok((told.into_iter().map(|one| (one.money, one.as_of.unwrap_or(as_of))).collect(), None))
+    let reported_balances = paypal.balances(as_of).await?;
+    Ok((reported_balances.into_iter().map(|one| (one.money, one.as_of.unwrap_or(as_of))).collect(), None))
 }

@@ -10,14 +10,14 @@ use vendors::paypal::batch::{self as paypal_batch, Batch};
 use vendors::stripe::{ConnectedAccount, Expect, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, ReadError};
 
-use super::aside::{self, Was};
+use super::aside::{self, AsideKind};
 use super::submission;
-use super::{Done, Work};
+use super::{PassResult, Work};
 use crate::ops::Result;
 use crate::ops::record::contradiction::made_twice;
-use crate::ops::record::{self, Heard};
+use crate::ops::record::{self, Observation};
 use crate::store::events;
-use crate::store::named::{self, Named};
+use crate::store::named::{self, NamedObject};
 use crate::store::submissions::{Submission, SubmissionState};
 use crate::store::transactions::{self, Attempt};
 use crate::transact;
@@ -32,7 +32,7 @@ const LOOKED_FOR_US: i64 = 30 * DAY_US;
 const DAY_US: i64 = 86_400_000_000;
 
 /// One pass for one vendor: looks at the objects named by events.
-pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
+pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> PassResult {
     let app = &work.app;
     let due = transact!(app, |tx| { Ok(named::lease(tx, vendor, now, now + LEASE_US, AT_ONCE).await?) })?;
     let mut done = 0;
@@ -40,7 +40,7 @@ pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
         match look_at(work, &one).await {
             Ok(adopted) => done += usize::from(adopted),
             Err(error) if aside::about_a_row(&error) => {
-                aside::put(work, Was::Named, &one.submission.id, &error).await?;
+                aside::put(work, AsideKind::Named, &one.submission.id, &error).await?;
             }
             Err(error) => return Err(error),
         }
@@ -49,7 +49,7 @@ pub(super) async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
 }
 
 /// Looks at one named object. Returns whether it was adopted.
-async fn look_at(work: &Work, of: &Named) -> Result<bool> {
+async fn look_at(work: &Work, of: &NamedObject) -> Result<bool> {
     let (app, submission, object) = (&work.app, &of.submission, of.object.as_str());
     let denied = named::called_not_made(&mut app.store.read().await?, &submission.id).await?;
     let known =
@@ -60,11 +60,11 @@ async fn look_at(work: &Work, of: &Named) -> Result<bool> {
         return Ok(false);
     }
     match look(work, submission, object).await? {
-        Found::Ours(told) => {
-            adopt(work, of, &told).await?;
+        Comparison::Ours(our_object) => {
+            adopt(work, of, &our_object).await?;
             return Ok(true);
         }
-        Found::NotOurs(why) => {
+        Comparison::NotOurs(why) => {
             tracing::warn!(
                 key = submission.key,
                 object,
@@ -73,9 +73,9 @@ async fn look_at(work: &Work, of: &Named) -> Result<bool> {
             );
             transact!(app, |tx| { Ok(named::looked(tx, &submission.id, object, None).await?) })?;
         }
-        Found::NotSeen(why) => not_seen(work, of, &why).await?,
+        Comparison::NotSeen(why) => not_seen(work, of, &why).await?,
         // The lease expires by itself.
-        Found::Later => {}
+        Comparison::Later => {}
     }
     Ok(false)
 }
@@ -83,7 +83,7 @@ async fn look_at(work: &Work, of: &Named) -> Result<bool> {
 /// The vendor does not show us the object, or not in a form that can be compared with what we sent. The vendor's event
 /// says it was made under our key, so it is looked at again with increasing delays. If it had ended here as not made, a
 /// person must eventually find out, because it may have been made.
-async fn not_seen(work: &Work, of: &Named, why: &str) -> Result<()> {
+async fn not_seen(work: &Work, of: &NamedObject, why: &str) -> Result<()> {
     let (app, submission) = (&work.app, &of.submission);
     tracing::warn!(
         key = submission.key,
@@ -100,12 +100,12 @@ async fn not_seen(work: &Work, of: &Named, why: &str) -> Result<()> {
             let carried =
                 transactions::attempts_of_submissions(tx, std::slice::from_ref(&submission.id)).await?;
             let ended = |one: &&Attempt| one.state == AttemptState::Failed && one.reason_code.is_some();
-            let told = format!("the vendor says that it made {} under our key, but {why}", of.object);
-            let heard: Vec<Heard> = carried
+            let message = format!("the vendor says that it made {} under our key, but {why}", of.object);
+            let heard: Vec<Observation> = carried
                 .iter()
                 .filter(ended)
-                .map(|one| Heard {
-                    detail: Some(told.clone()),
+                .map(|one| Observation {
+                    detail: Some(message.clone()),
                     ..of_object(one, Fact::FoundAfterAll(one.leg), None)
                 })
                 .collect();
@@ -133,8 +133,8 @@ fn wait_us(looks: i64) -> i64 {
 }
 
 /// The result of looking at a named object.
-enum Found {
-    Ours(Told),
+enum Comparison {
+    Ours(OurObject),
     NotOurs(String),
     /// The vendor does not show it to us, or not completely; why, in words.
     NotSeen(String),
@@ -143,7 +143,7 @@ enum Found {
 }
 
 /// An object that matches what we sent.
-enum Told {
+enum OurObject {
     /// A Stripe object: its id, the fact it reports, and whether its money is out.
     Stripe {
         id: String,
@@ -153,11 +153,13 @@ enum Told {
     PayPal(Batch),
 }
 
-async fn look(work: &Work, of: &Submission, object: &str) -> Result<Found> {
-    let Some(kind) = MoneyKind::parse(&of.kind) else { return Ok(Found::NotOurs("its kind".to_owned())) };
+async fn look(work: &Work, of: &Submission, object: &str) -> Result<Comparison> {
+    let Some(kind) = MoneyKind::parse(&of.kind) else {
+        return Ok(Comparison::NotOurs("its kind".to_owned()));
+    };
     let (path, account, body) = (of.path.clone(), of.account.clone(), of.body.clone().into_bytes());
     let Ok(request) = MoneyRequest::from_stored(kind, path, account, of.key.clone(), body) else {
-        return Ok(Found::NotOurs("the stored request cannot be parsed".to_owned()));
+        return Ok(Comparison::NotOurs("the stored request cannot be parsed".to_owned()));
     };
     let looked = match of.vendor {
         Vendor::PayPal => at_paypal(work, of, &request, object).await?,
@@ -166,38 +168,43 @@ async fn look(work: &Work, of: &Submission, object: &str) -> Result<Found> {
     Ok(match looked {
         Ok(found) => found,
         Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {
-            Found::NotSeen(format!("does not show it: {error}"))
+            Comparison::NotSeen(format!("does not show it: {error}"))
         }
         Err(error @ ReadError::Unreadable(_)) => {
-            Found::NotSeen(format!("what it shows cannot be read: {error}"))
+            Comparison::NotSeen(format!("what it shows cannot be read: {error}"))
         }
         Err(ReadError::Credentials(_) | ReadError::RateLimited { .. } | ReadError::Unreachable(_)) => {
-            Found::Later
+            Comparison::Later
         }
     })
 }
 
-type Look = std::result::Result<Found, ReadError>;
+type LookResult = std::result::Result<Comparison, ReadError>;
 
-async fn at_paypal(work: &Work, of: &Submission, request: &MoneyRequest, batch_id: &str) -> Result<Look> {
+async fn at_paypal(
+    work: &Work,
+    of: &Submission,
+    request: &MoneyRequest,
+    batch_id: &str,
+) -> Result<LookResult> {
     if request.kind() != MoneyKind::Batch {
-        return Ok(Ok(Found::NotOurs("it is no batch".to_owned())));
+        return Ok(Ok(Comparison::NotOurs("it is no batch".to_owned())));
     }
-    let Some(paypal) = work.clients.paypal().await? else { return Ok(Ok(Found::Later)) };
+    let Some(paypal) = work.clients.paypal().await? else { return Ok(Ok(Comparison::Later)) };
     if !paypal.may_have(of.vendor_account.as_deref()) {
-        return Ok(Ok(Found::Later));
+        return Ok(Ok(Comparison::Later));
     }
     Ok(work.ask(Vendor::PayPal, paypal.client.batch(batch_id)).await.map(|batch| {
         let refused = batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some();
         if !refused && !comparable(&batch, &of.key, submission::item_ids(of).len()) {
-            return Found::NotSeen(format!(
+            return Comparison::NotSeen(format!(
                 "it lists fewer items than were sent, or unreadable ones (it is {})",
                 batch.status
             ));
         }
         match paypal_batch::difference(request, &batch) {
-            Some(difference) if !refused => Found::NotOurs(difference),
-            Some(_) | None => Found::Ours(Told::PayPal(batch)),
+            Some(difference) if !refused => Comparison::NotOurs(difference),
+            Some(_) | None => Comparison::Ours(OurObject::PayPal(batch)),
         }
     }))
 }
@@ -210,13 +217,13 @@ fn comparable(batch: &Batch, key: &str, sent: usize) -> bool {
     of_another || (batch.unread == 0 && batch.items.len() >= sent && submission::names_ours(batch))
 }
 
-async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object: &str) -> Result<Look> {
-    let Some(stripe) = work.clients.stripe().await? else { return Ok(Ok(Found::Later)) };
+async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object: &str) -> Result<LookResult> {
+    let Some(stripe) = work.clients.stripe().await? else { return Ok(Ok(Comparison::Later)) };
     if !stripe.may_have(of.vendor_account.as_deref()) {
-        return Ok(Ok(Found::Later));
+        return Ok(Ok(Comparison::Later));
     }
     let Ok(expect) = Expect::of(request) else {
-        return Ok(Ok(Found::NotOurs("the stored request cannot be parsed".to_owned())));
+        return Ok(Ok(Comparison::NotOurs("the stored request cannot be parsed".to_owned())));
     };
     let attempt = submission::field(request, "metadata[attempt]");
     let stripe = &stripe.client;
@@ -227,8 +234,8 @@ async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object:
         amount(units, currency) && marked == Some(&attempt)
     };
     let ours = |is_it: bool, id: String, fact, out| match is_it {
-        true => Found::Ours(Told::Stripe { id, fact, out }),
-        false => Found::NotOurs("another attempt, amount, currency or destination".to_owned()),
+        true => Comparison::Ours(OurObject::Stripe { id, fact, out }),
+        false => Comparison::NotOurs("another attempt, amount, currency or destination".to_owned()),
     };
     Ok(match request.kind() {
         MoneyKind::Transfer => work.ask(Vendor::Stripe, stripe.transfer(object)).await.map(|made| {
@@ -245,7 +252,7 @@ async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object:
                 let out = !matches!(fact, Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)));
                 ours(is_it, made.id, fact, out)
             }),
-            None => Ok(Found::NotOurs("the payout names no account".to_owned())),
+            None => Ok(Comparison::NotOurs("the payout names no account".to_owned())),
         },
         // The event names the transfer that was reversed.
         MoneyKind::Reversal => work.ask(Vendor::Stripe, stripe.reversals(object)).await.map(|all| {
@@ -258,21 +265,23 @@ async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object:
                     None,
                     true,
                 ),
-                None => Found::NotOurs("no reversal of ours".to_owned()),
+                None => Comparison::NotOurs("no reversal of ours".to_owned()),
             }
         }),
-        MoneyKind::Batch | MoneyKind::Cancel => Ok(Found::NotOurs("a PayPal request at Stripe".to_owned())),
+        MoneyKind::Batch | MoneyKind::Cancel => {
+            Ok(Comparison::NotOurs("a PayPal request at Stripe".to_owned()))
+        }
     })
 }
 
 /// Records that the vendor has what we sent: an open submission is accepted, one that ended as not made is
 /// contradicted. If a different object is already known as ours, the vendor made it twice: that is all that is recorded
 /// of this one, if its money is out.
-async fn adopt(work: &Work, of: &Named, told: &Told) -> Result<()> {
+async fn adopt(work: &Work, of: &NamedObject, told: &OurObject) -> Result<()> {
     let (app, of, object) = (&work.app, &of.submission, &of.object);
     let carrier_id = match told {
-        Told::Stripe { id, .. } => id.clone(),
-        Told::PayPal(batch) => batch.payout_batch_id.clone(),
+        OurObject::Stripe { id, .. } => id.clone(),
+        OurObject::PayPal(batch) => batch.payout_batch_id.clone(),
     };
     let recorded = transact!(app, |tx| {
         let now = app.clock.now();
@@ -283,11 +292,11 @@ async fn adopt(work: &Work, of: &Named, told: &Told) -> Result<()> {
         let carried = transactions::attempts_of_submissions(tx, std::slice::from_ref(&of.id)).await?;
         let first = named::adopt(tx, &of.id, &carrier_id, now).await?;
         named::looked(tx, &of.id, object, None).await?;
-        let heard: Vec<Heard> = match first {
+        let heard: Vec<Observation> = match first {
             true => {
                 // For Stripe, only the attempt that takes the id makes the event known. If none does because the money
                 // is back, it must stay parked; otherwise every look would unpark it again.
-                if matches!(told, Told::PayPal(_)) {
+                if matches!(told, OurObject::PayPal(_)) {
                     events::unpark(tx, std::slice::from_ref(&carrier_id)).await?;
                 }
                 carried
@@ -302,25 +311,25 @@ async fn adopt(work: &Work, of: &Named, told: &Told) -> Result<()> {
         Ok(recorded)
     })?;
     if recorded.to_dispatch {
-        app.nudge.dispatch.ring();
+        app.nudge.dispatch.notify();
     }
-    app.nudge.intake.ring();
-    app.nudge.settle.ring();
+    app.nudge.intake.notify();
+    app.nudge.settle.notify();
     app.nudge.tell_watchers();
     Ok(())
 }
 
 /// A second object under an attempt's key: reported if its money is out. Ignored if people have already settled it as a
 /// duplicate payment.
-fn second_of(attempt: &Attempt, told: &Told, carrier_id: &str) -> Option<Heard> {
+fn second_of(attempt: &Attempt, told: &OurObject, carrier_id: &str) -> Option<Observation> {
     let out = match told {
-        Told::Stripe { out, .. } => *out,
-        Told::PayPal(batch) => item_out(attempt, batch),
+        OurObject::Stripe { out, .. } => *out,
+        OurObject::PayPal(batch) => item_out(attempt, batch),
     };
     let counted = attempt.state == AttemptState::Failed && attempt.reason_code.is_none();
     let made = matches!(attempt.leg, Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item);
     let known = attempt.vendor_id.as_deref().unwrap_or("another one");
-    (out && made && !counted).then(|| Heard {
+    (out && made && !counted).then(|| Observation {
         detail: Some(made_twice(carrier_id, known)),
         ..of_object(attempt, Fact::FoundAfterAll(attempt.leg), None)
     })
@@ -335,22 +344,22 @@ fn item_out(attempt: &Attempt, batch: &Batch) -> bool {
 }
 
 /// PayPal's fee, also for items that had ended here: nobody reads those any more.
-fn fee_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
-    let Told::PayPal(batch) = told else { return None };
+fn fee_of(attempt: &Attempt, told: &OurObject) -> Option<Observation> {
+    let OurObject::PayPal(batch) = told else { return None };
     let of = attempt.transaction.to_string();
     let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(of.as_str()))?;
     let fee = paypal_batch::item_fee(item).filter(|_| attempt.leg == Leg::Item)?;
     Some(of_object(attempt, Fact::FeeKnown(fee), None))
 }
 
-fn fact_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
+fn fact_of(attempt: &Attempt, told: &OurObject) -> Option<Observation> {
     let failed = attempt.state == AttemptState::Failed;
     // People have already settled it as a duplicate payment.
     if failed && attempt.reason_code.is_none() {
         return None;
     }
     let (fact, vendor_id) = match told {
-        Told::Stripe { id, fact, out } => {
+        OurObject::Stripe { id, fact, out } => {
             let made = match attempt.leg {
                 Leg::Transfer => Fact::TransferMade,
                 Leg::Payout => fact.clone().unwrap_or(Fact::PayoutMade),
@@ -362,7 +371,7 @@ fn fact_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
             }
             (if failed { Fact::FoundAfterAll(attempt.leg) } else { made }, Some(id.clone()))
         }
-        Told::PayPal(batch) => {
+        OurObject::PayPal(batch) => {
             let of = attempt.transaction.to_string();
             let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(of.as_str()));
             let said = item.and_then(|item| paypal_batch::fact_in(batch, item));
@@ -378,7 +387,7 @@ fn fact_of(attempt: &Attempt, told: &Told) -> Option<Heard> {
     Some(of_object(attempt, fact, vendor_id))
 }
 
-fn of_object(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard {
+fn of_object(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Observation {
     let (leg, number) = (attempt.leg.as_str(), attempt.number);
     let detail = match &vendor_id {
         Some(id) => {
@@ -386,7 +395,7 @@ fn of_object(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard 
         }
         None => format!("the vendor's object under our key is the {leg} of attempt {number}, as we sent it"),
     };
-    Heard {
+    Observation {
         transaction: attempt.transaction,
         attempt: attempt.id,
         fact,

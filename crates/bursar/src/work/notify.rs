@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::StreamExt as _;
 
 use super::mailer::Mailer;
-use super::{Done, Work};
+use super::{PassResult, Work};
 use crate::app::App;
-use crate::ops::notices::post::Posted;
+use crate::ops::notices::post::DeliveryOutcome;
 use crate::ops::notices::{self, post, watch};
 use crate::store::mails::Mail;
 
@@ -18,7 +18,7 @@ use crate::store::mails::Mail;
 const AT_ONCE: i64 = 40;
 const SIDE_BY_SIDE: usize = 4;
 
-pub async fn once(work: &Work, now: i64) -> Done {
+pub async fn once(work: &Work, now: i64) -> PassResult {
     let app = &work.app;
     let mut done = watch::look(app, now).await?;
     done += notices::expand(app, now).await?;
@@ -27,7 +27,7 @@ pub async fn once(work: &Work, now: i64) -> Done {
     done += due.len();
     let silent = Arc::new(AtomicBool::new(false));
     let sent = futures::stream::iter(due).map(|mail| one(app.clone(), mailer.clone(), silent.clone(), mail));
-    let noted: Vec<_> = sent.buffer_unordered(work.side_by_side(SIDE_BY_SIDE)).collect().await;
+    let noted: Vec<_> = sent.buffer_unordered(work.concurrency(SIDE_BY_SIDE)).collect().await;
     noted.into_iter().collect::<crate::ops::Result<Vec<()>>>()?;
     Ok(done)
 }
@@ -36,13 +36,15 @@ pub async fn once(work: &Work, now: i64) -> Done {
 /// after another they would keep this loop for longer than they are leased for.
 async fn one(app: App, mailer: Mailer, silent: Arc<AtomicBool>, mail: Mail) -> crate::ops::Result<()> {
     let posted = match silent.load(Ordering::Relaxed) {
-        true => Posted::Later("The mail server did not answer about another mail just now.".to_owned()),
+        true => {
+            DeliveryOutcome::Later("The mail server did not answer about another mail just now.".to_owned())
+        }
         false => mailer.send(&mail).await,
     };
-    if matches!(posted, Posted::Unknown(_)) {
+    if matches!(posted, DeliveryOutcome::Unknown(_)) {
         silent.store(true, Ordering::Relaxed);
     }
-    if let Posted::Later(why) | Posted::Unknown(why) = &posted {
+    if let DeliveryOutcome::Later(why) | DeliveryOutcome::Unknown(why) = &posted {
         tracing::warn!(
             mail = mail.id,
             tries = mail.tries,

@@ -12,10 +12,10 @@ use vendors::stripe::account::NewAccount;
 use vendors::stripe::{ConnectedAccount, Stripe};
 
 use super::Work;
-use super::connect::{self, account as read_account, standing, told};
+use super::connect::{self, account as read_account, standing, vendor_error};
 use crate::app::Actor;
 use crate::ops::onboarding::{self as verbs, Particulars};
-use crate::ops::payees::{self as payee_verbs, Standing};
+use crate::ops::payees::{self as payee_verbs, DestinationStatus};
 use crate::ops::{OpsError, Result};
 use crate::store;
 use crate::store::onboarding::Intended;
@@ -24,7 +24,7 @@ use crate::store::onboarding::Intended;
 const KEY_LASTS_US: i64 = 20 * 3_600_000_000;
 
 /// A partner's browser on its way to Stripe and back.
-pub struct Journey<'a> {
+pub struct OnboardingTrip<'a> {
     pub actor: &'a Actor,
     /// The hash of their session, to which the return link is bound.
     pub session_hash: &'a str,
@@ -35,11 +35,11 @@ pub struct Journey<'a> {
 
 /// The state of an account as read.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Found {
+pub struct FoundAccount {
     /// Stripe's form is completely filled in.
     pub submitted: bool,
     /// Whether Stripe would pay it.
-    pub standing: Standing,
+    pub standing: DestinationStatus,
     /// It is the payee's destination.
     pub in_use: bool,
 }
@@ -50,7 +50,7 @@ pub struct Found {
 /// # Errors
 /// Stripe's message if it refuses; [`OpsError::Unreachable`] if it does not answer: a retry then resumes where this
 /// stopped.
-pub async fn begin(work: &Work, journey: &Journey<'_>, country: &str, email: &str) -> Result<String> {
+pub async fn begin(work: &Work, journey: &OnboardingTrip<'_>, country: &str, email: &str) -> Result<String> {
     let stripe = client(work).await?;
     let ours = stripe.platform_country().await.map_err(|error| unread(&error))?;
     let service_agreement = if ours.as_deref() == Some(country) { "full" } else { "recipient" };
@@ -78,7 +78,7 @@ pub async fn begin(work: &Work, journey: &Journey<'_>, country: &str, email: &st
 ///
 /// # Errors
 /// Same as [`begin`]; a refusal if Stripe does not open that account from here.
-pub async fn mend(work: &Work, journey: &Journey<'_>) -> Result<String> {
+pub async fn mend(work: &Work, journey: &OnboardingTrip<'_>) -> Result<String> {
     let mut db = work.app.store.read().await?;
     verbs::check_choice(&mut db, journey.actor, payout::money::Vendor::Stripe).await?;
     let profile = store::payees::profile_of(&mut db, journey.payee).await?;
@@ -88,9 +88,9 @@ pub async fn mend(work: &Work, journey: &Journey<'_>) -> Result<String> {
     let stripe = client(work).await?;
     link(work, &stripe, journey, (&account, work.app.clock.now())).await.map_err(|error| match error {
         LinkError::Stripe(ReadError::Missing | ReadError::Refused { .. }) => {
-            let told = "Stripe does not open this account from here. Sign in at stripe.com with the login of that \
+            let message = "Stripe does not open this account from here. Sign in at stripe.com with the login of that \
                         account and correct the bank account there.";
-            Refusal::new("stripe_opens_elsewhere", told).into()
+            Refusal::new("stripe_opens_elsewhere", message).into()
         }
         LinkError::Stripe(error) => unread(&error),
         LinkError::Ours(error) => error,
@@ -100,19 +100,19 @@ pub async fn mend(work: &Work, journey: &Journey<'_>) -> Result<String> {
 async fn client(work: &Work) -> Result<Stripe> {
     let connected = work.clients.stripe().await?;
     connected.map(|connected| connected.client).ok_or_else(|| {
-        let told = "Stripe is not connected at the moment. Nothing was changed.";
-        Refusal::new("vendor_not_connected", told).into()
+        let message = "Stripe is not connected at the moment. Nothing was changed.";
+        Refusal::new("vendor_not_connected", message).into()
     })
 }
 
 fn unread(error: &ReadError) -> OpsError {
-    told("stripe_account", payout::money::Vendor::Stripe, error)
+    vendor_error("stripe_account", payout::money::Vendor::Stripe, error)
 }
 
 async fn make(
     work: &Work,
     stripe: &Stripe,
-    journey: &Journey<'_>,
+    journey: &OnboardingTrip<'_>,
     intended: &Intended,
 ) -> Result<ConnectedAccount> {
     let payee = journey.payee.to_string();
@@ -149,7 +149,7 @@ async fn make(
 async fn made_before(
     work: &Work,
     stripe: &Stripe,
-    journey: &Journey<'_>,
+    journey: &OnboardingTrip<'_>,
     intended: &Intended,
 ) -> Result<Option<ConnectedAccount>> {
     if work.app.clock.now() - intended.intended_at < KEY_LASTS_US {
@@ -172,7 +172,7 @@ enum LinkError {
 async fn link(
     work: &Work,
     stripe: &Stripe,
-    journey: &Journey<'_>,
+    journey: &OnboardingTrip<'_>,
     (account, opened_at): (&ConnectedAccount, i64),
 ) -> std::result::Result<String, LinkError> {
     let way = (account.as_str(), opened_at);
@@ -193,8 +193,8 @@ async fn link(
 }
 
 fn elsewhere() -> Refusal {
-    let told = "The address that Stripe gave for its pages is not one of Stripe’s, so you were not sent there. Where you are paid has not changed. Tell whoever runs this.";
-    Refusal::new("stripe_link_elsewhere", told)
+    let message = "The address that Stripe gave for its pages is not one of Stripe’s, so you were not sent there. Where you are paid has not changed. Tell whoever runs this.";
+    Refusal::new("stripe_link_elsewhere", message)
 }
 
 /// Whether a URL is one of Stripe's own pages, or of the configured stand-in: a browser is sent nowhere else, whatever
@@ -215,7 +215,7 @@ fn is_stripes(url: &Url, stand_in: Option<&str>) -> bool {
 ///
 /// # Errors
 /// Same as [`begin`]; [`OpsError::Refused`] for a `state` that is not valid for this session.
-pub async fn again(work: &Work, journey: &Journey<'_>, state: &str) -> Result<String> {
+pub async fn again(work: &Work, journey: &OnboardingTrip<'_>, state: &str) -> Result<String> {
     let (account, opened_at) = used(work, journey, state).await?;
     let mut db = work.app.store.read().await?;
     verbs::check_choice(&mut db, journey.actor, payout::money::Vendor::Stripe).await?;
@@ -232,7 +232,7 @@ pub async fn again(work: &Work, journey: &Journey<'_>, state: &str) -> Result<St
 ///
 /// # Errors
 /// [`OpsError::Refused`] for a `state` that is not valid for this session; [`OpsError::Unreachable`].
-pub async fn returned(work: &Work, journey: &Journey<'_>, state: &str) -> Result<Found> {
+pub async fn returned(work: &Work, journey: &OnboardingTrip<'_>, state: &str) -> Result<FoundAccount> {
     let (account, opened_at) = used(work, journey, state).await?;
     let profile = store::payees::profile_of(&mut work.app.store.read().await?, journey.payee).await?;
     let chosen_at = profile.map(|profile| profile.changed_at.unwrap_or(profile.set_at));
@@ -241,12 +241,12 @@ pub async fn returned(work: &Work, journey: &Journey<'_>, state: &str) -> Result
 }
 
 /// The account a `state` is about, and when it was opened.
-async fn used(work: &Work, journey: &Journey<'_>, state: &str) -> Result<(ConnectedAccount, i64)> {
+async fn used(work: &Work, journey: &OnboardingTrip<'_>, state: &str) -> Result<(ConnectedAccount, i64)> {
     let way = verbs::use_state(&work.app, journey.session_hash, journey.payee, state).await?;
     let read = |(account, opened_at): (String, i64)| Some((ConnectedAccount::parse(&account)?, opened_at));
     way.and_then(read).ok_or_else(|| {
-        let told = "This way back was used already, is too old, or is another's. Nothing was changed.";
-        Refusal::new("state_refused", told).into()
+        let message = "This way back was used already, is too old, or is another's. Nothing was changed.";
+        Refusal::new("state_refused", message).into()
     })
 }
 
@@ -255,7 +255,7 @@ async fn used(work: &Work, journey: &Journey<'_>, state: &str) -> Result<(Connec
 ///
 /// # Errors
 /// [`OpsError::Unreachable`] if Stripe does not answer.
-pub async fn look(work: &Work, actor: &Actor, payee: Payee, adopt: bool) -> Result<Option<Found>> {
+pub async fn look(work: &Work, actor: &Actor, payee: Payee, adopt: bool) -> Result<Option<FoundAccount>> {
     let newest = store::onboarding::newest(&mut work.app.store.read().await?, payee).await?;
     let made = newest.filter(|one| one.refused_at.is_none()).and_then(|one| one.account);
     match made.as_deref().and_then(ConnectedAccount::parse) {
@@ -270,22 +270,22 @@ async fn settle(
     payee: Payee,
     account: &ConnectedAccount,
     adopt: bool,
-) -> Result<Found> {
+) -> Result<FoundAccount> {
     let (stripe, asked_at) = (client(work).await?, work.app.clock.now());
     let state = read_account(&stripe, account.as_str()).await.map_err(|error| unread(&error))?;
     let (submitted, standing) = (state.details_submitted, standing(&state));
     let destination = Destination::stripe(account.as_str())?;
     let profile = store::payees::profile_of(&mut work.app.store.read().await?, payee).await?;
-    let payable = matches!(standing, Standing::Payable(_));
+    let payable = matches!(standing, DestinationStatus::Payable(_));
     let in_use = profile.as_ref().is_some_and(|profile| profile.destination == destination);
     if in_use {
         let vendor = destination.vendor();
         payee_verbs::note_standing(&work.app, vendor, destination.address(), &standing, asked_at).await?;
     } else if adopt && (payable || (submitted && profile.is_none())) {
         connect::set_profile(work, actor, payee, destination).await?;
-        return Ok(Found { submitted, standing, in_use: true });
+        return Ok(FoundAccount { submitted, standing, in_use: true });
     }
-    Ok(Found { submitted, standing, in_use })
+    Ok(FoundAccount { submitted, standing, in_use })
 }
 
 #[cfg(test)]

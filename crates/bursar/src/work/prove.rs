@@ -14,18 +14,18 @@ use vendors::ReadError;
 use vendors::paypal::batch as paypal_batch;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
-use super::answer::Looked as Outcome;
+use super::answer::LookOutcome as Outcome;
 use super::bank_payouts::{self, named_payout};
+use super::scheduled_payouts::{self, Trace};
 use super::shown::{
-    Has, Shown, batches_of, found_now, is_other, made_by_schedule, not_connected, of_another_account,
-    of_what_was_found, paypal_has, stripe_has,
+    ShownMoney, ShownResult, batches_of, found_now, is_other, made_by_schedule, not_connected,
+    of_another_account, of_what_was_found, paypal_has, stripe_has,
 };
 use super::submission;
-use super::swept::{self, Trace};
-use super::{Work, ask, beside, chunks, relook, settle, verdict};
+use super::{Work, ask, chunks, recheck, settle, unclaimed, verdict};
 use crate::clock::Clock;
-use crate::ops::by_hand::{Finding, Looked};
-use crate::ops::record::{self, Heard};
+use crate::ops::by_hand::{Finding, LookOutcome};
+use crate::ops::record::{self, Observation};
 use crate::ops::{OpsError, Result, by_hand};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, Attempt, Transaction};
@@ -63,7 +63,7 @@ impl Case {
 
     /// The start of the payout list to search, as a Unix second.
     pub(super) fn since(&self) -> i64 {
-        beside::since(&self.transaction)
+        unclaimed::since(&self.transaction)
     }
 
     /// The transfer a reversal is about: its request names it.
@@ -201,21 +201,21 @@ async fn transfer_first(work: &Work, case: &Case, finding: Finding) -> Result<Fi
     let open = put_back::open_of(&mut work.app.store.read().await?, case.transaction.id).await?;
     let Some(transfer) = open.iter().find(|one| one.starts_with("tr_")) else { return Ok(finding) };
     match found_now(work, case, transfer).await? {
-        Ok(Has::It(_) | Has::NotSaid) => {}
+        Ok(ShownMoney::It(_) | ShownMoney::NotSaid) => {}
         // It has come back since it was found, and is over.
-        Ok(Has::Nothing) => {
-            let (app, told) = (&work.app, "Stripe shows that its money came back.");
+        Ok(ShownMoney::Nothing) => {
+            let (app, message) = (&work.app, "Stripe shows that its money came back.");
             transact!(app, |tx| {
-                Ok(put_back::settle_found(tx, transfer, "search", told, app.clock.now()).await?)
+                Ok(put_back::settle_found(tx, transfer, "search", message, app.clock.now()).await?)
             })?;
             return Ok(finding);
         }
         Err(error) => return Err(unreachable(&error)),
     }
-    let told = format!(
+    let message = format!(
         "Stripe also has the transfer {transfer} of this payment, which is missing here and which this was paid from. Nothing was settled. First settle that one, as made under its id."
     );
-    Err(OpsError::Conflict(Refusal::new("settle_the_transfer", told)))
+    Err(OpsError::Conflict(Refusal::new("settle_the_transfer", message)))
 }
 
 /// An object proven to be out contradicts an attempt that had ended, whether or not settling it succeeds: that may be
@@ -229,7 +229,7 @@ async fn contradict(work: &Work, case: &Case, finding: &Finding) -> Result<()> {
 
 /// Records that the vendor shows, under these ids, what had ended here as not made.
 async fn found_after_all(work: &Work, shows: &[(&Attempt, String)]) -> Result<()> {
-    let heard: Vec<Heard> = shows.iter().map(|(one, object)| bank_payouts::out(one, object)).collect();
+    let heard: Vec<Observation> = shows.iter().map(|(one, object)| bank_payouts::out(one, object)).collect();
     let app = &work.app;
     if !heard.is_empty() {
         transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
@@ -282,12 +282,12 @@ async fn named_keys(db: &mut Db, case: &Case) -> Result<Vec<(String, String)>> {
 }
 
 /// The fact an object reports for an attempt, and how much of a transfer has come back.
-type Said = (Fact, Option<Money>);
+type ObjectFact = (Fact, Option<Money>);
 
 /// The result of reading one object: it belongs to this payment, it does not, or it could not be read.
-type Look = std::result::Result<Option<Finding>, ReadError>;
+type FindingResult = std::result::Result<Option<Finding>, ReadError>;
 
-fn made(attempt: &Attempt, said: Option<Said>, id: &str, carrier_id: &str) -> Option<Finding> {
+fn made(attempt: &Attempt, said: Option<ObjectFact>, id: &str, carrier_id: &str) -> Option<Finding> {
     said.map(|(fact, part_back)| Finding::Made {
         attempt: attempt.id,
         fact,
@@ -302,7 +302,7 @@ fn made(attempt: &Attempt, said: Option<Said>, id: &str, carrier_id: &str) -> Op
 /// A person found a payout of Stripe's automatic schedule that took the money of a payment from the payee's balance.
 /// The balance transactions it covers prove it. If Stripe does not show those, a payout large enough for this payment
 /// on top of the others it settled needs two people.
-async fn swept_by(work: &Work, case: &Case, id: &str, others: &[TransactionId]) -> Result<Look> {
+async fn swept_by(work: &Work, case: &Case, id: &str, others: &[TransactionId]) -> Result<FindingResult> {
     let Some(stripe) = work.clients.stripe().await?.filter(|_| id.starts_with("po_")) else {
         return Ok(Ok(None));
     };
@@ -321,7 +321,7 @@ async fn at_schedule(
     (case, settled_minor): (&Case, i64),
     account: &ConnectedAccount,
     id: &str,
-) -> Look {
+) -> FindingResult {
     let of = &case.transaction;
     let found = stripe.payout(account, id).await?;
     let out = bank::fact(&found).filter(|fact| matches!(fact, Fact::PayoutMade | Fact::PayoutPaid));
@@ -334,12 +334,12 @@ async fn at_schedule(
     let waiting = |one: &&Attempt| one.leg == Leg::Payout && one.state == AttemptState::Review;
     let (attempt, fact) = match (case.attempts.iter().find(waiting), case.lying()) {
         (Some(waits), _) => (waits, fact),
-        (None, Some(transfer)) => (transfer, swept::swept(id, &fact)),
+        (None, Some(transfer)) => (transfer, scheduled_payouts::paid_by_schedule(id, &fact)),
         (None, None) => return Ok(None),
     };
     let (vendor_id, carrier_id) = (id.to_owned(), id.to_owned());
     // The returned part concerns only the transfer.
-    let part_back = |took: &Took| took.part_back.filter(|_| attempt.leg == Leg::Transfer);
+    let part_back = |took: &BalanceUse| took.part_back.filter(|_| attempt.leg == Leg::Transfer);
     let swept_by = |proven, part_back| Finding::Made {
         attempt: attempt.id,
         fact,
@@ -349,7 +349,7 @@ async fn at_schedule(
         proven,
         lost: None,
     };
-    Ok(match took((stripe, clock), (case, Asks::Payouts), account).await {
+    Ok(match took((stripe, clock), (case, LookDepth::Payouts), account).await {
         // If only the rest of a transfer was paid out, the payee has less than the payment; two people must decide.
         Ok(took) => {
             let is_it = took.payout.as_ref().is_some_and(|(payout, _)| payout == id);
@@ -374,7 +374,7 @@ fn covers(found: &bank::Payout, settled_minor: i64, net: Money) -> bool {
 }
 
 /// Where a payment's money went from the payee's balance.
-struct Took {
+struct BalanceUse {
     /// The payout of Stripe's automatic schedule that took it, and its state.
     payout: Option<(String, Fact)>,
     /// No part of the transfer came back, before or after.
@@ -392,10 +392,10 @@ struct Took {
 /// Which payout of Stripe's automatic schedule took this payment's money.
 async fn took(
     (stripe, clock): (&Stripe, &Clock),
-    (case, asks): (&Case, Asks),
+    (case, asks): (&Case, LookDepth),
     account: &ConnectedAccount,
-) -> std::result::Result<Took, ReadError> {
-    let nowhere = Took {
+) -> std::result::Result<BalanceUse, ReadError> {
+    let nowhere = BalanceUse {
         payout: None,
         whole: true,
         in_progress: false,
@@ -410,8 +410,8 @@ async fn took(
     let came_back = transfer.amount_reversed_units > 0;
     let is_part = came_back && transfer.amount_reversed_units < transfer.amount_units;
     let part_back = transfer.come_back().filter(|_| is_part);
-    if asks == Asks::Transfer {
-        return Ok(Took { came_back, part_back, ..nowhere });
+    if asks == LookDepth::Transfer {
+        return Ok(BalanceUse { came_back, part_back, ..nowhere });
     }
     // If Stripe does not name the payment on the connected account, what took it cannot be determined.
     let unnamed = || {
@@ -422,12 +422,13 @@ async fn took(
     let payment = transfer.destination_payment.ok_or_else(unnamed)?;
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
     // A payout that includes both the payment and its refund took nothing of it.
-    let named_as = swept::named_as(stripe, (object, came_back), payment).await?;
+    let named_as = scheduled_payouts::named_as(stripe, (object, came_back), payment).await?;
     let trace = Trace::of(&case.transaction, &attempts, named_as).beside(case.beside.clone());
     let trace = trace.made(transfer.created);
-    let trace = if asks == Asks::PayoutsOfLookedThrough { trace.looked_through() } else { trace };
-    let mut by_schedule = swept::by_schedule(stripe, account, (case.since(), clock), vec![trace]).await?;
-    Ok(Took {
+    let trace = if asks == LookDepth::PayoutsOfLookedThrough { trace.looked_through() } else { trace };
+    let mut by_schedule =
+        scheduled_payouts::by_schedule(stripe, account, (case.since(), clock), vec![trace]).await?;
+    Ok(BalanceUse {
         payout: by_schedule.found.remove(&case.transaction.id),
         whole: reversed_minor == 0 && !came_back,
         in_progress: by_schedule.in_progress,
@@ -437,7 +438,7 @@ async fn took(
     })
 }
 
-async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<Look> {
+async fn paypal_item(work: &Work, case: &Case, id: &str) -> Result<FindingResult> {
     let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
     if !paypal.may_have(case.transaction.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
@@ -502,7 +503,12 @@ fn lost_request(work: &Work, of: &Transaction, key: &str) -> Result<submissions:
     ))
 }
 
-async fn stripe_object(work: &Work, case: &Case, id: &str, named: &[(String, String)]) -> Result<Look> {
+async fn stripe_object(
+    work: &Work,
+    case: &Case,
+    id: &str,
+    named: &[(String, String)],
+) -> Result<FindingResult> {
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     let of = &case.transaction;
     if !stripe.may_have(of.vendor_account.as_deref()) {
@@ -535,7 +541,7 @@ async fn at_stripe(
     account: &ConnectedAccount,
     id: &str,
     is_named: bool,
-) -> std::result::Result<Option<Said>, ReadError> {
+) -> std::result::Result<Option<ObjectFact>, ReadError> {
     let of = &case.transaction;
     let (net, ours) = (Some(of.terms.net), attempt.id.to_string());
     Ok(match attempt.leg {
@@ -562,7 +568,7 @@ async fn at_stripe(
                 marked || named_payout(stripe, account, (case, attempt)).await?.as_deref() == Some(id);
             let marked = marked
                 || (case.is_lost(id, found.metadata.get("attempt"))
-                    && beside::named_payouts(stripe, account, (&of.id.to_string(), case.since()))
+                    && unclaimed::named_payouts(stripe, account, (&of.id.to_string(), case.since()))
                         .await?
                         .contains(id));
             let fact = bank::fact(&found).filter(|_| found.money() == net && !found.automatic && marked);
@@ -588,7 +594,7 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     drop(db);
     // People's word about a found object needs two of them if nothing proves that it is ours.
     let (found, over) = if case.found { of_what_was_found(work, &case).await? } else { (Vec::new(), true) };
-    let mut worth = if over { Looked::Through } else { Looked::NotThrough };
+    let mut worth = if over { LookOutcome::Through } else { LookOutcome::NotThrough };
     for attempt in case.open() {
         // A cancellation moves no money, whatever its outcome.
         let carrier = case.carrier(attempt);
@@ -606,22 +612,26 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
             }
         };
         match looked {
-            Ok(Has::Nothing) => {}
+            Ok(ShownMoney::Nothing) => {}
             // A hidden object or account says nothing about the money.
-            Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {
-                worth = Looked::NotThrough
+            Ok(ShownMoney::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {
+                worth = LookOutcome::NotThrough
             }
             // The vendor has been asked for a long time, without a readable answer.
-            Err(ReadError::Unreadable(_)) if not_understood(&case, carrier) => worth = Looked::NotThrough,
-            Ok(Has::It(object)) => return Err(has_it(&object)),
+            Err(ReadError::Unreadable(_)) if not_understood(&case, carrier) => {
+                worth = LookOutcome::NotThrough
+            }
+            Ok(ShownMoney::It(object)) => return Err(has_it(&object)),
             Err(error) => return Err(unreachable(&error)),
         }
     }
     match schedule_has(work, &case).await? {
-        Ok(Has::Nothing) => {}
-        Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => worth = Looked::NotThrough,
-        Err(ReadError::Unreadable(_)) if not_understood(&case, None) => worth = Looked::NotThrough,
-        Ok(Has::It(object)) => return Err(has_it(&object)),
+        Ok(ShownMoney::Nothing) => {}
+        Ok(ShownMoney::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {
+            worth = LookOutcome::NotThrough
+        }
+        Err(ReadError::Unreadable(_)) if not_understood(&case, None) => worth = LookOutcome::NotThrough,
+        Ok(ShownMoney::It(object)) => return Err(has_it(&object)),
         Err(error) => return Err(unreachable(&error)),
     }
     let of = case.open().into_iter().map(|one| one.id).collect();
@@ -649,8 +659,9 @@ pub(super) async fn called_not_made(work: &Work, id: TransactionId) -> Result<Ou
             }
         };
         match shown {
-            Ok(Has::It(object)) => shows.push((attempt, object)),
-            Ok(Has::Nothing | Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {}
+            Ok(ShownMoney::It(object)) => shows.push((attempt, object)),
+            Ok(ShownMoney::Nothing | ShownMoney::NotSaid)
+            | Err(ReadError::Missing | ReadError::Refused { .. }) => {}
             Err(_) => looked = Outcome::NotAnswered,
         }
     }
@@ -673,25 +684,25 @@ pub(super) fn has_it(object: &str) -> OpsError {
 }
 
 /// Whether Stripe's automatic schedule has paid out what should be in the payee's balance.
-async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
+async fn schedule_has(work: &Work, case: &Case) -> Result<ShownResult> {
     let of = &case.transaction;
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
     let account = ConnectedAccount::parse(of.destination.address());
     // Whether a reversal was made is a separate question, checked on its own.
     let of_reversal = of.state == State::Recalling && !case.waiting().is_empty();
-    let lies = !of_reversal && swept::lies_there(of, &attempts);
+    let lies = !of_reversal && scheduled_payouts::is_in_payee_balance(of, &attempts);
     let Some(account) = account.filter(|_| lies) else {
-        return Ok(Ok(Has::Nothing));
+        return Ok(Ok(ShownMoney::Nothing));
     };
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     if !stripe.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
-    Ok(match took((&stripe.client, &work.app.clock), (case, Asks::Payouts), &account).await {
-        Ok(Took { payout: Some((object, _)), .. }) => Ok(Has::It(object)),
+    Ok(match took((&stripe.client, &work.app.clock), (case, LookDepth::Payouts), &account).await {
+        Ok(BalanceUse { payout: Some((object, _)), .. }) => Ok(ShownMoney::It(object)),
         Ok(took) if took.not_yet => Err(ReadError::Unreachable(NOT_YET.to_owned())),
-        Ok(took) if took.in_progress => Ok(Has::NotSaid),
-        Ok(_) => Ok(Has::Nothing),
+        Ok(took) if took.in_progress => Ok(ShownMoney::NotSaid),
+        Ok(_) => Ok(ShownMoney::Nothing),
         Err(error) => Err(error),
     })
 }
@@ -699,7 +710,7 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<Shown> {
 const NOT_YET: &str = "Stripe does not report yet what its own payouts took from the payee's account; it does within minutes at the start of a day (UTC), otherwise within hours";
 
 /// What became of the money a bank payout should pay.
-pub(super) enum Lies {
+pub(super) enum TransferBalance {
     There,
     /// A payout of Stripe's automatic schedule took it; its id and state.
     PaidOut(String, Fact),
@@ -711,7 +722,7 @@ pub(super) enum Lies {
 
 /// How far to look for the money.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asks {
+pub(super) enum LookDepth {
     Transfer,
     /// Also check what payouts of Stripe's automatic schedule took.
     Payouts,
@@ -726,20 +737,22 @@ pub(super) enum Asks {
 pub(super) async fn lies(
     work: &Work,
     id: TransactionId,
-    asks: Asks,
-) -> Result<std::result::Result<Lies, ReadError>> {
+    asks: LookDepth,
+) -> Result<std::result::Result<TransferBalance, ReadError>> {
     let case = Case::read(&mut work.app.store.read().await?, id).await?;
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     let Some(account) = ConnectedAccount::parse(case.transaction.destination.address()) else {
-        return Ok(Ok(Lies::There));
+        return Ok(Ok(TransferBalance::There));
     };
     let took = took((&stripe.client, &work.app.clock), (&case, asks), &account);
     Ok(match work.ask(Vendor::Stripe, took).await {
-        Ok(Took { payout: Some((id, fact)), .. }) => Ok(Lies::PaidOut(id, fact)),
-        Ok(took) if took.came_back => Ok(Lies::CameBack),
-        Ok(took) if took.in_progress => Ok(Lies::NotTold(ReadError::Unreachable(NOT_YET.to_owned()))),
-        Ok(_) => Ok(Lies::There),
-        Err(error @ ReadError::Unreadable(_)) => Ok(Lies::NotTold(error)),
+        Ok(BalanceUse { payout: Some((id, fact)), .. }) => Ok(TransferBalance::PaidOut(id, fact)),
+        Ok(took) if took.came_back => Ok(TransferBalance::CameBack),
+        Ok(took) if took.in_progress => {
+            Ok(TransferBalance::NotTold(ReadError::Unreachable(NOT_YET.to_owned())))
+        }
+        Ok(_) => Ok(TransferBalance::There),
+        Err(error @ ReadError::Unreadable(_)) => Ok(TransferBalance::NotTold(error)),
         Err(error) => Err(error),
     })
 }
@@ -752,7 +765,7 @@ pub(super) async fn lies(
 /// [`OpsError::Conflict`] if the transfer stands; [`OpsError::Unreachable`] if Stripe does not answer everything.
 pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
     // A database restored since may be too old to tell. What is found then is for people to judge.
-    if relook::before(work, id).await? == Outcome::NotAnswered
+    if recheck::before(work, id).await? == Outcome::NotAnswered
         && !put_back::any_found(&mut work.app.store.read().await?, Some(id)).await?
     {
         ask::known(Outcome::NotAnswered)?;
@@ -783,8 +796,8 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
     }
     match stripe.client.transfer(object).await {
         Ok(transfer) if transfer.amount_reversed_units < transfer.amount_units => {
-            let told = "Stripe shows that the transfer was not reversed, or not completely. Nothing was changed. Reverse it at Stripe, or return the payment to the pool, which asks Stripe to reverse it.";
-            Err(OpsError::Conflict(Refusal::new("transfer_stands", told)))
+            let message = "Stripe shows that the transfer was not reversed, or not completely. Nothing was changed. Reverse it at Stripe, or return the payment to the pool, which asks Stripe to reverse it.";
+            Err(OpsError::Conflict(Refusal::new("transfer_stands", message)))
         }
         Ok(_) | Err(ReadError::Missing | ReadError::Refused { .. }) => Ok(()),
         Err(error) => Err(unreachable(&error)),

@@ -24,7 +24,7 @@ use vendors::http::{Answer, Http, Request};
 use super::Work;
 use crate::app::App;
 use crate::config::{Oidc, Required};
-use crate::ops::people::provider::{Sent, Shown, Visit};
+use crate::ops::people::provider::{AuthorizationRequest, IdentityClaims, PendingSignIn};
 
 /// The redirect URI path below our base URL. It must be registered at the provider.
 pub const BACK: &str = "/login/provider/back";
@@ -43,7 +43,7 @@ const MAX_AGE_SECONDS: u64 = 12 * 3_600;
 
 /// Why a sign-in was not accepted. The text is for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum ProviderError {
     /// The provider does not answer, or not correctly.
     Away(String),
     /// What it signed does not verify.
@@ -55,10 +55,10 @@ pub enum Fault {
 
 /// The provider's cached metadata. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Known(Arc<Heard>);
+pub struct ProviderMetadata(Arc<MetadataCache>);
 
 #[derive(Default)]
-struct Heard {
+struct MetadataCache {
     last: Mutex<Last>,
     /// One task fetches; the others wait for its result.
     asking: tokio::sync::Mutex<()>,
@@ -71,7 +71,7 @@ struct Last {
     failed: Option<(i64, String)>,
 }
 
-impl Known {
+impl ProviderMetadata {
     fn last(&self) -> Last {
         self.0.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -83,36 +83,40 @@ impl Known {
 
 impl Last {
     /// The result from the cache; `None` if the provider must be asked.
-    fn goes(&self, now: i64, fresh_us: i64) -> Option<Result<CoreProviderMetadata, Fault>> {
+    fn goes(&self, now: i64, fresh_us: i64) -> Option<Result<CoreProviderMetadata, ProviderError>> {
         let since = |at: i64| if at <= now { now - at } else { i64::MAX };
         let said = |within: i64| self.said.as_ref().filter(|(at, _)| since(*at) < within);
         if let Some((_, metadata)) = said(fresh_us) {
             return Some(Ok(metadata.clone()));
         }
         let (_, why) = self.failed.as_ref().filter(|(at, _)| since(*at) < PAUSE_US)?;
-        Some(said(KEPT_US).map(|(_, metadata)| metadata.clone()).ok_or_else(|| Fault::Away(why.clone())))
+        Some(
+            said(KEPT_US)
+                .map(|(_, metadata)| metadata.clone())
+                .ok_or_else(|| ProviderError::Away(why.clone())),
+        )
     }
 }
 
 /// The claims besides the standard ones.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-struct Others {
+struct ExtraClaims {
     #[serde(flatten)]
     all: Map<String, Value>,
 }
 
-impl AdditionalClaims for Others {}
+impl AdditionalClaims for ExtraClaims {}
 
 type Fields = IdTokenFields<
-    Others,
+    ExtraClaims,
     EmptyExtraTokenFields,
     CoreGenderClaim,
     CoreJweContentEncryptionAlgorithm,
     CoreJwsSigningAlgorithm,
 >;
 type Tokens = StandardTokenResponse<Fields, CoreTokenType>;
-type Ours = Client<
-    Others,
+type OidcClient = Client<
+    ExtraClaims,
     CoreAuthDisplay,
     CoreGenderClaim,
     CoreJweContentEncryptionAlgorithm,
@@ -141,16 +145,16 @@ pub fn settings(oidc: &Oidc) -> Result<Option<(IssuerUrl, ClientId, Option<Clien
     if url.scheme() != "https" && !is_here(&url) {
         return Err("BURSAR_OIDC_ISSUER must be an https address: what it signs is believed".to_owned());
     }
-    if let Some(told) = open_to_the_world(&url, &oidc.require) {
-        return Err(told);
+    if let Some(message) = open_to_the_world(&url, &oidc.require) {
+        return Err(message);
     }
     let issuer = IssuerUrl::new(issuer.clone()).map_err(|error| format!("BURSAR_OIDC_ISSUER: {error}"))?;
     let Some(id) = &oidc.client_id else {
         return Err("BURSAR_OIDC_CLIENT_ID is missing: what the provider calls this Bursar".to_owned());
     };
     if oidc.role_claim.is_some() == oidc.roles.is_empty() {
-        let told = "BURSAR_OIDC_ROLE_CLAIM and BURSAR_OIDC_ROLES go together: the claim, and what its values stand for";
-        return Err(told.to_owned());
+        let message = "BURSAR_OIDC_ROLE_CLAIM and BURSAR_OIDC_ROLES go together: the claim, and what its values stand for";
+        return Err(message.to_owned());
     }
     if oidc.make_logins && oidc.role_claim.is_none() {
         return Err(
@@ -180,15 +184,15 @@ const PRIVATE_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 fn open_to_the_world(url: &Url, require: &[Required]) -> Option<String> {
     let host = url.host_str().unwrap_or_default();
     if host == "accounts.google.com" {
-        let told = "BURSAR_OIDC_REQUIRE must name hd, such as hd=acme.example: everybody in the world has an account at Google";
-        return require.iter().all(|one| one.claim != "hd").then(|| told.to_owned());
+        let message = "BURSAR_OIDC_REQUIRE must name hd, such as hd=acme.example: everybody in the world has an account at Google";
+        return require.iter().all(|one| one.claim != "hd").then(|| message.to_owned());
     }
     let private = host == "login.microsoftonline.com" && url.path().contains(PRIVATE_ACCOUNTS);
     let tells = |one: &Required| !matches!(one.claim.as_str(), "email" | "email_verified");
-    let told = format!(
+    let message = format!(
         "BURSAR_OIDC_REQUIRE is missing: anybody can have an account at {host}. Name a claim that holds of your own people alone"
     );
-    ((private || OF_THE_WORLD.contains(&host)) && !require.iter().any(tells)).then_some(told)
+    ((private || OF_THE_WORLD.contains(&host)) && !require.iter().any(tells)).then_some(message)
 }
 
 /// Whether a URL points to this machine.
@@ -220,7 +224,7 @@ fn checked(metadata: CoreProviderMetadata) -> Result<CoreProviderMetadata, Strin
 ///
 /// # Errors
 /// If the provider does not answer or the settings are incomplete.
-pub async fn address(work: &Work, sent: &Sent, again: bool) -> Result<Url, Fault> {
+pub async fn address(work: &Work, sent: &AuthorizationRequest, again: bool) -> Result<Url, ProviderError> {
     let client = client(&work.app, known(work, KNOWN_US).await?)?;
     let verifier = PkceCodeVerifier::new(sent.verifier.clone());
     let (state, nonce) = (sent.state.clone(), sent.nonce.clone());
@@ -239,10 +243,10 @@ pub async fn lacking(work: &Work) -> Option<String> {
     work.app.config.oidc.issuer.as_ref()?;
     let metadata = match known(work, KNOWN_US).await {
         Ok(metadata) => metadata,
-        Err(Fault::Away(why) | Fault::Wrong(why) | Fault::Settings(why)) => {
+        Err(ProviderError::Away(why) | ProviderError::Wrong(why) | ProviderError::Settings(why)) => {
             return Some(format!("the provider does not answer as it should: {why}"));
         }
-        Err(Fault::Old) => return None,
+        Err(ProviderError::Old) => return None,
     };
     let claims = metadata.claims_supported()?;
     let is_named = |name: &str| claims.iter().any(|claim| claim.as_str() == name);
@@ -262,17 +266,21 @@ const NEEDED: [&str; 3] = ["email", "email_verified", "auth_time"];
 ///
 /// # Errors
 /// If the provider does not answer, or its response does not verify.
-pub async fn believe(work: &Work, visit: &Visit, code: String) -> Result<Shown, Fault> {
+pub async fn believe(
+    work: &Work,
+    visit: &PendingSignIn,
+    code: String,
+) -> Result<IdentityClaims, ProviderError> {
     let app = &work.app;
     let first = client(app, known(work, KNOWN_US).await?)?;
     let http = work.clients.http().clone();
     let carry = |request: HttpRequest| carry(http.clone(), request);
     let request = first
         .exchange_code(AuthorizationCode::new(code))
-        .map_err(|error| Fault::Away(format!("it names no address for tokens: {error}")))?
+        .map_err(|error| ProviderError::Away(format!("it names no address for tokens: {error}")))?
         .set_pkce_verifier(PkceCodeVerifier::new(visit.verifier.clone()));
     let tokens = request.request_async(&carry).await.map_err(|error| not_redeemed(&error))?;
-    let signed = tokens.id_token().ok_or_else(|| Fault::Wrong("it sent no ID token".to_owned()))?;
+    let signed = tokens.id_token().ok_or_else(|| ProviderError::Wrong("it sent no ID token".to_owned()))?;
     let now = app.clock.now();
     let nonce = Nonce::new(visit.nonce.clone());
     let claims = match signed.claims(&verifier(&first, now), &nonce) {
@@ -280,17 +288,19 @@ pub async fn believe(work: &Work, visit: &Visit, code: String) -> Result<Shown, 
         // They rotated the key, or the token is forged: refresh at most once a minute.
         Err(ClaimsVerificationError::SignatureVerification(why)) if may_be_new(&why) => {
             let second = client(app, known(work, LOOKED_US).await?)?;
-            signed.claims(&verifier(&second, now), &nonce).map_err(|error| Fault::Wrong(whole(&error)))?
+            signed
+                .claims(&verifier(&second, now), &nonce)
+                .map_err(|error| ProviderError::Wrong(whole(&error)))?
         }
-        Err(error) => return Err(Fault::Wrong(whole(&error))),
+        Err(error) => return Err(ProviderError::Wrong(whole(&error))),
     };
     // Accept only a token issued to us.
     if claims.authorized_party().is_some_and(|party| party != first.client_id()) {
-        return Err(Fault::Wrong("it was signed for another party (azp)".to_owned()));
+        return Err(ProviderError::Wrong("it was signed for another party (azp)".to_owned()));
     }
     let oldest = now - SKEW_US - i64::try_from(MAX_AGE_SECONDS).unwrap_or(i64::MAX) * 1_000_000;
     if claims.auth_time().is_some_and(|at| at.timestamp_micros() < oldest) {
-        return Err(Fault::Old);
+        return Err(ProviderError::Old);
     }
     Ok(shown(&app.config.oidc, claims))
 }
@@ -308,22 +318,24 @@ fn may_be_new(why: &SignatureVerificationError) -> bool {
 
 /// Why no tokens were issued for a code. Only the provider's error code, or the path of a parse error, is reported: the
 /// rest may contain a token or personal data.
-fn not_redeemed(error: &RequestTokenError<Lost, StandardErrorResponse<CoreErrorResponseType>>) -> Fault {
+fn not_redeemed(
+    error: &RequestTokenError<Lost, StandardErrorResponse<CoreErrorResponseType>>,
+) -> ProviderError {
     match error {
-        RequestTokenError::Request(why) => Fault::Away(why.to_string()),
+        RequestTokenError::Request(why) => ProviderError::Away(why.to_string()),
         RequestTokenError::ServerResponse(why) => {
             let code: String = why.error().as_ref().chars().filter(char::is_ascii_graphic).take(40).collect();
-            Fault::Wrong(format!("it gives nothing for the code that came with the browser: {code}"))
+            ProviderError::Wrong(format!("it gives nothing for the code that came with the browser: {code}"))
         }
         RequestTokenError::Parse(why, _) => {
-            Fault::Wrong(format!("its answer with the tokens cannot be read at {}", why.path()))
+            ProviderError::Wrong(format!("its answer with the tokens cannot be read at {}", why.path()))
         }
-        RequestTokenError::Other(why) => Fault::Wrong(why.clone()),
+        RequestTokenError::Other(why) => ProviderError::Wrong(why.clone()),
     }
 }
 
 /// The ID token verifier. Accepts asymmetric algorithms only: no shared-secret signatures, no unsigned tokens.
-fn verifier(client: &Ours, now: i64) -> openidconnect::IdTokenVerifier<'_, CoreJsonWebKey> {
+fn verifier(client: &OidcClient, now: i64) -> openidconnect::IdTokenVerifier<'_, CoreJsonWebKey> {
     let at = |us: i64| chrono::DateTime::from_timestamp_micros(us).unwrap_or_default();
     let issued = move |issued: chrono::DateTime<chrono::Utc>| match issued > at(now + SKEW_US) {
         true => Err(format!("it was issued at {issued}, which is to come")),
@@ -342,7 +354,7 @@ fn verifier(client: &Ours, now: i64) -> openidconnect::IdTokenVerifier<'_, CoreJ
         .set_issue_time_verifier_fn(issued)
 }
 
-fn shown(oidc: &Oidc, claims: &IdTokenClaims<Others, CoreGenderClaim>) -> Shown {
+fn shown(oidc: &Oidc, claims: &IdTokenClaims<ExtraClaims, CoreGenderClaim>) -> IdentityClaims {
     let name = claims.name().and_then(|name| name.get(None)).map(|name| name.as_str().to_owned());
     // Includes the standard claims: `email_verified` or `acr` may be required.
     let all = match serde_json::to_value(claims) {
@@ -351,7 +363,7 @@ fn shown(oidc: &Oidc, claims: &IdTokenClaims<Others, CoreGenderClaim>) -> Shown 
     };
     let holds = |one: &&Required| values(&all, &one.claim).contains(&one.value);
     let lacks = oidc.require.iter().find(|one| !holds(one));
-    Shown {
+    IdentityClaims {
         issuer: claims.issuer().as_str().to_owned(),
         subject: claims.subject().as_str().to_owned(),
         email: claims.email().map(|email| email.as_str().to_owned()),
@@ -380,11 +392,11 @@ fn values(claims: &Map<String, Value>, claim: &str) -> Vec<String> {
 }
 
 /// The provider's metadata, fetched again if it is older than `fresh_us`.
-async fn known(work: &Work, fresh_us: i64) -> Result<CoreProviderMetadata, Fault> {
+async fn known(work: &Work, fresh_us: i64) -> Result<CoreProviderMetadata, ProviderError> {
     let now = work.app.clock.now();
     let (issuer, ..) = settings(&work.app.config.oidc)
-        .map_err(Fault::Settings)?
-        .ok_or_else(|| Fault::Settings("BURSAR_OIDC_ISSUER is not set".to_owned()))?;
+        .map_err(ProviderError::Settings)?
+        .ok_or_else(|| ProviderError::Settings("BURSAR_OIDC_ISSUER is not set".to_owned()))?;
     let known = &work.provider;
     if let Some(goes) = known.last().goes(now, fresh_us) {
         return goes;
@@ -405,24 +417,24 @@ async fn known(work: &Work, fresh_us: i64) -> Result<CoreProviderMetadata, Fault
         }
         Err(why) => {
             known.note(|last| last.failed = Some((now, why.clone())));
-            known.last().goes(now, fresh_us).unwrap_or(Err(Fault::Away(why)))
+            known.last().goes(now, fresh_us).unwrap_or(Err(ProviderError::Away(why)))
         }
     }
 }
 
-fn client(app: &App, metadata: CoreProviderMetadata) -> Result<Ours, Fault> {
+fn client(app: &App, metadata: CoreProviderMetadata) -> Result<OidcClient, ProviderError> {
     let (_, id, secret) = settings(&app.config.oidc)
-        .map_err(Fault::Settings)?
-        .ok_or_else(|| Fault::Settings("BURSAR_OIDC_ISSUER is not set".to_owned()))?;
+        .map_err(ProviderError::Settings)?
+        .ok_or_else(|| ProviderError::Settings("BURSAR_OIDC_ISSUER is not set".to_owned()))?;
     let back = RedirectUrl::new(format!("{}{BACK}", app.base_url))
-        .map_err(|error| Fault::Settings(format!("BURSAR_BASE_URL is no address: {error}")))?;
+        .map_err(|error| ProviderError::Settings(format!("BURSAR_BASE_URL is no address: {error}")))?;
     let takes = metadata.token_endpoint_auth_methods_supported();
     let in_body = takes.is_some_and(|takes| {
         takes.contains(&CoreClientAuthMethod::ClientSecretPost)
             && !takes.contains(&CoreClientAuthMethod::ClientSecretBasic)
     });
     let way = if in_body { AuthType::RequestBody } else { AuthType::BasicAuth };
-    Ok(Ours::from_provider_metadata(metadata, id, secret).set_auth_type(way).set_redirect_uri(back))
+    Ok(OidcClient::from_provider_metadata(metadata, id, secret).set_auth_type(way).set_redirect_uri(back))
 }
 
 #[derive(Debug)]
@@ -458,13 +470,13 @@ async fn carry(http: Http, asked: HttpRequest) -> Result<HttpResponse, Lost> {
 
 /// An error with its whole chain of causes.
 fn whole(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
+    let mut message = error.to_string();
     let mut within = error.source();
     while let Some(cause) = within {
-        told = format!("{told}: {cause}");
+        message = format!("{message}: {cause}");
         within = cause.source();
     }
-    told
+    message
 }
 
 #[cfg(test)]
@@ -490,8 +502,8 @@ mod tests {
             ("realm_access.none", ""),
             ("none.at.all", ""),
         ];
-        for (claim, told) in rows {
-            assert_eq!(of(claim), told, "{claim}");
+        for (claim, message) in rows {
+            assert_eq!(of(claim), message, "{claim}");
         }
     }
 
@@ -525,9 +537,9 @@ mod tests {
             (Oidc { roles, ..base.clone() }, "go together"),
             (Oidc { make_logins: true, ..base.clone() }, "needs BURSAR_OIDC_ROLE_CLAIM"),
         ];
-        for (oidc, told) in rows {
+        for (oidc, message) in rows {
             let refused = settings(&oidc).unwrap_err();
-            assert!(refused.contains(told), "{refused}");
+            assert!(refused.contains(message), "{refused}");
         }
         assert!(settings(&requires("https://accounts.google.com", "hd=acme.example")).unwrap().is_some());
         assert!(settings(&requires("https://gitlab.com", "groups_direct=acme")).unwrap().is_some());

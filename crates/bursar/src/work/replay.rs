@@ -15,7 +15,7 @@ use vendors::{MoneyKind, MoneyRequest, Outcome};
 
 use super::settle;
 use super::submission;
-use super::verdict::{self, Judged, Verdict};
+use super::verdict::{self, Judgment, Verdict};
 use crate::ops::Result;
 use crate::store::Db;
 use crate::store::evidence::{self, Answer as Kept, Event};
@@ -26,7 +26,7 @@ use crate::store::transactions::{self, Attempt, ReadLine, Transaction};
 const LONGEST_US: i64 = 60_000_000;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Stepped {
+pub struct ReplayStep {
     pub at: i64,
     /// `request`, `answer`, `webhook` or `person`.
     pub source: &'static str,
@@ -41,7 +41,7 @@ pub struct Stepped {
 #[derive(Clone, Debug)]
 pub struct Replay {
     pub stored: Transaction,
-    pub steps: Vec<Stepped>,
+    pub steps: Vec<ReplayStep>,
     /// The state derived from the bytes.
     pub derived: State,
     /// Changes without stored bytes, in words.
@@ -62,7 +62,7 @@ impl Replay {
 
 /// The order of items with the same microsecond.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum ReplayOrder {
     /// A person's command, which leads to requests.
     Command,
     /// Requests and their answers: a transfer's before those of the bank payout it leads to.
@@ -103,15 +103,17 @@ pub async fn of(db: &mut Db, number: &str) -> Result<Replay> {
     let answers = evidence::answers(db, &carriers).await?;
     let events = evidence::events(db, id).await?;
     let lines = transactions::timeline(db, id).await?;
-    let mut items: Vec<(i64, Place, Item<'_>)> = Vec::new();
-    items.extend(requests.iter().map(|one| (one.created_at, Place::Wire(leg(one), 0), Item::Request(one))));
+    let mut items: Vec<(i64, ReplayOrder, Item<'_>)> = Vec::new();
+    items.extend(
+        requests.iter().map(|one| (one.created_at, ReplayOrder::Wire(leg(one), 0), Item::Request(one))),
+    );
     items.extend(answers.iter().map(|one| {
         let of = requests.iter().find(|request| request.id == one.submission);
-        (one.at, Place::Wire(of.map_or(0, leg), 1), Item::Answer(one))
+        (one.at, ReplayOrder::Wire(of.map_or(0, leg), 1), Item::Answer(one))
     }));
-    items.extend(events.iter().map(|one| (one.received_at, Place::Event, Item::Event(one))));
+    items.extend(events.iter().map(|one| (one.received_at, ReplayOrder::Event, Item::Event(one))));
     items.extend(lines.iter().map(|one| {
-        let place = if one.source == "answer" { Place::NoAnswer } else { Place::Command };
+        let place = if one.source == "answer" { ReplayOrder::NoAnswer } else { ReplayOrder::Command };
         (one.at, place, Item::Line(one))
     }));
     items.sort_by_key(|(at, place, _)| (*at, *place));
@@ -143,7 +145,7 @@ struct Case<'a> {
     requests: Vec<Submission>,
     answers: &'a [Kept],
     state: State,
-    steps: Vec<Stepped>,
+    steps: Vec<ReplayStep>,
     unkept: Vec<String>,
     /// Events that name an object without its state: the vendor was asked because of them.
     bare: BTreeSet<String>,
@@ -181,7 +183,7 @@ impl<'a> Case<'a> {
         match item {
             Item::Request(of) => {
                 let sent = |one: &Attempt| Fact::Sent(one.leg);
-                self.hear_all(&of.id, (at, "request", format!("{} was committed", of.key)), sent);
+                self.observe_all(&of.id, (at, "request", format!("{} was committed", of.key)), sent);
             }
             Item::Answer(answer) => self.answer(at, answer),
             Item::Event(event) => self.event(at, event),
@@ -190,7 +192,7 @@ impl<'a> Case<'a> {
     }
 
     /// Applies the same fact to every attempt a request carries.
-    fn hear_all(
+    fn observe_all(
         &mut self,
         request: &str,
         (at, source, what): (i64, &'static str, String),
@@ -200,15 +202,15 @@ impl<'a> Case<'a> {
         let places: Vec<usize> = (0..self.attempts.len()).filter(|at| carried(&self.attempts[*at])).collect();
         for place in places {
             let fact = fact(self.attempts[place].stored);
-            self.hear(place, (at, source, what.clone()), &fact);
+            self.observe(place, (at, source, what.clone()), &fact);
         }
     }
 
-    fn hear(&mut self, place: usize, (at, source, what): (i64, &'static str, String), fact: &Fact) {
+    fn observe(&mut self, place: usize, (at, source, what): (i64, &'static str, String), fact: &Fact) {
         let attempt = self.attempts[place].state;
         let step = law::on(self.state, attempt, &self.of.terms, fact);
         self.follow(Some(place), &step);
-        self.steps.push(Stepped { at, source, what, fact: Some(fact.as_str()), state: self.state });
+        self.steps.push(ReplayStep { at, source, what, fact: Some(fact.as_str()), state: self.state });
     }
 
     fn follow(&mut self, place: Option<usize>, step: &Step) {
@@ -237,7 +239,7 @@ impl<'a> Case<'a> {
             return self.unkept.push(format!("answer: {what}, whose text was deleted"));
         }
         let Some((judged, fact)) = judged(&of, answer, at) else {
-            self.steps.push(Stepped { at, source: "answer", what, fact: None, state: self.state });
+            self.steps.push(ReplayStep { at, source: "answer", what, fact: None, state: self.state });
             return;
         };
         let request = &mut self.requests[place];
@@ -266,7 +268,7 @@ impl<'a> Case<'a> {
         if !bad {
             return;
         }
-        self.hear_all(&of.id, (at, "answer", what), |attempt| {
+        self.observe_all(&of.id, (at, "answer", what), |attempt| {
             meaning(&judged.verdict, fact.as_ref(), attempt.leg)
         });
     }
@@ -281,14 +283,14 @@ impl<'a> Case<'a> {
         }
         if facts.is_empty() {
             let state = self.state;
-            return self.steps.push(Stepped { at, source: "webhook", what, fact: None, state });
+            return self.steps.push(ReplayStep { at, source: "webhook", what, fact: None, state });
         }
         for fact in facts {
             let about = |one: &Derived<'_>| {
                 one.stored.leg == fact.leg() && one.stored.vendor_id.as_deref() == Some(object.as_str())
             };
             if let Some(place) = self.attempts.iter().position(about) {
-                self.hear(place, (at, "webhook", what.clone()), &fact);
+                self.observe(place, (at, "webhook", what.clone()), &fact);
             }
         }
     }
@@ -307,7 +309,7 @@ impl<'a> Case<'a> {
         if let Some(step) = step {
             self.follow(None, &step);
             let what = format!("a person: {}", line.effect);
-            return self.steps.push(Stepped { at, source: "person", what, fact: None, state: self.state });
+            return self.steps.push(ReplayStep { at, source: "person", what, fact: None, state: self.state });
         }
         let answered = self.answers.iter().any(|answer| answer.at == at);
         match (line.source.as_str(), line.effect.as_str()) {
@@ -345,7 +347,7 @@ impl<'a> Case<'a> {
             "withheld" => Fact::Withheld(attempt.leg),
             _ => Fact::Refused(attempt.leg, reason),
         };
-        self.hear(place, (at, "request", detail), &fact);
+        self.observe(place, (at, "request", detail), &fact);
     }
 
     fn no_answer(&mut self, at: i64) {
@@ -355,7 +357,7 @@ impl<'a> Case<'a> {
         for request in self.requests.iter_mut().filter(|one| Some(&one.id) == carrier.as_ref()) {
             request.doubts += 1;
         }
-        self.hear(place, (at, "answer", "no readable answer arrived".to_owned()), &Fact::Unknown(leg));
+        self.observe(place, (at, "answer", "no readable answer arrived".to_owned()), &Fact::Unknown(leg));
     }
 }
 
@@ -372,7 +374,7 @@ fn meaning(verdict: &Verdict, fact: Option<&Fact>, leg: Leg) -> Fact {
 }
 
 /// The verdict on an answer; `None` for a cancellation, whose outcome only the item reports.
-fn judged(of: &Submission, answer: &Kept, now: i64) -> Option<(Judged, Option<Fact>)> {
+fn judged(of: &Submission, answer: &Kept, now: i64) -> Option<(Judgment, Option<Fact>)> {
     let kind = MoneyKind::parse(&of.kind)?;
     let body = of.body.clone().into_bytes();
     let request =
@@ -381,7 +383,7 @@ fn judged(of: &Submission, answer: &Kept, now: i64) -> Option<(Judged, Option<Fa
     let received = Received { status, headers: HeaderMap::new(), body: answer.body.clone().into_bytes() };
     let got = Answer::Got(received);
     let stripe = |outcome: Outcome<(String, Option<Fact>)>| match outcome {
-        Outcome::Accepted((id, fact)) => (Judged::accepted(of, &id, "accepted"), fact),
+        Outcome::Accepted((id, fact)) => (Judgment::accepted(of, &id, "accepted"), fact),
         Outcome::Rejected(rejection) => (verdict::stripe_refusal(of, &rejection, now), None),
         Outcome::Unknown(doubt) => (verdict::stripe_doubt(of, &doubt, now, LONGEST_US), None),
     };
@@ -399,7 +401,7 @@ fn judged(of: &Submission, answer: &Kept, now: i64) -> Option<(Judged, Option<Fa
             stripe(transfer::read_reversal(&got, &expect).map(|made| (made.id, None)))
         }
         MoneyKind::Batch => match paypal_batch::read(&got, &request) {
-            Outcome::Accepted(_) => (Judged::accepted(of, "", "accepted"), None),
+            Outcome::Accepted(_) => (Judgment::accepted(of, "", "accepted"), None),
             Outcome::Rejected(rejection) => (verdict::paypal_refusal(of, &rejection, now), None),
             Outcome::Unknown(doubt) => (verdict::paypal_doubt(of, &doubt, now, LONGEST_US), None),
         },

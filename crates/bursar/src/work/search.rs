@@ -19,10 +19,10 @@ use vendors::stripe::transfer::Transfer;
 
 use super::submission;
 use super::submission::is_out;
-use super::{Done, Work, chunks};
+use super::{PassResult, Work, chunks};
 use crate::app::App;
 use crate::clock;
-use crate::ops::record::{self, Heard};
+use crate::ops::record::{self, Observation};
 use crate::ops::{OpsError, Result, safe_mode, vendors as connections};
 use crate::store::put_back::{self, Found};
 use crate::store::submissions::SubmissionState;
@@ -39,7 +39,7 @@ const HOUR_US: i64 = 3_600_000_000;
 const TOLD: &str = "found at the vendor after the database was restored";
 
 /// One pass: searches the vendors that are due in safe mode.
-pub async fn once(work: &Work, now: i64) -> Done {
+pub async fn once(work: &Work, now: i64) -> PassResult {
     let mut db = work.app.store.read().await?;
     let Some(state) = safe_mode::state(&mut db).await? else { return Ok(0) };
     let connected = store::vendors::all(&mut db).await?;
@@ -67,30 +67,30 @@ pub async fn once(work: &Work, now: i64) -> Done {
         done += 1;
     }
     if done > 0 {
-        work.app.nudge.settle.ring();
+        work.app.nudge.settle.notify();
         work.app.nudge.tell_watchers();
     }
     Ok(done)
 }
 
 /// Whether a search completed, or why not.
-type Searched = std::result::Result<(), String>;
+type SearchOutcome = std::result::Result<(), String>;
 
-async fn told(work: &Work, vendor: Vendor, error: ReadError) -> Result<Searched> {
+async fn search_failed(work: &Work, vendor: Vendor, error: ReadError) -> Result<SearchOutcome> {
     if let ReadError::Credentials(why) = &error {
         connections::pause(&work.app, vendor, why).await?;
     }
     Ok(Err(error.to_string()))
 }
 
-async fn stripe(work: &Work, since: i64) -> Result<Searched> {
+async fn stripe(work: &Work, since: i64) -> Result<SearchOutcome> {
     let client: Stripe = match work.clients.stripe().await? {
         Some(connected) => connected.client,
         None => return Ok(Err("the credentials cannot be decrypted".to_owned())),
     };
     let all = match work.ask(Vendor::Stripe, client.transfers_since(since / 1_000_000)).await {
         Ok(all) => all,
-        Err(error) => return told(work, Vendor::Stripe, error).await,
+        Err(error) => return search_failed(work, Vendor::Stripe, error).await,
     };
     // Ours carry our transaction id; a completely reversed transfer is no longer a payment.
     let ours =
@@ -110,8 +110,8 @@ async fn stripe(work: &Work, since: i64) -> Result<Searched> {
             match cases.unknown(*id, Leg::Transfer, (&one.id, one.metadata.get("attempt"))) {
                 Unknown::LookedUp => {}
                 unknown @ (Unknown::Contradicts(_) | Unknown::Found) => {
-                    if let Unknown::Contradicts(told) = unknown {
-                        heard.push(*told);
+                    if let Unknown::Contradicts(observation) = unknown {
+                        heard.push(*observation);
                     }
                     match transfer_found(*id, one) {
                         Ok(one) => found.push(one),
@@ -144,7 +144,7 @@ fn transfer_found(id: TransactionId, one: &Transfer) -> std::result::Result<Foun
     })
 }
 
-async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
+async fn paypal(work: &Work, since: i64, now: i64) -> Result<SearchOutcome> {
     let (client, account): (PayPal, _) = match work.clients.paypal().await? {
         Some(connected) => (connected.client, connected.account),
         None => return Ok(Err("the credentials cannot be decrypted".to_owned())),
@@ -156,7 +156,7 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
     let start = clock::rfc3339(since);
     let events = match work.ask(Vendor::PayPal, client.batch_events_since(&start)).await {
         Ok(events) => events,
-        Err(error) => return told(work, Vendor::PayPal, error).await,
+        Err(error) => return search_failed(work, Vendor::PayPal, error).await,
     };
     let ids: BTreeSet<String> = events.into_iter().filter_map(|one| one.payout_batch_id).collect();
     let ids: Vec<String> = ids.into_iter().collect();
@@ -178,7 +178,7 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
             Err(error @ (ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_))) => {
                 unread = Some(format!("PayPal lists the batch {id} but does not show it: {error}"));
             }
-            Err(error) => return told(work, Vendor::PayPal, error).await,
+            Err(error) => return search_failed(work, Vendor::PayPal, error).await,
         }
     }
     // If a payment was sent several times, the last request counts: the earlier ones had ended by then.
@@ -191,7 +191,7 @@ async fn paypal(work: &Work, since: i64, now: i64) -> Result<Searched> {
 
 /// A PayPal batch no request here is known to have created. A batch that cannot be read completely is not adopted: the
 /// items it omits would be paid again.
-async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
+async fn batch_found(work: &Work, batch: &Batch) -> Result<SearchOutcome> {
     let id = &batch.payout_batch_id;
     let Some(key) = batch.sender_batch_id.clone() else {
         return Ok(Err(format!("PayPal does not say whose batch {id} is")));
@@ -229,7 +229,7 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<Searched> {
                     let ended = newest.filter(|one| one.state.ended());
                     let object = item.payout_item_id.clone();
                     let fact = Fact::FoundAfterAll(Leg::Item);
-                    heard.extend(ended.map(|one| hear(one, fact, Some(object.clone()))));
+                    heard.extend(ended.map(|one| observation(one, fact, Some(object.clone()))));
                     found.push(Found {
                         vendor: Vendor::PayPal,
                         object_id: object,
@@ -273,7 +273,7 @@ async fn intend_again(
     (key, batch, names): (&str, &Batch, &[TransactionId]),
     (cases, queued): (&Cases, &[(&Attempt, TransactionId)]),
     now: i64,
-) -> Result<Vec<Heard>> {
+) -> Result<Vec<Observation>> {
     let of: Vec<&Transaction> = names.iter().filter_map(|id| cases.transactions.get(id)).collect();
     let Some(first) = of.first().filter(|_| !queued.is_empty()) else { return Ok(Vec::new()) };
     let request = chunks::batch_request(key, first.terms.net.currency, &of)
@@ -283,15 +283,15 @@ async fn intend_again(
     let epoch = put_back::progress(tx).await?.epoch;
     submissions::insert(tx, vec![submissions::New { looks: true, ..new }], epoch, now).await?;
     named::name(tx, &[(id.clone(), batch.payout_batch_id.clone())], now).await?;
-    let sent = |(attempt, _): &(&Attempt, TransactionId)| Heard {
+    let sent = |(attempt, _): &(&Attempt, TransactionId)| Observation {
         submission: Some(id.clone()),
-        ..hear(attempt, Fact::Sent(Leg::Item), None)
+        ..observation(attempt, Fact::Sent(Leg::Item), None)
     };
     Ok(queued.iter().map(sent).collect())
 }
 
-pub(super) fn hear(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Heard {
-    Heard {
+pub(super) fn observation(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> Observation {
+    Observation {
         transaction: attempt.transaction,
         attempt: attempt.id,
         fact,
@@ -306,7 +306,7 @@ pub(super) fn hear(attempt: &Attempt, fact: Fact, vendor_id: Option<String>) -> 
 /// How an unknown object at a vendor relates to the payment it names.
 pub(super) enum Unknown {
     /// An attempt that had ended here as not made was made after all.
-    Contradicts(Box<Heard>),
+    Contradicts(Box<Observation>),
     /// Its own request is being looked up and will find it.
     LookedUp,
     Found,
@@ -343,7 +343,7 @@ impl Cases {
         match marked.or_else(|| self.newest(of, leg)) {
             Some(attempt) if attempt.state == AttemptState::Failed && attempt.vendor_id.is_none() => {
                 let fact = Fact::FoundAfterAll(leg);
-                Unknown::Contradicts(Box::new(hear(attempt, fact, Some(object.to_owned()))))
+                Unknown::Contradicts(Box::new(observation(attempt, fact, Some(object.to_owned()))))
             }
             Some(attempt) if self.is_looked_up(attempt) => Unknown::LookedUp,
             Some(_) | None => Unknown::Found,

@@ -11,19 +11,21 @@ use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::{Fact, Leg, Reason};
 use tokio::sync::mpsc;
-use vendors::http::Kept;
+use vendors::http::LastAnswer;
 use vendors::paypal::PayPal;
 use vendors::stripe::{Stripe, payout as bank};
-use vendors::{MoneyKind, MoneyRequest, Outcome, ReadError, Why};
+use vendors::{MoneyKind, MoneyRequest, Outcome, ReadError, UnknownCause};
 
 use super::calls::Calls;
 use super::clients::Connected;
 use super::leases::{LEASE_US, Leases};
 use super::submission::{Answered, item_ids, new_submission, unsent};
-use super::verdict::{self, Judged, Verdict};
-use super::{Death, Done, Work, aside, begin, chunks, last_gates, late, named, to_paypal, unfunded};
+use super::verdict::{self, Judgment, Verdict};
+use super::{
+    CrashPoint, PassResult, Work, aside, begin, chunks, last_gates, late, named, to_paypal, unfunded,
+};
 use crate::app::App;
-use crate::ops::record::{self, Heard};
+use crate::ops::record::{self, Observation};
 use crate::ops::vendors as connections;
 use crate::ops::{OpsError, Result};
 use crate::store::submissions;
@@ -60,7 +62,7 @@ pub(super) fn at_once(work: &Work) -> i64 {
 }
 
 /// Sends what is due. Returns how many answers it recorded.
-pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
+pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> PassResult {
     let app = &work.app;
     let most = work.reach.room(vendor, Calls::Money, now, at_once(work));
     if most == 0 {
@@ -80,23 +82,23 @@ pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> Done {
     let done = stopped.len();
     record_answers(work, stopped).await?;
     if stripe.is_none() && paypal.is_none() {
-        give_back(work, leased, now + app.config.longest_wait_us()).await?;
+        requeue(work, leased, now + app.config.longest_wait_us()).await?;
         return Ok(done);
     }
-    if work.dies_now(Death::BetweenLeaseAndBegin) {
+    if work.crashes_now(CrashPoint::BetweenLeaseAndBegin) {
         return Ok(done);
     }
     let (silent, leased) = time_unknown(work, (stripe.as_ref(), paypal.as_ref()), leased).await;
     record_answers(work, silent).await?;
     let leased = begin::all(work, leased).await?;
-    if work.dies_now(Death::BetweenBeginAndSend) {
+    if work.crashes_now(CrashPoint::BetweenBeginAndSend) {
         return Ok(done);
     }
     let leases = Leases::of(&leased, ends);
     let wire = Wire { work, stripe, paypal, leases: &leases, asked_at: now };
     let sends = futures::stream::iter(leased).map(|submission| wire.one(submission));
     Ok(done
-        + record_as_they_come(work, &leases, sends.buffer_unordered(work.side_by_side(ON_THE_WIRE))).await?)
+        + record_as_they_come(work, &leases, sends.buffer_unordered(work.concurrency(ON_THE_WIRE))).await?)
 }
 
 /// Records answers in sets as they arrive, while other requests are in flight and active leases are extended. Returns
@@ -105,7 +107,7 @@ async fn record_as_they_come(
     work: &Work,
     leases: &Leases,
     mut answers: impl Stream<Item = Answered> + Unpin,
-) -> Done {
+) -> PassResult {
     if work.in_turn {
         return record_all(work, answers.collect().await).await;
     }
@@ -118,7 +120,7 @@ async fn record_as_they_come(
     let recording = async {
         let (mut done, mut some) = (0, Vec::new());
         while waiting.recv_many(&mut some, MOST_RECORDED).await > 0 {
-            if work.dies_now(Death::BetweenSendAndRecord) {
+            if work.crashes_now(CrashPoint::BetweenSendAndRecord) {
                 return Ok(0);
             }
             done += some.len();
@@ -136,7 +138,7 @@ async fn record_as_they_come(
 }
 
 /// Returns the submissions of an unavailable vendor to the queue, unsent and due at `again`.
-async fn give_back(work: &Work, held: Vec<Submission>, again: i64) -> Result<()> {
+async fn requeue(work: &Work, held: Vec<Submission>, again: i64) -> Result<()> {
     let answered = held.into_iter().map(|submission| unsent(submission, again));
     record_answers(work, answered.collect()).await
 }
@@ -234,13 +236,13 @@ impl Wire<'_> {
             return stopped;
         }
         let Some(request) = kind.and_then(|kind| stored(&submission, kind)) else {
-            let judged = Judged::review(&submission, "the stored request cannot be parsed");
+            let judged = Judgment::review(&submission, "the stored request cannot be parsed");
             return Answered::unsent(submission, judged, Vec::new());
         };
         if !self.work.reach.begin(submission.vendor, Calls::Money, sent_at) {
             return unsent(submission, sent_at + AGAIN_US);
         }
-        let kept = Kept::default();
+        let kept = LastAnswer::default();
         let (judged, fact) = match (submission.vendor, &self.stripe, &self.paypal) {
             (Vendor::Stripe, Some(stripe), _) => {
                 to_stripe(self.work, &stripe.client.keeping(&kept), &submission, &request).await
@@ -267,26 +269,26 @@ impl Wire<'_> {
     }
 
     /// Tells the breaker whether the vendor answered at all. The result can be in doubt although the vendor answered.
-    fn learn(&self, submission: &Submission, judged: &Judged, answered: bool) {
+    fn learn(&self, submission: &Submission, judged: &Judgment, answered: bool) {
         let reach = &self.work.reach;
         if answered {
             return reach.answered(submission.vendor, Calls::Money);
         }
-        match Why::parse(&judged.why) {
-            Some(Why::NotSent | Why::NoAnswer) => {
+        match UnknownCause::parse(&judged.why) {
+            Some(UnknownCause::NotSent | UnknownCause::NoAnswer) => {
                 reach.silent(submission.vendor, Calls::Money, self.work.app.clock.now());
             }
             Some(
-                Why::ServerError
-                | Why::StoredServerError
-                | Why::InUse
-                | Why::RateLimited
-                | Why::LockTimeout
-                | Why::Credentials
-                | Why::KeyClash
-                | Why::Unreadable
-                | Why::Mismatch
-                | Why::TryLater,
+                UnknownCause::ServerError
+                | UnknownCause::StoredServerError
+                | UnknownCause::InUse
+                | UnknownCause::RateLimited
+                | UnknownCause::LockTimeout
+                | UnknownCause::Credentials
+                | UnknownCause::KeyClash
+                | UnknownCause::Unreadable
+                | UnknownCause::Mismatch
+                | UnknownCause::TryLater,
             )
             | None => reach.answered(submission.vendor, Calls::Money),
         }
@@ -304,7 +306,7 @@ fn stored(of: &Submission, kind: MoneyKind) -> Option<MoneyRequest> {
 fn elsewhere(submission: Submission, again: i64) -> Answered {
     let code = Code::OtherVendorAccount;
     let (why, detail) = (code.as_str().to_owned(), code.message().to_owned());
-    let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
+    let judged = Judgment { why, detail, ..verdict::waits(&submission, again) };
     Answered::unsent(submission, judged, Vec::new())
 }
 
@@ -313,7 +315,7 @@ async fn to_stripe(
     stripe: &Stripe,
     of: &Submission,
     request: &MoneyRequest,
-) -> (Judged, Option<Fact>) {
+) -> (Judgment, Option<Fact>) {
     let outcome = match request.kind() {
         MoneyKind::Transfer => stripe.send_transfer(request).await.map(|made| (made.id, None)),
         MoneyKind::Payout => {
@@ -321,12 +323,12 @@ async fn to_stripe(
         }
         MoneyKind::Reversal => stripe.send_reversal(request).await.map(|made| (made.id, None)),
         MoneyKind::Batch | MoneyKind::Cancel => {
-            return (Judged::review(of, "what is for PayPal is not sent to Stripe"), None);
+            return (Judgment::review(of, "what is for PayPal is not sent to Stripe"), None);
         }
     };
     let now = work.app.clock.now();
     match outcome {
-        Outcome::Accepted((id, fact)) => (Judged::accepted(of, &id, "accepted"), fact),
+        Outcome::Accepted((id, fact)) => (Judgment::accepted(of, &id, "accepted"), fact),
         Outcome::Rejected(rejection) => (verdict::stripe_refusal(of, &rejection, now), None),
         Outcome::Unknown(doubt) => {
             (verdict::stripe_doubt(of, &doubt, now, work.app.config.longest_wait_us()), None)
@@ -338,7 +340,7 @@ async fn to_stripe(
 /// aside, still in doubt if it was sent.
 pub(super) async fn record_answers(work: &Work, answered: Vec<Answered>) -> Result<()> {
     for answer in &answered {
-        aftermath(work, answer).await?;
+        apply_to_vendor(work, answer).await?;
     }
     resume_paused(work, &answered).await?;
     let mut parts = vec![answered];
@@ -417,10 +419,10 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
         Ok(recorded.to_dispatch)
     })?;
     if dispatched {
-        app.nudge.dispatch.ring();
+        app.nudge.dispatch.notify();
     }
-    app.nudge.intake.ring();
-    app.nudge.settle.ring();
+    app.nudge.intake.notify();
+    app.nudge.settle.notify();
     Ok(())
 }
 
@@ -447,7 +449,7 @@ fn raw_answers(app: &App, answered: &[Answered], held: &[String], now: i64) -> V
         let request_id = raw.header("request-id").or_else(|| raw.header("paypal-debug-id"));
         let body = raw.body.get(..LONGEST_KEPT).unwrap_or(&raw.body);
         Some(evidence::New {
-            id: payout::ids::encode(payout::ids::fresh(now, app.clock.chance())),
+            id: payout::ids::encode(payout::ids::fresh(now, app.clock.random())),
             submission: answer.submission.id.clone(),
             at: now,
             status: i64::from(raw.status),
@@ -460,7 +462,7 @@ fn raw_answers(app: &App, answered: &[Answered], held: &[String], now: i64) -> V
 }
 
 /// What an answer means for the vendor as a whole: pause, hold, alarm.
-async fn aftermath(work: &Work, answer: &Answered) -> Result<()> {
+async fn apply_to_vendor(work: &Work, answer: &Answered) -> Result<()> {
     let (vendor, judged) = (answer.submission.vendor, &answer.judged);
     if judged.pause {
         connections::pause(&work.app, vendor, &judged.detail).await?;
@@ -553,9 +555,9 @@ async fn consequences(
     answer: &Answered,
     carried: &[&Attempt],
     now: i64,
-) -> Result<Vec<Heard>> {
+) -> Result<Vec<Observation>> {
     let detail = format!("{}: {}", answer.judged.why, answer.judged.detail);
-    let tell = |attempt: &Attempt, fact, vendor_id: Option<&str>| Heard {
+    let tell = |attempt: &Attempt, fact, vendor_id: Option<&str>| Observation {
         transaction: attempt.transaction,
         attempt: attempt.id,
         fact,
@@ -583,7 +585,7 @@ async fn consequences(
             let bad: Vec<&str> = places.iter().filter_map(|at| ids.get(*at)).map(String::as_str).collect();
             let (refused, others): (Vec<&Attempt>, Vec<&Attempt>) =
                 carried.iter().copied().partition(|one| bad.contains(&one.transaction.to_string().as_str()));
-            let mut heard: Vec<Heard> =
+            let mut heard: Vec<Observation> =
                 refused.iter().map(|one| tell(one, Fact::Refused(one.leg, reason.clone()), None)).collect();
             heard.extend(send_others_again(tx, app, &answer.submission, &others, now).await?);
             heard
@@ -603,19 +605,19 @@ async fn consequences(
 fn at_closed_gates<'a>(
     carried: &[&'a Attempt],
     closed: &[(TransactionId, BeforeSend)],
-    tell: &dyn Fn(&Attempt, Fact, Option<&str>) -> Heard,
-) -> (Vec<Heard>, Vec<&'a Attempt>) {
+    tell: &dyn Fn(&Attempt, Fact, Option<&str>) -> Observation,
+) -> (Vec<Observation>, Vec<&'a Attempt>) {
     let (mut heard, mut others) = (Vec::new(), Vec::new());
     for one in carried {
         match closed.iter().find(|(of, _)| *of == one.transaction).map(|(_, gate)| *gate) {
             Some(BeforeSend::Stop(code)) => {
-                let told = Some(format!("nothing was sent: {}", code.message()));
+                let sentence = Some(format!("nothing was sent: {}", code.message()));
                 let fact = Fact::Refused(one.leg, Reason::new(code.as_str(), ""));
-                heard.push(Heard { detail: told, ..tell(one, fact, None) });
+                heard.push(Observation { detail: sentence, ..tell(one, fact, None) });
             }
             Some(BeforeSend::Wait(code)) => {
-                let told = Some(format!("nothing was sent, it waits: {}", code.message()));
-                heard.push(Heard { detail: told, ..tell(one, Fact::Withheld(one.leg), None) });
+                let sentence = Some(format!("nothing was sent, it waits: {}", code.message()));
+                heard.push(Observation { detail: sentence, ..tell(one, Fact::Withheld(one.leg), None) });
             }
             Some(BeforeSend::Open) | None => others.push(*one),
         }
@@ -640,7 +642,7 @@ async fn send_others_again(
     refused: &Submission,
     others: &[&Attempt],
     now: i64,
-) -> Result<Vec<Heard>> {
+) -> Result<Vec<Observation>> {
     if others.is_empty() {
         return Ok(Vec::new());
     }
@@ -655,7 +657,7 @@ async fn send_others_again(
     let request = chunks::batch_request(&key, currency, &of)
         .map_err(|bad| OpsError::Internal(store::StoreError::Corrupt(bad.0)))?;
     let submission = new_submission(app, &request, refused.batch, account, now);
-    let moved = others.iter().map(|one| Heard {
+    let moved = others.iter().map(|one| Observation {
         transaction: one.transaction,
         attempt: one.id,
         fact: Fact::Sent(one.leg),
@@ -673,7 +675,7 @@ async fn send_others_again(
 }
 
 /// Looks up submissions to a vendor without a conclusive answer. Returns how many look-ups it recorded.
-pub(super) async fn look(work: &Work, vendor: Vendor, now: i64) -> Done {
+pub(super) async fn look(work: &Work, vendor: Vendor, now: i64) -> PassResult {
     let app = &work.app;
     let most = work.reach.room(vendor, Calls::Reads, now, AT_ONCE);
     if most == 0 {
@@ -683,7 +685,7 @@ pub(super) async fn look(work: &Work, vendor: Vendor, now: i64) -> Done {
     let leased = transact!(app, |tx| { Ok(submissions::lease(tx, vendor, true, now, until, most).await?) })?;
     let leases = Leases::of(&leased, until);
     let looks = futures::stream::iter(leased).map(|submission| look_for(work, submission));
-    record_as_they_come(work, &leases, looks.buffer_unordered(work.side_by_side(LOOKS_AT_ONCE))).await
+    record_as_they_come(work, &leases, looks.buffer_unordered(work.concurrency(LOOKS_AT_ONCE))).await
 }
 
 async fn look_for(work: &Work, submission: Submission) -> Answered {
@@ -692,8 +694,8 @@ async fn look_for(work: &Work, submission: Submission) -> Answered {
 }
 
 /// Records all answers of a pass at its end.
-async fn record_all(work: &Work, answered: Vec<Answered>) -> Done {
-    if work.dies_now(Death::BetweenSendAndRecord) {
+async fn record_all(work: &Work, answered: Vec<Answered>) -> PassResult {
+    if work.crashes_now(CrashPoint::BetweenSendAndRecord) {
         return Ok(0);
     }
     let done = answered.len();
@@ -714,7 +716,7 @@ mod tests {
         let review = |sent_at| Answered {
             sent_at,
             first_at: sent_at,
-            ..Answered::unsent(of.clone(), Judged::review(&of, "PayPal has it"), Vec::new())
+            ..Answered::unsent(of.clone(), Judgment::review(&of, "PayPal has it"), Vec::new())
         };
         for (sent_at, doubts) in [(7, 1), (0, 0)] {
             let outcome = outcome(&review(sent_at), 9);

@@ -17,19 +17,19 @@ use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 pub(super) use self::items::about_ours;
-use super::answer::{Answer, Looked};
-use super::aside::{self, Halves, Was};
-use super::bank_payouts::Ours;
+use super::answer::{Answer, LookOutcome};
+use super::aside::{self, AsideKind, Bisection};
+use super::bank_payouts::FoundPayouts;
 use super::calls::Calls;
 use super::next_look::{asks_for_transfer, more_rarely, next_at, unseen_next};
+use super::scheduled_payouts::{OutgoingFunds, ParkedTransfer};
 use super::skew::Skew;
-use super::swept::{Left, Lying};
-use super::{Done, Work, bank_payouts, credit, named, relook, swept};
+use super::{PassResult, Work, bank_payouts, credit, named, recheck, scheduled_payouts};
 use crate::clock::Clock;
-use crate::ops::record::{self, Heard};
+use crate::ops::record::{self, Observation};
 use crate::ops::{Result, vendors as connections};
 use crate::store::submissions;
-use crate::store::transactions::{self, Asked, Attempt, Transaction, Unshown};
+use crate::store::transactions::{self, AskedUpdate, Attempt, Transaction, Unshown};
 use crate::store::{Tx, events, put_back};
 use crate::transact;
 
@@ -51,9 +51,9 @@ const ELSEWHERE: &str =
     "the vendor was not asked: the payment was made from a different account than the one connected now";
 
 /// The vendor's answer about one object of a payment.
-struct Said {
+struct ObjectAnswer {
     transaction: TransactionId,
-    heard: Vec<Heard>,
+    heard: Vec<Observation>,
     what: String,
     answer: Answer,
     /// The transfer was reported, but not what has left the payee's balance.
@@ -67,10 +67,10 @@ struct Said {
     unlooked: bool,
 }
 
-impl Said {
+impl ObjectAnswer {
     /// How conclusive the answer is. What Stripe reports within hours is waited for.
-    fn looked(&self) -> Looked {
-        if self.not_yet { Looked::NotYet } else { self.answer.looked(self.hidden) }
+    fn looked(&self) -> LookOutcome {
+        if self.not_yet { LookOutcome::NotYet } else { self.answer.looked(self.hidden) }
     }
 }
 
@@ -90,27 +90,27 @@ struct Parked {
     /// Bank payouts to the same account known to belong to other payments.
     beside: HashSet<String>,
     /// The result of looking for bank payouts of ours, if one was needed.
-    ours: Option<Ours>,
+    ours: Option<FoundPayouts>,
     /// Its money should be in the payee's balance.
     lies: bool,
 }
 
 /// What was read about payments, besides their attempts, before the vendor is asked.
 #[derive(Default)]
-struct Read {
-    ours: HashMap<TransactionId, Ours>,
+struct SettleContext {
+    ours: HashMap<TransactionId, FoundPayouts>,
     beside: HashMap<TransactionId, HashSet<String>>,
 }
 
 /// Sends answers as they arrive, all for one payment together. The receiver is gone only if recording failed, which
 /// ends the pass.
-type Tell = mpsc::UnboundedSender<Vec<Said>>;
+type Tell = mpsc::UnboundedSender<Vec<ObjectAnswer>>;
 
 /// The items to ask about, by PayPal's batch id.
 type ByBatch = BTreeMap<String, Vec<(Transaction, Attempt)>>;
 
 /// One pass for one vendor: looks at the objects events have named and asks about the payments that are due.
-pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
+pub async fn once(work: &Work, vendor: Vendor, now: i64) -> PassResult {
     let app = &work.app;
     let most = work.reach.room(vendor, Calls::Reads, now, AT_ONCE);
     if most == 0 {
@@ -127,15 +127,15 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> Done {
 }
 
 /// Bisects the payments, so that a broken record only holds up itself.
-async fn halve(work: &Work, due: &[TransactionId], now: i64) -> Done {
-    let (mut changed, mut halves) = (0, Halves::of(due.iter().map(ToString::to_string).collect()));
+async fn halve(work: &Work, due: &[TransactionId], now: i64) -> PassResult {
+    let (mut changed, mut halves) = (0, Bisection::of(due.iter().map(ToString::to_string).collect()));
     while let Some(part) = halves.next() {
         let ids: Vec<TransactionId> = part.iter().filter_map(|id| TransactionId::parse(id)).collect();
         match about(work, &ids, now, "poll").await {
             Ok(done) => changed += done,
             Err(error) if aside::about_a_row(&error) => {
                 if let Some(guilty) = halves.failed(part) {
-                    aside::put(work, Was::Asked, &guilty, &error).await?;
+                    aside::put(work, AsideKind::Asked, &guilty, &error).await?;
                 }
             }
             Err(error) => return Err(error),
@@ -146,17 +146,17 @@ async fn halve(work: &Work, due: &[TransactionId], now: i64) -> Done {
 
 /// Asks about these payments now and records the answers in sets as they arrive. Returns how many facts changed
 /// something.
-pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'static str) -> Done {
+pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'static str) -> PassResult {
     Ok(asked(work, ids, now, source).await?.0)
 }
 
 /// The same for one payment whose money is about to be freed or sent. Returns whether everything was answered.
-pub(super) async fn look(work: &Work, id: TransactionId) -> Result<Looked> {
+pub(super) async fn look(work: &Work, id: TransactionId) -> Result<LookOutcome> {
     Ok(asked(work, &[id], work.app.clock.now(), "person").await?.1)
 }
 
 /// The same before an automatic send.
-pub(super) async fn look_before(work: &Work, id: TransactionId) -> Result<Looked> {
+pub(super) async fn look_before(work: &Work, id: TransactionId) -> Result<LookOutcome> {
     Ok(asked(work, &[id], work.app.clock.now(), "poll").await?.1)
 }
 
@@ -165,9 +165,9 @@ async fn asked(
     ids: &[TransactionId],
     now: i64,
     source: &'static str,
-) -> Result<(usize, Looked)> {
+) -> Result<(usize, LookOutcome)> {
     if ids.is_empty() {
-        return Ok((0, Looked::Through));
+        return Ok((0, LookOutcome::Through));
     }
     let mut db = work.app.store.read().await?;
     let found = transactions::several(&mut db, ids).await?;
@@ -179,12 +179,12 @@ async fn asked(
     let named_by_events = events::objects(&mut db, ids).await?;
     let unlooked = put_back::to_look_for(&mut db, ids).await?;
     drop(db);
-    let (found, mut waits) = relook::first(work, found, &unlooked).await?;
+    let (found, mut waits) = recheck::first(work, found, &unlooked).await?;
     let first = bank_payouts::first(work, found, &attempts).await?;
     waits.extend(first.waits);
     let looked_for: Vec<TransactionId> = first.ours.keys().copied().collect();
     let beside = transactions::payouts_beside(&mut work.app.store.read().await?, &looked_for).await?;
-    let mut read = Read { ours: first.ours, beside };
+    let mut read = SettleContext { ours: first.ours, beside };
     let (mut of_each, mut named_of): (HashMap<_, Vec<&Attempt>>, HashMap<_, Vec<&str>>) = Default::default();
     attempts.iter().for_each(|one| of_each.entry(one.transaction).or_default().push(one));
     named_by_events.iter().for_each(|(of, object)| named_of.entry(*of).or_default().push(object));
@@ -213,39 +213,39 @@ async fn asked(
         }
     }
     silent.extend(waits.into_iter().map(not_looked_through));
-    let (tell, told) = mpsc::unbounded_channel();
-    silent.into_iter().for_each(|said| drop(tell.send(vec![said])));
+    let (sender, answers) = mpsc::unbounded_channel();
+    silent.into_iter().for_each(|said| drop(sender.send(vec![said])));
     if work.in_turn {
-        ask_stripe(work, stripe, source, &tell).await?;
-        items::ask(work, paypal, source, &tell).await?;
-        drop(tell);
-        return record_as_told(work, told, now).await;
+        ask_stripe(work, stripe, source, &sender).await?;
+        items::ask(work, paypal, source, &sender).await?;
+        drop(sender);
+        return record_answers(work, answers, now).await;
     }
     let asking = async move {
         let (stripe, paypal) =
-            (ask_stripe(work, stripe, source, &tell), items::ask(work, paypal, source, &tell));
+            (ask_stripe(work, stripe, source, &sender), items::ask(work, paypal, source, &sender));
         futures::try_join!(stripe, paypal).map(drop)
     };
-    futures::try_join!(asking, record_as_told(work, told, now)).map(|((), recorded)| recorded)
+    futures::try_join!(asking, record_answers(work, answers, now)).map(|((), recorded)| recorded)
 }
 
 /// Records answers until the last one: a read that hangs must not delay the others.
-async fn record_as_told(
+async fn record_answers(
     work: &Work,
-    mut told: mpsc::UnboundedReceiver<Vec<Said>>,
+    mut answers: mpsc::UnboundedReceiver<Vec<ObjectAnswer>>,
     asked_at: i64,
-) -> Result<(usize, Looked)> {
-    let (mut changed, mut looked, mut some) = (0, Looked::Through, Vec::new());
-    while told.recv_many(&mut some, MOST_RECORDED).await > 0 {
-        let said: Vec<Said> = std::mem::take(&mut some).into_iter().flatten().collect();
-        looked = said.iter().map(Said::looked).fold(looked, Looked::max);
+) -> Result<(usize, LookOutcome)> {
+    let (mut changed, mut looked, mut some) = (0, LookOutcome::Through, Vec::new());
+    while answers.recv_many(&mut some, MOST_RECORDED).await > 0 {
+        let said: Vec<ObjectAnswer> = std::mem::take(&mut some).into_iter().flatten().collect();
+        looked = said.iter().map(ObjectAnswer::looked).fold(looked, LookOutcome::max);
         changed += record_said(work, said, asked_at).await?;
     }
     Ok((changed, looked))
 }
 
-fn not_looked_through(transaction: TransactionId) -> Said {
-    Said {
+fn not_looked_through(transaction: TransactionId) -> ObjectAnswer {
+    ObjectAnswer {
         transaction,
         heard: Vec::new(),
         what: "the vendor was not asked: Bursar first searches for payments of it that are missing here"
@@ -258,8 +258,8 @@ fn not_looked_through(transaction: TransactionId) -> Said {
     }
 }
 
-fn nothing_to_ask(transaction: TransactionId) -> Said {
-    Said {
+fn nothing_to_ask(transaction: TransactionId) -> ObjectAnswer {
+    ObjectAnswer {
         transaction,
         heard: Vec::new(),
         what: "the vendor has nothing to be asked about yet".to_owned(),
@@ -275,7 +275,7 @@ fn nothing_to_ask(transaction: TransactionId) -> Said {
 /// transfer.
 fn at_stripe(
     of: &Transaction,
-    (attempts, read): (&[&Attempt], &mut Read),
+    (attempts, read): (&[&Attempt], &mut SettleContext),
     named: &[&str],
     source: &str,
     now: i64,
@@ -295,7 +295,8 @@ fn at_stripe(
         }
         event || (!one.state.ended() && (source == "person" || asks_for_transfer(of, now)))
     });
-    let (lies, frees) = (swept::lies_there(of, attempts), relook::frees_when_reversed(of));
+    let (lies, frees) =
+        (scheduled_payouts::is_in_payee_balance(of, attempts), recheck::frees_when_reversed(of));
     let parked = (lies || frees).then(|| {
         let payouts =
             attempts.iter().filter(|one| one.leg == Leg::Payout).map(|one| (*one).clone()).collect();
@@ -329,8 +330,8 @@ fn at_paypal(
     asked.collect()
 }
 
-fn tell(attempt: &Attempt, fact: Fact, source: &'static str, status: &str) -> Heard {
-    Heard {
+fn observation(attempt: &Attempt, fact: Fact, source: &'static str, status: &str) -> Observation {
+    Observation {
         transaction: attempt.transaction,
         attempt: attempt.id,
         fact,
@@ -365,7 +366,7 @@ async fn ask_stripe(work: &Work, ask: Vec<Vec<Question>>, source: &'static str, 
                         .ask(Vendor::Stripe, at(&client, question, source, (&work.app.clock, skew)))
                         .await
                     {
-                        Ok(told) => told,
+                        Ok(object_answer) => object_answer,
                         Err(error) => failed_to_ask(work, Vendor::Stripe, question, &error).await?,
                     },
                 );
@@ -373,7 +374,7 @@ async fn ask_stripe(work: &Work, ask: Vec<Vec<Question>>, source: &'static str, 
             Ok::<_, crate::ops::OpsError>(said)
         }
     });
-    let mut asks = asks.buffer_unordered(work.side_by_side(READS_AT_ONCE));
+    let mut asks = asks.buffer_unordered(work.concurrency(READS_AT_ONCE));
     let elsewhere = elsewhere.iter().map(|of| of.iter().map(|one| unreachable(one, ELSEWHERE)));
     elsewhere.for_each(|said| drop(out.send(said.collect())));
     while let Some(said) = asks.next().await {
@@ -388,58 +389,68 @@ async fn at(
     question: &Question,
     source: &'static str,
     (clock, skew): (&Clock, &Skew),
-) -> std::result::Result<Said, ReadError> {
+) -> std::result::Result<ObjectAnswer, ReadError> {
     let now = clock.now();
     let Question { transaction: of, attempt, object, parked } = question;
     if attempt.leg == Leg::Transfer {
         let transfer = client.transfer(object).await?;
         let same = transfer.money() == Some(of.terms.net) && transfer.destination == of.destination.address();
         let (status, facts) = transfer_facts(&transfer);
-        let heard = facts.into_iter().map(|fact| tell(attempt, fact, source, &status));
-        let mut heard: Vec<Heard> = heard.collect();
+        let heard = facts.into_iter().map(|fact| observation(attempt, fact, source, &status));
+        let mut heard: Vec<Observation> = heard.collect();
         // Before it was reversed, it may have been paid out by Stripe's automatic schedule or by us, so the payee has
         // it. The same goes for the rest of a partly reversed transfer.
-        let came_back = swept::came_back(&heard);
+        let came_back = scheduled_payouts::came_back(&heard);
         let looks = parked.as_ref().filter(|one| same && (came_back || one.lies));
         let Some(parked) = looks else {
             let said = believed(question, &status, same, Some(heard), now);
-            return Ok(Said { unlooked: came_back && parked.is_none(), ..said });
+            return Ok(ObjectAnswer { unlooked: came_back && parked.is_none(), ..said });
         };
         let Parked { payouts, beside, ours, .. } = &**parked;
         let (ours, made_s) = (ours.as_ref(), transfer.created);
-        let lying = Lying { of, transfer: attempt, payouts, beside, ours, came_back, made_s };
+        let lying = ParkedTransfer { of, transfer: attempt, payouts, beside, ours, came_back, made_s };
         let left = match transfer.destination_payment {
             Some(payment) => {
-                let own =
-                    swept::named_as(client, (object, transfer.amount_reversed_units > 0), payment).await?;
+                let own = scheduled_payouts::named_as(
+                    client,
+                    (object, transfer.amount_reversed_units > 0),
+                    payment,
+                )
+                .await?;
                 lying.left(client, own, (source, clock)).await?
             }
-            None => Left::not_told(),
+            None => OutgoingFunds::unknown(),
         };
-        let told = format!("{status}{}", left.what);
+        let message = format!("{status}{}", left.what);
         // With a clock that is ahead, the two days would end too soon.
         let by_theirs = now.saturating_sub(skew.ahead(Vendor::Stripe.as_str(), now));
         if left.hidden && came_back && !hidden_for_long(of, by_theirs) {
-            let told = format!("Stripe says {told}, so nothing was recorded yet");
-            let said = unreachable(question, &told);
+            let message = format!("Stripe says {message}, so nothing was recorded yet");
+            let said = unreachable(question, &message);
             let not_yet = left.not_yet;
-            return Ok(Said { answer: Answer::Unusable, hidden: true, not_yet, unbelieved: true, ..said });
+            return Ok(ObjectAnswer {
+                answer: Answer::Unusable,
+                hidden: true,
+                not_yet,
+                unbelieved: true,
+                ..said
+            });
         }
         // If only the rest was paid out, the payee has less than the payment; two people must decide.
         let of_rest = left.swept.is_some() && !came_back && !heard.is_empty();
         let waits = matches!(of.state, State::Transferred | State::PayoutReview);
         if of_rest && !waits {
-            heard.push(tell(attempt, Fact::FoundAfterAll(Leg::Transfer), source, &told));
+            heard.push(observation(attempt, Fact::FoundAfterAll(Leg::Transfer), source, &message));
         }
         heard.splice(0..0, left.swept.filter(|_| !of_rest));
-        let said = believed(question, &told, same, Some(heard), now);
-        return Ok(Said { hidden: left.hidden || (of_rest && waits), not_yet: left.not_yet, ..said });
+        let said = believed(question, &message, same, Some(heard), now);
+        return Ok(ObjectAnswer { hidden: left.hidden || (of_rest && waits), not_yet: left.not_yet, ..said });
     }
     let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
     let payout = client.payout(&account, object).await?;
     // A payout of Stripe's automatic schedule pays several payments at once; it was matched by what it took.
     let same = payout.automatic || payout.money() == Some(of.terms.net);
-    let heard = bank::fact(&payout).map(|fact| vec![tell(attempt, fact, source, &payout.status)]);
+    let heard = bank::fact(&payout).map(|fact| vec![observation(attempt, fact, source, &payout.status)]);
     Ok(believed(question, &payout.status, same, heard, now))
 }
 
@@ -452,25 +463,31 @@ pub(super) fn transfer_facts(transfer: &Transfer) -> (String, Vec<Fact>) {
     }
     let booked = transfer.come_back().map(Fact::PartBack).into_iter();
     if back >= all {
-        let told = "that the transfer was reversed".to_owned();
-        return (told, booked.chain([Fact::TransferReversed]).collect());
+        let message = "that the transfer was reversed".to_owned();
+        return (message, booked.chain([Fact::TransferReversed]).collect());
     }
-    let told = format!(
+    let message = format!(
         "that {back} of the transfer's {all} {} (in Stripe's units) were reversed",
         transfer.currency
     );
-    let reason = Reason::new("transfer_reversed_partly", told.as_str());
-    (told, booked.chain([Fact::TransferReversedPartly(reason)]).collect())
+    let reason = Reason::new("transfer_reversed_partly", message.as_str());
+    (message, booked.chain([Fact::TransferReversedPartly(reason)]).collect())
 }
 
 /// An answer counts only if it is about the requested payment (same amount, currency and destination) and has a known
 /// status. Any other changes nothing and is shown to whoever looks at the payment.
-fn believed(of: &Question, status: &str, same: bool, heard: Option<Vec<Heard>>, now: i64) -> Said {
+fn believed(
+    of: &Question,
+    status: &str,
+    same: bool,
+    heard: Option<Vec<Observation>>,
+    now: i64,
+) -> ObjectAnswer {
     let vendor = of.transaction.terms.vendor.label();
     let why = match heard {
         Some(heard) if same => {
             let what = format!("{vendor} says {status}");
-            return Said { heard, answer: Answer::Told, ..unreachable(of, &what) };
+            return ObjectAnswer { heard, answer: Answer::Told, ..unreachable(of, &what) };
         }
         Some(_) => "but for a different amount, currency or destination than ours",
         None => "a status that Bursar does not know",
@@ -478,9 +495,9 @@ fn believed(of: &Question, status: &str, same: bool, heard: Option<Vec<Heard>>, 
     unusable(of, &format!("{vendor} says {status}, {why}. Nothing was recorded; ask {vendor} about it"), now)
 }
 
-fn unreachable(of: &Question, why: &str) -> Said {
+fn unreachable(of: &Question, why: &str) -> ObjectAnswer {
     let (heard, what) = (Vec::new(), why.to_owned());
-    Said {
+    ObjectAnswer {
         transaction: of.transaction.id,
         heard,
         what,
@@ -494,27 +511,27 @@ fn unreachable(of: &Question, why: &str) -> Said {
 
 /// The vendor has no such object, or does not show it to us. That is an answer: it is polled with increasing delays,
 /// and if it stays invisible a person takes over, with the vendor's message.
-fn unseen(of: &Question, words: &str, now: i64) -> Said {
+fn unseen(of: &Question, words: &str, now: i64) -> ObjectAnswer {
     let heard = out_of_sight(of, "not_shown_by_vendor", words, now).into_iter().collect();
-    Said { heard, answer: Answer::Unseen, ..unreachable(of, words) }
+    ObjectAnswer { heard, answer: Answer::Unseen, ..unreachable(of, words) }
 }
 
 /// The vendor answered, but nothing can be concluded. Polled and escalated like an object it does not show. Until then,
 /// no event about it counts as applied.
-fn unusable(of: &Question, words: &str, now: i64) -> Said {
+fn unusable(of: &Question, words: &str, now: i64) -> ObjectAnswer {
     metrics::counter!("bursar_alarms_total").increment(1);
     tracing::error!(transaction = %of.transaction.id, vendor = of.transaction.terms.vendor.as_str(), words,
         "what the vendor says about a payment cannot be used; nothing was recorded, and it is asked again");
     let heard = out_of_sight(of, "vendor_not_understood", words, now).into_iter().collect();
     let answer = if for_long(of, now) { Answer::Unseen } else { Answer::Unusable };
-    Said { heard, answer, ..unreachable(of, words) }
+    ObjectAnswer { heard, answer, ..unreachable(of, words) }
 }
 
 /// An object the vendor has not reported for too long goes to a person.
-fn out_of_sight(of: &Question, code: &'static str, words: &str, now: i64) -> Option<Heard> {
+fn out_of_sight(of: &Question, code: &'static str, words: &str, now: i64) -> Option<Observation> {
     let leg = of.attempt.leg;
     let gone = for_long(of, now) && !of.transaction.state.settled() && matches!(leg, Leg::Payout | Leg::Item);
-    gone.then(|| tell(&of.attempt, Fact::OutOfSight(leg, Reason::new(code, words)), "poll", words))
+    gone.then(|| observation(&of.attempt, Fact::OutOfSight(leg, Reason::new(code, words)), "poll", words))
 }
 
 fn for_long(of: &Question, now: i64) -> bool {
@@ -529,7 +546,12 @@ fn hidden_for_long(of: &Transaction, now: i64) -> bool {
 }
 
 /// A failed read changes nothing and is retried soon.
-async fn failed_to_ask(work: &Work, vendor: Vendor, of: &Question, error: &ReadError) -> Result<Said> {
+async fn failed_to_ask(
+    work: &Work,
+    vendor: Vendor,
+    of: &Question,
+    error: &ReadError,
+) -> Result<ObjectAnswer> {
     match error {
         ReadError::Missing | ReadError::Refused { .. } if !payout::planted::on("gone_is_silence") => {
             return Ok(unseen(of, &error.to_string(), work.app.clock.now()));
@@ -545,7 +567,7 @@ async fn failed_to_ask(work: &Work, vendor: Vendor, of: &Question, error: &ReadE
 }
 
 /// Records the answers. They settle the events that were linked before the vendor was asked.
-async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
+async fn record_said(work: &Work, said: Vec<ObjectAnswer>, asked_at: i64) -> PassResult {
     let app = &work.app;
     let ids: BTreeSet<TransactionId> = said.iter().map(|one| one.transaction).collect();
     let ids: Vec<TransactionId> = ids.into_iter().collect();
@@ -559,12 +581,12 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
         let anew: BTreeSet<TransactionId> = said
             .iter()
             .filter(|one| {
-                one.unlooked && held.payment(one.transaction).is_some_and(relook::frees_when_reversed)
+                one.unlooked && held.payment(one.transaction).is_some_and(recheck::frees_when_reversed)
             })
             .map(|one| one.transaction)
             .collect();
         let of_now = said.iter().filter(|one| !anew.contains(&one.transaction));
-        let mut heard: Vec<Heard> = of_now.flat_map(|one| one.heard.iter().cloned()).collect();
+        let mut heard: Vec<Observation> = of_now.flat_map(|one| one.heard.iter().cloned()).collect();
         let mut answers: HashMap<TransactionId, Answer> = HashMap::new();
         for one in &said {
             let worst = answers.entry(one.transaction).or_insert(one.answer);
@@ -586,7 +608,7 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
         later.extend(anew.iter().map(|id| (*id, now)));
         later.extend(hinted_since(&held, ids, asked_at, now));
         if !settled.is_empty() {
-            let events: Vec<&events::Linked> = settled.iter().map(|(event, _)| *event).collect();
+            let events: Vec<&events::LinkedEvent> = settled.iter().map(|(event, _)| *event).collect();
             credit::name_events(&mut heard, &events, held.attempts());
         }
         let recorded = record::record_of(tx, app, "settle", held, &heard).await?;
@@ -608,7 +630,7 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
         Ok(recorded)
     })?;
     if recorded.to_dispatch {
-        app.nudge.dispatch.ring();
+        app.nudge.dispatch.notify();
     }
     if recorded.changed > 0 {
         app.nudge.tell_watchers();
@@ -619,7 +641,7 @@ async fn record_said(work: &Work, said: Vec<Said>, asked_at: i64) -> Done {
 /// Payments whose event arrived while the read was in flight and may report something newer, and when to read them
 /// again.
 fn hinted_since<'a>(
-    held: &'a record::Held,
+    held: &'a record::LockedPayments,
     ids: &'a [TransactionId],
     asked_at: i64,
     now: i64,
@@ -634,11 +656,11 @@ async fn note(
     tx: &mut Tx,
     work: &Work,
     standing: &BTreeMap<TransactionId, Transaction>,
-    said: &[Said],
+    said: &[ObjectAnswer],
     later: &BTreeMap<TransactionId, i64>,
     now: i64,
 ) -> Result<()> {
-    let mut what: HashMap<TransactionId, Vec<&Said>> = HashMap::new();
+    let mut what: HashMap<TransactionId, Vec<&ObjectAnswer>> = HashMap::new();
     said.iter().for_each(|one| what.entry(one.transaction).or_default().push(one));
     let mut asked = Vec::new();
     for transaction in standing.values() {
@@ -681,7 +703,7 @@ async fn note(
         let unanswered = (hidden || matches!(answer, Answer::Unseen | Answer::Unusable)) && hinted;
         let still_hinted = again.is_some() || answer == Answer::Silent || unanswered;
         let (what, unshown) = (words.join("; "), Unshown { since, reversal_seen_at });
-        asked.push(Asked { id: transaction.id, what, next_at, still_hinted, unshown });
+        asked.push(AskedUpdate { id: transaction.id, what, next_at, still_hinted, unshown });
     }
     Ok(transactions::note_asked(tx, &asked, now).await?)
 }

@@ -13,7 +13,7 @@ use vendors::stripe::{ConnectedAccount, payout as bank};
 use super::bank_payouts::Payouts;
 use super::prove::{self, Case};
 use super::submission;
-use super::{Work, beside, settle};
+use super::{Work, settle, unclaimed};
 use crate::ops::Result;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
@@ -21,7 +21,7 @@ use crate::store::transactions::{Attempt, Transaction};
 
 /// What the vendor shows about an attempt's money.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Has {
+pub(super) enum ShownMoney {
     /// It is out, or may be: the vendor's id for it.
     It(String),
     /// The vendor shows that there is none.
@@ -29,15 +29,15 @@ pub(super) enum Has {
     NotSaid,
 }
 
-impl Has {
+impl ShownMoney {
     pub(super) fn of(out: Option<&str>) -> Self {
         out.map_or(Self::Nothing, |id| Self::It(id.to_owned()))
     }
 }
 
-pub(super) type Shown = std::result::Result<Has, ReadError>;
+pub(super) type ShownResult = std::result::Result<ShownMoney, ReadError>;
 
-pub(super) async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown> {
+pub(super) async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<ShownResult> {
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     let (of, ours) = (&case.transaction, attempt.id.to_string());
     if !stripe.may_have(of.vendor_account.as_deref()) {
@@ -53,40 +53,40 @@ pub(super) async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> R
                 let known = attempt.state.ended() && attempt.vendor_id.as_ref() == Some(&one.id);
                 known || mark == Some(&ours) || case.is_lost(&one.id, mark)
             });
-            Has::of(its.map(|one| one.id.as_str()))
+            ShownMoney::of(its.map(|one| one.id.as_str()))
         }),
         Leg::Payout => match ConnectedAccount::parse(of.destination.address()) {
             Some(account) => {
                 Payouts::read(stripe, &account, case.since()).await.map(|shown| shown.out((case, attempt)))
             }
-            None => Ok(Has::NotSaid),
+            None => Ok(ShownMoney::NotSaid),
         },
         Leg::Reversal => match case.reversed(attempt) {
             Some(transfer) => stripe.reversals(transfer).await.map(|all| {
                 let mut other = all.iter().filter(|one| is_other(attempt, &one.id));
                 let its = other.find(|one| one.metadata.get("attempt") == Some(&ours));
-                Has::of(its.map(|one| one.id.as_str()))
+                ShownMoney::of(its.map(|one| one.id.as_str()))
             }),
-            None => Ok(Has::NotSaid),
+            None => Ok(ShownMoney::NotSaid),
         },
-        Leg::Item | Leg::Cancel => Ok(Has::NotSaid),
+        Leg::Item | Leg::Cancel => Ok(ShownMoney::NotSaid),
     })
 }
 
 /// Whether a payout of Stripe's automatic schedule recorded as an attempt is out. It was never a request of ours.
-pub(super) async fn made_by_schedule(work: &Work, case: &Case, attempt: &Attempt) -> Result<Shown> {
+pub(super) async fn made_by_schedule(work: &Work, case: &Case, attempt: &Attempt) -> Result<ShownResult> {
     let (of, account) = (&case.transaction, ConnectedAccount::parse(case.transaction.destination.address()));
     let (Some(object), Some(account), Leg::Payout) = (&attempt.vendor_id, account, attempt.leg) else {
-        return Ok(Ok(Has::Nothing));
+        return Ok(Ok(ShownMoney::Nothing));
     };
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     if !stripe.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
     Ok(stripe.client.payout(&account, object).await.map(|one| match bank::fact(&one) {
-        Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)) => Has::Nothing,
-        Some(_) => Has::It(object.clone()),
-        None => Has::NotSaid,
+        Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)) => ShownMoney::Nothing,
+        Some(_) => ShownMoney::It(object.clone()),
+        None => ShownMoney::NotSaid,
     }))
 }
 
@@ -112,33 +112,33 @@ pub(super) async fn paypal_has(
     work: &Work,
     (of, attempt, carrier): (&Transaction, &Attempt, &Submission),
     batches: Vec<String>,
-) -> Result<Shown> {
+) -> Result<ShownResult> {
     let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
     if !paypal.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
     let (sent, ours) = (submission::item_ids(carrier).len(), of.id.to_string());
     let (mut shown, mut failed) =
-        (if batches.is_empty() { Has::NotSaid } else { Has::Nothing }, Ok::<(), ReadError>(()));
+        (if batches.is_empty() { ShownMoney::NotSaid } else { ShownMoney::Nothing }, Ok::<(), ReadError>(()));
     // The contradicting item may be in a batch not known here.
     let item = attempt.vendor_id.as_deref().filter(|_| attempt.state.ended());
     if let Some(item) = item {
         match paypal.client.item(item).await.map(|item| paypal_batch::item_fact(&item)) {
-            Ok(Some(fact)) if submission::is_out(&fact) => return Ok(Ok(Has::It(item.to_owned()))),
+            Ok(Some(fact)) if submission::is_out(&fact) => return Ok(Ok(ShownMoney::It(item.to_owned()))),
             Ok(Some(_)) => {}
-            Ok(None) => shown = Has::NotSaid,
+            Ok(None) => shown = ShownMoney::NotSaid,
             Err(error) => failed = Err(error),
         }
     }
     for batch in batches {
-        let told = match paypal.client.batch(&batch).await {
+        let shown_money = match paypal.client.batch(&batch).await {
             Ok(batch) => has_in(&batch, &ours, sent, |item| settle::about_ours(of, item)),
             Err(error) => Err(error),
         };
-        match told {
-            Ok(Has::It(item)) => return Ok(Ok(Has::It(item))),
-            Ok(Has::Nothing) => {}
-            Ok(Has::NotSaid) => shown = Has::NotSaid,
+        match shown_money {
+            Ok(ShownMoney::It(item)) => return Ok(Ok(ShownMoney::It(item))),
+            Ok(ShownMoney::Nothing) => {}
+            Ok(ShownMoney::NotSaid) => shown = ShownMoney::NotSaid,
             Err(error) => failed = Err(error),
         }
     }
@@ -153,21 +153,21 @@ fn has_in(
     ours: &str,
     sent: usize,
     about_ours: impl Fn(&paypal_batch::Item) -> bool,
-) -> Shown {
+) -> ShownResult {
     let ended = matches!(batch.status.as_str(), "SUCCESS" | "DENIED" | "CANCELED");
     let refused = batch.items.is_empty() && paypal_batch::batch_refusal(batch).is_some();
     let read = batch.unread == 0 && submission::names_ours(batch);
     let whole = read && (refused || batch.items.len() >= sent);
     let not_said = || match matches!(batch.status.as_str(), "PENDING" | "PROCESSING") {
-        false => Ok(Has::NotSaid),
+        false => Ok(ShownMoney::NotSaid),
         true => Err(ReadError::Unreachable("PayPal does not say yet what happened to it".to_owned())),
     };
     let Some(item) = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(ours)) else {
-        return if ended && whole { Ok(Has::Nothing) } else { not_said() };
+        return if ended && whole { Ok(ShownMoney::Nothing) } else { not_said() };
     };
     match paypal_batch::fact_in(batch, item) {
-        Some(_) if !about_ours(item) => Ok(Has::NotSaid),
-        Some(fact) => Ok(Has::of(submission::is_out(&fact).then_some(item.payout_item_id.as_str()))),
+        Some(_) if !about_ours(item) => Ok(ShownMoney::NotSaid),
+        Some(fact) => Ok(ShownMoney::of(submission::is_out(&fact).then_some(item.payout_item_id.as_str()))),
         None => not_said(),
     }
 }
@@ -191,10 +191,10 @@ pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<(Vec<S
     let (mut looked_at, mut over) = (Vec::new(), true);
     for object in put_back::open_of(&mut work.app.store.read().await?, id).await? {
         match found_now(work, case, &object).await? {
-            Ok(Has::It(object)) => return Err(prove::has_it(&object)),
-            Ok(Has::Nothing) => {}
+            Ok(ShownMoney::It(object)) => return Err(prove::has_it(&object)),
+            Ok(ShownMoney::Nothing) => {}
             // An object no longer shown says nothing about the money.
-            Ok(Has::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => over = false,
+            Ok(ShownMoney::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => over = false,
             Err(error) => return Err(prove::unreachable(&error)),
         }
         looked_at.push(object);
@@ -203,7 +203,7 @@ pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<(Vec<S
 }
 
 /// What the vendor shows now about a found object.
-pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<Shown> {
+pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<ShownResult> {
     let of = &case.transaction;
     // A lost database may have paid from a different account than the payment's.
     let account = put_back::account_of(&mut work.app.store.read().await?, object).await?;
@@ -218,7 +218,7 @@ pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<
         let out = |item: &paypal_batch::Item| {
             paypal_batch::item_fact(item).is_none_or(|fact| submission::is_out(&fact))
         };
-        return Ok(item.map(|item| Has::of(out(&item).then_some(object))));
+        return Ok(item.map(|item| ShownMoney::of(out(&item).then_some(object))));
     }
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     if !stripe.may_have(account) {
@@ -227,19 +227,19 @@ pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<
     if object.starts_with("tr_") {
         let transfer = stripe.client.transfer(object).await;
         let stands = |one: &Transfer| one.amount_reversed_units < one.amount_units;
-        return Ok(transfer.map(|one| Has::of(stands(&one).then_some(object))));
+        return Ok(transfer.map(|one| ShownMoney::of(stands(&one).then_some(object))));
     }
     let Some(account) = ConnectedAccount::parse(of.destination.address()) else {
-        return Ok(Ok(Has::NotSaid));
+        return Ok(Ok(ShownMoney::NotSaid));
     };
     let asked = async {
         let payout = stripe.client.payout(&account, object).await?;
         if matches!(bank::fact(&payout), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_))) {
-            return Ok(Has::Nothing);
+            return Ok(ShownMoney::Nothing);
         }
         let named =
-            beside::named_payouts(&stripe.client, &account, (&of.id.to_string(), case.since())).await?;
-        Ok(if named.contains(object) { Has::It(object.to_owned()) } else { Has::NotSaid })
+            unclaimed::named_payouts(&stripe.client, &account, (&of.id.to_string(), case.since())).await?;
+        Ok(if named.contains(object) { ShownMoney::It(object.to_owned()) } else { ShownMoney::NotSaid })
     };
     Ok(asked.await)
 }
@@ -283,18 +283,30 @@ mod tests {
         assert_eq!(told("PENDING", vec![], 0), None);
         assert_eq!(told("PROCESSING", vec![], 0), None);
         assert_eq!(told("PROCESSING", vec![item("A_NEW_WORD")], 0), None);
-        assert_eq!(told("A_NEW_WORD", vec![], 0), Some(Has::NotSaid));
-        assert_eq!(told("SUCCESS", vec![], 1), Some(Has::NotSaid), "it may be the one that cannot be read");
-        assert_eq!(told("SUCCESS", vec![item("A_NEW_WORD")], 0), Some(Has::NotSaid));
-        assert_eq!(told("SUCCESS", vec![of_another()], 0), Some(Has::NotSaid));
-        assert_eq!(told("SUCCESS", vec![], 0), Some(Has::NotSaid), "it lists fewer than were sent");
-        assert_eq!(told("SUCCESS", vec![theirs()], 0), Some(Has::NotSaid), "it lists fewer than were sent");
-        assert_eq!(told("SUCCESS", vec![theirs(), theirs()], 0), Some(Has::Nothing));
-        assert_eq!(told("SUCCESS", vec![theirs(), named("OURS")], 0), Some(Has::NotSaid), "it may be ours");
-        assert_eq!(told("DENIED", vec![], 0), Some(Has::Nothing));
-        assert_eq!(told("DENIED", vec![theirs()], 0), Some(Has::NotSaid));
-        assert_eq!(told("SUCCESS", vec![item("FAILED")], 0), Some(Has::Nothing));
-        assert_eq!(told("PROCESSING", vec![item("PENDING")], 0), Some(Has::It("i".to_owned())));
-        assert_eq!(told("SUCCESS", vec![item("UNCLAIMED")], 0), Some(Has::It("i".to_owned())));
+        assert_eq!(told("A_NEW_WORD", vec![], 0), Some(ShownMoney::NotSaid));
+        assert_eq!(
+            told("SUCCESS", vec![], 1),
+            Some(ShownMoney::NotSaid),
+            "it may be the one that cannot be read"
+        );
+        assert_eq!(told("SUCCESS", vec![item("A_NEW_WORD")], 0), Some(ShownMoney::NotSaid));
+        assert_eq!(told("SUCCESS", vec![of_another()], 0), Some(ShownMoney::NotSaid));
+        assert_eq!(told("SUCCESS", vec![], 0), Some(ShownMoney::NotSaid), "it lists fewer than were sent");
+        assert_eq!(
+            told("SUCCESS", vec![theirs()], 0),
+            Some(ShownMoney::NotSaid),
+            "it lists fewer than were sent"
+        );
+        assert_eq!(told("SUCCESS", vec![theirs(), theirs()], 0), Some(ShownMoney::Nothing));
+        assert_eq!(
+            told("SUCCESS", vec![theirs(), named("OURS")], 0),
+            Some(ShownMoney::NotSaid),
+            "it may be ours"
+        );
+        assert_eq!(told("DENIED", vec![], 0), Some(ShownMoney::Nothing));
+        assert_eq!(told("DENIED", vec![theirs()], 0), Some(ShownMoney::NotSaid));
+        assert_eq!(told("SUCCESS", vec![item("FAILED")], 0), Some(ShownMoney::Nothing));
+        assert_eq!(told("PROCESSING", vec![item("PENDING")], 0), Some(ShownMoney::It("i".to_owned())));
+        assert_eq!(told("SUCCESS", vec![item("UNCLAIMED")], 0), Some(ShownMoney::It("i".to_owned())));
     }
 }

@@ -23,10 +23,10 @@ const SECOND_US: i64 = 1_000_000;
 
 /// The latest measurements. Clones share them.
 #[derive(Clone, Default)]
-pub struct Skew(Arc<Mutex<HashMap<&'static str, Measured>>>);
+pub struct Skew(Arc<Mutex<HashMap<&'static str, ClockOffset>>>);
 
 #[derive(Clone, Copy, Default)]
-struct Measured {
+struct ClockOffset {
     /// How far our clock was ahead.
     us: i64,
     at: i64,
@@ -48,7 +48,7 @@ impl Skew {
 
     fn measured(&self, named: &'static str, us: i64, at: i64) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = all.insert(named, Measured { us, at }).unwrap_or_default().us;
+        let before = all.insert(named, ClockOffset { us, at }).unwrap_or_default().us;
         drop(all);
         if let Ok(seconds) = i32::try_from(us / SECOND_US) {
             metrics::gauge!("bursar_clock_skew_seconds", "vendor" => named).set(f64::from(seconds));
@@ -70,7 +70,7 @@ impl Skew {
         self.last(named).map(|last| last.us)
     }
 
-    fn last(&self, named: &str) -> Option<Measured> {
+    fn last(&self, named: &str) -> Option<ClockOffset> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(named).copied()
     }
 

@@ -13,16 +13,16 @@ use payout::money::Vendor;
 use payout::transaction::Fact;
 
 use crate::app::App;
-use crate::ops::record::Heard;
+use crate::ops::record::Observation;
 use crate::store::submissions::{New, Submission};
 use crate::store::transactions::{Attempt, Transaction};
 use crate::work::unfunded::Refusals;
-use crate::work::verdict::{self, Judged};
+use crate::work::verdict::{self, Judgment};
 
 /// The result of one submission: the vendor's answer, or a decision made before sending.
 pub(super) struct Answered {
     pub(super) submission: Submission,
-    pub(super) judged: Judged,
+    pub(super) judged: Judgment,
     /// A fact the accepted object already reports, as for a payout that was paid at once.
     pub(super) fact: Option<Fact>,
     pub(super) sent_at: i64,
@@ -36,12 +36,16 @@ pub(super) struct Answered {
 
 impl Answered {
     /// Not sent, because the vendor has already paid it another way: what its object reports.
-    pub(super) fn found(submission: Submission, judged: Judged, fact: Fact) -> Self {
+    pub(super) fn found(submission: Submission, judged: Judgment, fact: Fact) -> Self {
         Self { fact: Some(fact), ..Self::unsent(submission, judged, Vec::new()) }
     }
 
     /// Decided without sending.
-    pub(super) fn unsent(submission: Submission, judged: Judged, waits: Vec<(TransactionId, Code)>) -> Self {
+    pub(super) fn unsent(
+        submission: Submission,
+        judged: Judgment,
+        waits: Vec<(TransactionId, Code)>,
+    ) -> Self {
         Self { submission, judged, fact: None, sent_at: 0, first_at: 0, raw: None, waits }
     }
 }
@@ -49,7 +53,7 @@ impl Answered {
 /// Nothing was sent and nothing learned; keep the last message.
 pub(super) fn unsent(submission: Submission, again: i64) -> Answered {
     let (why, detail) = submission.last.clone().unwrap_or_default();
-    let judged = Judged { why, detail, ..verdict::waits(&submission, again) };
+    let judged = Judgment { why, detail, ..verdict::waits(&submission, again) };
     Answered::unsent(submission, judged, Vec::new())
 }
 
@@ -74,7 +78,7 @@ pub(super) fn new_submission(
     now: i64,
 ) -> New {
     New {
-        id: format!("sub_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance()))),
+        id: format!("sub_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random()))),
         key: request.key().to_owned(),
         vendor: match request.kind() {
             MoneyKind::Batch | MoneyKind::Cancel => Vendor::PayPal,
@@ -126,17 +130,17 @@ pub(super) struct Back {
 }
 
 /// A waiting attempt, its transaction, and the gate it waits for.
-pub(super) type Waiting = (AttemptId, TransactionId, Option<&'static str>);
+pub(super) type WaitingAttempt = (AttemptId, TransactionId, Option<&'static str>);
 
 /// The decisions about queued attempts, before anything is written.
 #[derive(Default)]
-pub(super) struct Sorted {
+pub(super) struct QueueDecision {
     pub(super) ready: Vec<Ready>,
     /// Only looked up for now, whatever the gates say and whether or not it is funded.
     pub(super) looked_for: Vec<Ready>,
     pub(super) stopped: Vec<(Attempt, Code)>,
-    pub(super) settled: Vec<(Attempt, Heard)>,
-    pub(super) waiting: BTreeMap<i64, Vec<Waiting>>,
+    pub(super) settled: Vec<(Attempt, Observation)>,
+    pub(super) waiting: BTreeMap<i64, Vec<WaitingAttempt>>,
     /// How often a connected account's balance had been allocated when it was read.
     pub(super) shares: BTreeMap<String, i64>,
     /// Payments whose balance Stripe does not show, and those for which it shows it again.

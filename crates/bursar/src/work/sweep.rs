@@ -4,7 +4,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Done, Work};
+use super::{PassResult, Work};
 use crate::ops::import::runs;
 use crate::ops::{Result, idempotency};
 use crate::store::{self, events, meta, raw};
@@ -20,7 +20,7 @@ const DAY_US: i64 = 86_400_000_000;
 
 /// One pass: deletes expired idempotency keys and files of old imports, lays aside events about objects that are not
 /// ours, and deletes old vendor texts if configured.
-pub async fn once(work: &Work, now: i64) -> Done {
+pub async fn once(work: &Work, now: i64) -> PassResult {
     if work.clamps(now) {
         let app = &work.app;
         let mended = transact!(app, |tx| { Ok(store::due::clamp(tx, now, app.config.poll_us()).await?) })?;
@@ -29,7 +29,7 @@ pub async fn once(work: &Work, now: i64) -> Done {
         }
     }
     let forgotten = idempotency::sweep(&work.app, now).await? + runs::forget(&work.app, now).await?;
-    let aside = lay_aside(work, now).await?;
+    let aside = set_aside(work, now).await?;
     let raw = forget_raw(work, now).await?;
     Ok(usize::try_from(forgotten + aside + raw).unwrap_or(0))
 }
@@ -77,7 +77,7 @@ fn just_before(one: &raw::Text) -> String {
     id
 }
 
-async fn lay_aside(work: &Work, now: i64) -> Result<u64> {
+async fn set_aside(work: &Work, now: i64) -> Result<u64> {
     let app = &work.app;
     if !events::any_parked_before(&mut app.store.read().await?, now - PARKED_US).await? {
         return Ok(0);

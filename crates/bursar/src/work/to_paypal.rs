@@ -3,25 +3,25 @@
 
 use vendors::paypal::PayPal;
 use vendors::paypal::batch::{self as paypal_batch, BatchAccepted};
-use vendors::{Doubt, MoneyRequest, Outcome, ReadError, Why};
+use vendors::{Doubt, MoneyRequest, Outcome, ReadError, UnknownCause};
 
 use super::Work;
 use super::submission;
-use super::verdict::{self, Judged};
+use super::verdict::{self, Judgment};
 use crate::store::submissions::Submission;
 
-pub(super) async fn batch(work: &Work, paypal: &PayPal, of: &Submission, request: &MoneyRequest) -> Judged {
+pub(super) async fn batch(work: &Work, paypal: &PayPal, of: &Submission, request: &MoneyRequest) -> Judgment {
     let outcome = paypal.send_batch(request).await;
     let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
     match outcome {
         Outcome::Accepted(BatchAccepted::Created { payout_batch_id, .. }) => {
-            Judged::accepted(of, &payout_batch_id, "accepted")
+            Judgment::accepted(of, &payout_batch_id, "accepted")
         }
         Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id: Some(id) }) => {
             adopt(paypal, of, request, &id, now, longest).await
         }
         Outcome::Accepted(BatchAccepted::Duplicate { payout_batch_id: None }) => {
-            Judged::review(of, "PayPal says that it has this batch, but not its id")
+            Judgment::review(of, "PayPal says that it has this batch, but not its id")
         }
         Outcome::Rejected(rejection) => verdict::paypal_refusal(of, &rejection, now),
         Outcome::Unknown(doubt) => verdict::paypal_doubt(of, &doubt, now, longest),
@@ -29,7 +29,12 @@ pub(super) async fn batch(work: &Work, paypal: &PayPal, of: &Submission, request
 }
 
 /// Cancels an unclaimed item and then reads it: whatever the answer, the item shows the outcome.
-pub(super) async fn cancel(work: &Work, paypal: &PayPal, of: &Submission, request: &MoneyRequest) -> Judged {
+pub(super) async fn cancel(
+    work: &Work,
+    paypal: &PayPal,
+    of: &Submission,
+    request: &MoneyRequest,
+) -> Judgment {
     let outcome = paypal.send_cancel(request).await;
     let (now, longest) = (work.app.clock.now(), work.app.config.longest_wait_us());
     match &outcome {
@@ -51,8 +56,9 @@ async fn adopt(
     id: &str,
     now: i64,
     longest: i64,
-) -> Judged {
-    let later = |detail: String| verdict::paypal_doubt(of, &Doubt::new(Why::NoAnswer, detail), now, longest);
+) -> Judgment {
+    let later =
+        |detail: String| verdict::paypal_doubt(of, &Doubt::new(UnknownCause::NoAnswer, detail), now, longest);
     match client.batch(id).await {
         // A batch PayPal has just accepted may not list its items yet.
         Ok(batch)
@@ -63,17 +69,18 @@ async fn adopt(
         }
         // A batch PayPal refused may have no items; polling then fails each payment.
         Ok(batch) if batch.items.is_empty() && paypal_batch::batch_refusal(&batch).is_some() => {
-            Judged::accepted(of, id, "found")
+            Judgment::accepted(of, id, "found")
         }
         Ok(batch) => match paypal_batch::difference(request, &batch) {
-            None => Judged::accepted(of, id, "found"),
-            Some(difference) => {
-                Judged::review(of, format!("the batch {id} under our key is not what we sent: {difference}"))
-            }
+            None => Judgment::accepted(of, id, "found"),
+            Some(difference) => Judgment::review(
+                of,
+                format!("the batch {id} under our key is not what we sent: {difference}"),
+            ),
         },
         Err(error) => {
             let judged = later(format!("the batch {id} could not be read: {error}"));
-            Judged { pause: matches!(error, ReadError::Credentials(_)), ..judged }
+            Judgment { pause: matches!(error, ReadError::Credentials(_)), ..judged }
         }
     }
 }

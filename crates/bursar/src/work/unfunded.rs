@@ -8,7 +8,7 @@
 use payout::deadline;
 use payout::transaction::{AttemptState, Fact, Leg};
 
-use crate::ops::record::Heard;
+use crate::ops::record::Observation;
 use crate::store::transactions::{self, Attempt};
 use crate::store::{Result, Tx};
 
@@ -58,7 +58,7 @@ impl Refusals {
 }
 
 /// Postpones the next payout of payments that were just refused, doubling the wait each time.
-pub(super) async fn put_off(tx: &mut Tx, heard: &[Heard], now: i64, first_wait_us: i64) -> Result<()> {
+pub(super) async fn put_off(tx: &mut Tx, heard: &[Observation], now: i64, first_wait_us: i64) -> Result<()> {
     let refused = heard.iter().filter(|one| matches!(one.fact, Fact::Unfunded(_)));
     for of in refused.map(|one| one.transaction) {
         let refusals = Refusals::among(&transactions::attempts(tx, &[of]).await?);

@@ -10,7 +10,7 @@ use payout::ids::TransactionId;
 use payout::money::Vendor;
 use payout::transaction::{Fact, Leg, Reason};
 use vendors::paypal::batch::Item;
-use vendors::{Doubt, MoneyKind, Outcome, ReadError, Rejection, Why};
+use vendors::{Doubt, MoneyKind, Outcome, ReadError, Rejection, UnknownCause};
 
 use super::unfunded;
 use crate::store::submissions::{self, Submission};
@@ -62,9 +62,9 @@ pub enum Verdict {
 
 /// A verdict with the submission's new counters and the message.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Judged {
+pub struct Judgment {
     pub verdict: Verdict,
-    /// One word: a [`Why`], `accepted`, `refused`, `found`, `absent`.
+    /// One word: a [`UnknownCause`], `accepted`, `refused`, `found`, `absent`.
     pub why: String,
     pub detail: String,
     pub same_errors: i64,
@@ -82,7 +82,7 @@ pub struct Judged {
     pub clean: bool,
 }
 
-impl Judged {
+impl Judgment {
     fn new(of: &Submission, verdict: Verdict, why: &str, detail: impl Into<String>) -> Self {
         Self {
             verdict,
@@ -130,14 +130,14 @@ impl Judged {
 /// A key under which something may have been executed is not sent once the vendor may have forgotten it, because the
 /// request would then be executed again. Returns the verdict in that case; `None` while it may be sent. `behind` is how
 /// far our clock is known to be behind the vendor's.
-pub fn too_old_to_send(of: &Submission, now: i64, behind: i64) -> Option<Judged> {
+pub fn too_old_to_send(of: &Submission, now: i64, behind: i64) -> Option<Judgment> {
     let age = age(of, now).saturating_add(behind);
     let (why, detail) = of.last.clone().unwrap_or_default();
     match of.vendor {
         _ if of.doubts == 0 => None,
-        Vendor::Stripe if age >= STRIPE_KEY_US => Some(Judged::new(of, Verdict::Look(now), &why, detail)),
+        Vendor::Stripe if age >= STRIPE_KEY_US => Some(Judgment::new(of, Verdict::Look(now), &why, detail)),
         Vendor::PayPal if age >= PAYPAL_KEY_US => {
-            Some(Judged::review(of, "PayPal no longer knows the key, so the request cannot be sent again"))
+            Some(Judgment::review(of, "PayPal no longer knows the key, so the request cannot be sent again"))
         }
         Vendor::Stripe | Vendor::PayPal => None,
     }
@@ -152,20 +152,20 @@ fn age(of: &Submission, now: i64) -> i64 {
 }
 
 /// Not sent because a gate had closed, and no earlier try was executed.
-pub fn stopped(of: &Submission, verdict: Verdict, code: &str) -> Judged {
-    Judged::new(of, verdict, STOPPED, code)
+pub fn stopped(of: &Submission, verdict: Verdict, code: &str) -> Judgment {
+    Judgment::new(of, verdict, STOPPED, code)
 }
 
 /// A gate closed after a try that may have been executed: look it up instead of resending. If nothing is found, the
 /// gate is what stopped it.
-pub fn looks_instead(of: &Submission, code: &str, now: i64) -> Judged {
-    Judged { looks: 0, looked_at: None, ..Judged::new(of, Verdict::Look(now), STOPPED, code) }
+pub fn looks_instead(of: &Submission, code: &str, now: i64) -> Judgment {
+    Judgment { looks: 0, looked_at: None, ..Judgment::new(of, Verdict::Look(now), STOPPED, code) }
 }
 
 /// Not sent now; due again at this time. Nothing was learned.
-pub fn waits(of: &Submission, at: i64) -> Judged {
-    let again = Judged::new(of, Verdict::Again { at, doubtful: false }, "waits", "");
-    Judged { same_errors: of.same_errors, ..again }
+pub fn waits(of: &Submission, at: i64) -> Judgment {
+    let again = Judgment::new(of, Verdict::Again { at, doubtful: false }, "waits", "");
+    Judgment { same_errors: of.same_errors, ..again }
 }
 
 /// The wait before the next try: doubles from half a second, at most `longest`.
@@ -174,35 +174,41 @@ pub fn backoff(tries: i64, longest: i64) -> i64 {
 }
 
 /// The verdict on a doubtful answer from Stripe.
-pub fn stripe_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
-    let told = |verdict| Judged::new(of, verdict, doubt.why.as_str(), doubt.detail.as_str());
+pub fn stripe_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judgment {
+    let told = |verdict| Judgment::new(of, verdict, doubt.why.as_str(), doubt.detail.as_str());
     let again = |doubtful| Verdict::Again { at: next_try(of, doubt, now, longest), doubtful };
     match doubt.why {
-        Why::Credentials => {
-            Judged { pause: true, ..told(Verdict::Again { at: now + longest, doubtful: false }) }
+        UnknownCause::Credentials => {
+            Judgment { pause: true, ..told(Verdict::Again { at: now + longest, doubtful: false }) }
         }
-        Why::NotSent => told(again(false)),
-        Why::RateLimited | Why::LockTimeout => Judged { hold_until: held(doubt, now), ..told(again(false)) },
-        Why::KeyClash | Why::Unreadable | Why::Mismatch => Judged { alarm: true, ..told(Verdict::Look(now)) },
-        Why::StoredServerError | Why::ServerError if repeats(of, doubt) => {
+        UnknownCause::NotSent => told(again(false)),
+        UnknownCause::RateLimited | UnknownCause::LockTimeout => {
+            Judgment { hold_until: held(doubt, now), ..told(again(false)) }
+        }
+        UnknownCause::KeyClash | UnknownCause::Unreadable | UnknownCause::Mismatch => {
+            Judgment { alarm: true, ..told(Verdict::Look(now)) }
+        }
+        UnknownCause::StoredServerError | UnknownCause::ServerError if repeats(of, doubt) => {
             let same_errors = of.same_errors + 1;
             let verdict = if same_errors >= SAME_ERRORS { Verdict::Look(now) } else { again(true) };
-            Judged { same_errors, ..told(verdict) }
+            Judgment { same_errors, ..told(verdict) }
         }
-        Why::StoredServerError | Why::ServerError => {
-            Judged { same_errors: 1, ..told(young(of, now, again(true))) }
+        UnknownCause::StoredServerError | UnknownCause::ServerError => {
+            Judgment { same_errors: 1, ..told(young(of, now, again(true))) }
         }
-        Why::NoAnswer if payout::planted::on("time_out_is_failure") => {
+        UnknownCause::NoAnswer if payout::planted::on("time_out_is_failure") => {
             told(Verdict::Refused(Reason::new("no_answer", "")))
         }
-        Why::NoAnswer | Why::InUse | Why::TryLater => told(young(of, now, again(true))),
+        UnknownCause::NoAnswer | UnknownCause::InUse | UnknownCause::TryLater => {
+            told(young(of, now, again(true)))
+        }
     }
 }
 
 /// The same stored answer as before. Only a 500 is stored and replayed; a vendor that is down returns 502 to 504, and
 /// is retried.
 fn repeats(of: &Submission, doubt: &Doubt) -> bool {
-    let stored = doubt.why == Why::StoredServerError || doubt.detail.starts_with("500");
+    let stored = doubt.why == UnknownCause::StoredServerError || doubt.detail.starts_with("500");
     stored && of.same_errors > 0
 }
 
@@ -222,17 +228,17 @@ fn held(doubt: &Doubt, now: i64) -> Option<i64> {
 
 /// The verdict on a refusal from Stripe. After a doubtful try it is not final: the request is looked up first, from
 /// scratch.
-pub fn stripe_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judged {
+pub fn stripe_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judgment {
     let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
     if of.doubts == 0 {
-        return Judged::new(of, Verdict::Refused(reason), "refused", told_of(rejection));
+        return Judgment::new(of, Verdict::Refused(reason), "refused", one_line(rejection));
     }
-    let judged = Judged::new(of, Verdict::Look(now), "refused", told_of(rejection));
-    Judged { refusals: of.refusals + 1, looks: 0, looked_at: None, ..judged }
+    let judged = Judgment::new(of, Verdict::Look(now), "refused", one_line(rejection));
+    Judgment { refusals: of.refusals + 1, looks: 0, looked_at: None, ..judged }
 }
 
 /// The refusal in one line, which [`refusal_in`] parses.
-fn told_of(rejection: &Rejection) -> String {
+fn one_line(rejection: &Rejection) -> String {
     format!("{}: {}", rejection.code, rejection.message)
 }
 
@@ -244,15 +250,15 @@ fn refusal_in(detail: &str) -> Reason {
 /// Stripe was searched and has no such transfer, payout or reversal. One look proves nothing, whatever was answered
 /// before: the first try's object may become visible a moment later. What is absent in two looks is refused with the
 /// known reason.
-pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
+pub fn stripe_absent(of: &Submission, now: i64) -> Judgment {
     let (why, detail) = of.last.clone().unwrap_or_default();
-    let looked = |verdict, looks| Judged {
+    let looked = |verdict, looks| Judgment {
         looks,
         looked_at: Some(now),
-        ..Judged::new(of, verdict, &why, detail.as_str())
+        ..Judgment::new(of, verdict, &why, detail.as_str())
     };
-    if why == Why::KeyClash.as_str() || detail.starts_with(CLASHED) {
-        return Judged::review(of, format!("{CLASHED} and nothing was found: {detail}"));
+    if why == UnknownCause::KeyClash.as_str() || detail.starts_with(CLASHED) {
+        return Judgment::review(of, format!("{CLASHED} and nothing was found: {detail}"));
     }
     match of.looked_at {
         // A lost database may have requested the reversal, and acted on its refusal, unknown to us. An old request must
@@ -263,14 +269,14 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
                 && why == submissions::PUT_BACK
                 && of.kind == MoneyKind::Reversal.as_str() =>
         {
-            let told = "searched for after the database was restored: Stripe shows no such reversal, and Bursar does not request another by itself";
-            looked(Verdict::Refused(Reason::new("asked_back_before_restore", told)), of.looks + 1)
+            let message = "searched for after the database was restored: Stripe shows no such reversal, and Bursar does not request another by itself";
+            looked(Verdict::Refused(Reason::new("asked_back_before_restore", message)), of.looks + 1)
         }
         // In doubt only because of the restore: now it is known that it was never executed.
         Some(first) if of.looks > 0 && now - first >= APART_US && why == submissions::PUT_BACK => {
             let again = Verdict::Again { at: now, doubtful: false };
-            let told = "searched for after the database was restored: the vendor has no record of it";
-            Judged { clean: true, ..Judged::new(of, again, "absent", told) }
+            let message = "searched for after the database was restored: the vendor has no record of it";
+            Judgment { clean: true, ..Judgment::new(of, again, "absent", message) }
         }
         Some(first) if of.looks > 0 && now - first >= APART_US => {
             let reason = match (why == STOPPED, of.refusals > 0) {
@@ -281,7 +287,7 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
             looked(Verdict::Refused(reason), of.looks + 1)
         }
         Some(first) if of.looks > 0 => {
-            Judged { looked_at: Some(first), ..looked(Verdict::Look(first + APART_US), of.looks) }
+            Judgment { looked_at: Some(first), ..looked(Verdict::Look(first + APART_US), of.looks) }
         }
         Some(_) | None if payout::planted::on("absent_at_once") => {
             looked(Verdict::Refused(Reason::new("not_found_at_vendor", detail.as_str())), 1)
@@ -291,20 +297,20 @@ pub fn stripe_absent(of: &Submission, now: i64) -> Judged {
 }
 
 /// The vendor could not be searched; nothing new is known.
-pub fn not_looked(of: &Submission, now: i64, longest: i64) -> Judged {
+pub fn not_looked(of: &Submission, now: i64, longest: i64) -> Judgment {
     let (why, detail) = of.last.clone().unwrap_or_default();
-    Judged::new(of, Verdict::Look(now + backoff(of.tries.max(2), longest)), &why, detail)
+    Judgment::new(of, Verdict::Look(now + backoff(of.tries.max(2), longest)), &why, detail)
 }
 
 /// A look-up was answered without showing whether the object exists: hidden from us, or unreadable. If that lasts long
 /// after the key was used, a person must find out.
-pub fn looked_in_vain(of: &Submission, error: &ReadError, now: i64, longest: i64) -> Judged {
+pub fn looked_in_vain(of: &Submission, error: &ReadError, now: i64, longest: i64) -> Judgment {
     if age(of, now) < deadline::UNSEEN_US {
         return not_looked(of, now, longest);
     }
-    let review = Judged::review(of, format!("Stripe cannot be searched for it: {error}"));
+    let review = Judgment::review(of, format!("Stripe cannot be searched for it: {error}"));
     match error {
-        ReadError::Unreadable(_) => Judged { why: UNREADABLE.to_owned(), ..review },
+        ReadError::Unreadable(_) => Judgment { why: UNREADABLE.to_owned(), ..review },
         ReadError::Missing
         | ReadError::Refused { .. }
         | ReadError::Credentials(_)
@@ -336,48 +342,54 @@ pub(super) fn accepted_fact(leg: Leg) -> Fact {
 
 /// The verdict on a doubtful answer from PayPal. Sending the same bytes again *is* the look-up: a `sender_batch_id` is
 /// paid only once.
-pub fn paypal_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
-    let told = |verdict| Judged::new(of, verdict, doubt.why.as_str(), doubt.detail.as_str());
+pub fn paypal_doubt(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judgment {
+    let told = |verdict| Judgment::new(of, verdict, doubt.why.as_str(), doubt.detail.as_str());
     let again = |doubtful| Verdict::Again { at: next_try(of, doubt, now, longest), doubtful };
     let too_old = age(of, now) >= PAYPAL_KEY_US;
     match doubt.why {
-        Why::Credentials => {
-            Judged { pause: true, ..told(Verdict::Again { at: now + longest, doubtful: false }) }
+        UnknownCause::Credentials => {
+            Judgment { pause: true, ..told(Verdict::Again { at: now + longest, doubtful: false }) }
         }
-        Why::NotSent => told(again(false)),
-        Why::RateLimited | Why::LockTimeout => Judged { hold_until: held(doubt, now), ..told(again(false)) },
-        Why::NoAnswer
-        | Why::ServerError
-        | Why::StoredServerError
-        | Why::InUse
-        | Why::KeyClash
-        | Why::Unreadable
-        | Why::Mismatch
-        | Why::TryLater
+        UnknownCause::NotSent => told(again(false)),
+        UnknownCause::RateLimited | UnknownCause::LockTimeout => {
+            Judgment { hold_until: held(doubt, now), ..told(again(false)) }
+        }
+        UnknownCause::NoAnswer
+        | UnknownCause::ServerError
+        | UnknownCause::StoredServerError
+        | UnknownCause::InUse
+        | UnknownCause::KeyClash
+        | UnknownCause::Unreadable
+        | UnknownCause::Mismatch
+        | UnknownCause::TryLater
             if too_old =>
         {
-            Judged::review(of, format!("PayPal no longer knows the key: {}", doubt.detail))
+            Judgment::review(of, format!("PayPal no longer knows the key: {}", doubt.detail))
         }
-        Why::KeyClash | Why::Unreadable | Why::Mismatch => Judged { alarm: true, ..told(again(true)) },
-        Why::NoAnswer | Why::ServerError | Why::StoredServerError | Why::InUse | Why::TryLater => {
-            told(again(true))
+        UnknownCause::KeyClash | UnknownCause::Unreadable | UnknownCause::Mismatch => {
+            Judgment { alarm: true, ..told(again(true)) }
         }
+        UnknownCause::NoAnswer
+        | UnknownCause::ServerError
+        | UnknownCause::StoredServerError
+        | UnknownCause::InUse
+        | UnknownCause::TryLater => told(again(true)),
     }
 }
 
 /// The verdict on a refusal from PayPal. After a doubtful try it is not final either: the same bytes are sent again,
 /// and if PayPal repeats its refusal, a person must look. Nor is a refusal that may mean PayPal already has the batch.
-pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judged {
+pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judgment {
     let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
     if of.doubts == 0 && !rejection.may_be_duplicate {
         let verdict = match rejection.items.is_empty() {
             true => Verdict::Refused(reason),
             false => Verdict::RefusedFor(rejection.items.clone(), reason),
         };
-        return Judged::new(of, verdict, "refused", told_of(rejection));
+        return Judgment::new(of, verdict, "refused", one_line(rejection));
     }
     let same =
-        of.last.as_ref().is_some_and(|(why, detail)| why == "refused" && *detail == told_of(rejection));
+        of.last.as_ref().is_some_and(|(why, detail)| why == "refused" && *detail == one_line(rejection));
     // Saved credentials can trigger an early retry; only refusals far enough apart count.
     let apart = of.looked_at.is_none_or(|last| now - last >= APART_US);
     let refusals = match (same, apart) {
@@ -386,11 +398,11 @@ pub fn paypal_refusal(of: &Submission, rejection: &Rejection, now: i64) -> Judge
         (true, false) => of.refusals,
     };
     if refusals >= REFUSALS {
-        return Judged::review(of, told_of(rejection));
+        return Judgment::review(of, one_line(rejection));
     }
     let again = Verdict::Again { at: now + APART_US, doubtful: true };
     let looked_at = of.looked_at.filter(|_| same && !apart).or(Some(now));
-    Judged { refusals, looked_at, ..Judged::new(of, again, "refused", told_of(rejection)) }
+    Judgment { refusals, looked_at, ..Judgment::new(of, again, "refused", one_line(rejection)) }
 }
 
 /// The verdict on a cancellation, from PayPal's answer and the item's status read afterwards. Only the item decides: a
@@ -402,36 +414,37 @@ pub fn cancellation(
     outcome: &Outcome<Item>,
     fetched: &Result<String, ReadError>,
     (now, longest): (i64, i64),
-) -> Judged {
-    let again =
-        |why: Why, detail: String| paypal_doubt_at_any_age(of, &Doubt::new(why, detail), now, longest);
+) -> Judgment {
+    let again = |why: UnknownCause, detail: String| {
+        paypal_doubt_at_any_age(of, &Doubt::new(why, detail), now, longest)
+    };
     let status = match fetched {
         Ok(status) => status.as_str(),
         Err(error) => {
-            let judged = again(Why::NoAnswer, format!("the item {item} could not be read: {error}"));
-            return Judged { pause: matches!(error, ReadError::Credentials(_)), ..judged };
+            let judged = again(UnknownCause::NoAnswer, format!("the item {item} could not be read: {error}"));
+            return Judgment { pause: matches!(error, ReadError::Credentials(_)), ..judged };
         }
     };
     match (status, outcome) {
-        ("RETURNED", _) => Judged::accepted(of, item, "accepted"),
+        ("RETURNED", _) => Judgment::accepted(of, item, "accepted"),
         ("UNCLAIMED", Outcome::Rejected(rejection)) => {
             let reason = Reason::new(rejection.code.as_str(), rejection.message.as_str());
-            Judged::new(of, Verdict::Refused(reason), "refused", told_of(rejection))
+            Judgment::new(of, Verdict::Refused(reason), "refused", one_line(rejection))
         }
         ("UNCLAIMED", Outcome::Accepted(_)) => {
-            again(Why::NoAnswer, "PayPal accepted it, but the item is still unclaimed".to_owned())
+            again(UnknownCause::NoAnswer, "PayPal accepted it, but the item is still unclaimed".to_owned())
         }
         ("UNCLAIMED", Outcome::Unknown(doubt)) => again(doubt.why, doubt.detail.clone()),
         (status, Outcome::Accepted(_) | Outcome::Rejected(_) | Outcome::Unknown(_)) => {
             let reason =
                 Reason::new("no_longer_unclaimed", format!("PayPal says that the item is {status}."));
-            Judged::new(of, Verdict::Refused(reason), "refused", format!("the item is {status}"))
+            Judgment::new(of, Verdict::Refused(reason), "refused", format!("the item is {status}"))
         }
     }
 }
 
 /// A doubt that never goes to a person because of its age.
-fn paypal_doubt_at_any_age(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judged {
+fn paypal_doubt_at_any_age(of: &Submission, doubt: &Doubt, now: i64, longest: i64) -> Judgment {
     paypal_doubt(&Submission { first_sent_at: Some(now), ..of.clone() }, doubt, now, longest)
 }
 
@@ -487,34 +500,38 @@ pub(super) mod tests {
     fn every_doubt_at_stripe_keeps_the_key_or_looks() {
         let again = |at, doubtful| Verdict::Again { at, doubtful };
         let rows = [
-            (Why::NotSent, "", again(S / 2, false)),
-            (Why::NoAnswer, "", again(S / 2, true)),
-            (Why::ServerError, "503 : down", again(S / 2, true)),
-            (Why::InUse, "", again(S / 2, true)),
-            (Why::TryLater, "", again(S / 2, true)),
-            (Why::RateLimited, "", again(S / 2, false)),
-            (Why::LockTimeout, "", again(S / 2, false)),
-            (Why::Credentials, "", again(MINUTE, false)),
-            (Why::KeyClash, "", Verdict::Look(0)),
-            (Why::Unreadable, "", Verdict::Look(0)),
-            (Why::Mismatch, "", Verdict::Look(0)),
+            (UnknownCause::NotSent, "", again(S / 2, false)),
+            (UnknownCause::NoAnswer, "", again(S / 2, true)),
+            (UnknownCause::ServerError, "503 : down", again(S / 2, true)),
+            (UnknownCause::InUse, "", again(S / 2, true)),
+            (UnknownCause::TryLater, "", again(S / 2, true)),
+            (UnknownCause::RateLimited, "", again(S / 2, false)),
+            (UnknownCause::LockTimeout, "", again(S / 2, false)),
+            (UnknownCause::Credentials, "", again(MINUTE, false)),
+            (UnknownCause::KeyClash, "", Verdict::Look(0)),
+            (UnknownCause::Unreadable, "", Verdict::Look(0)),
+            (UnknownCause::Mismatch, "", Verdict::Look(0)),
         ];
         for (why, detail, expected) in rows {
             let judged = stripe_doubt(&submission(), &Doubt::new(why, detail), 0, MINUTE);
             assert_eq!(judged.verdict, expected, "{why:?}");
             let waits = matches!(judged.verdict, Verdict::Again { doubtful, .. } if doubtful != why.may_have_executed());
             assert!(!waits, "{why:?}");
-            assert_eq!(judged.pause, why == Why::Credentials);
+            assert_eq!(judged.pause, why == UnknownCause::Credentials);
         }
     }
 
     #[test]
     fn an_old_key_is_looked_up_instead_of_sent() {
         let late = 20 * 60 * MINUTE;
-        let judged = stripe_doubt(&submission(), &Doubt::new(Why::NoAnswer, ""), late, MINUTE);
+        let judged = stripe_doubt(&submission(), &Doubt::new(UnknownCause::NoAnswer, ""), late, MINUTE);
         assert_eq!(judged.verdict, Verdict::Look(late));
-        let paypal =
-            paypal_doubt(&submission(), &Doubt::new(Why::NoAnswer, ""), 29 * 24 * 60 * MINUTE, MINUTE);
+        let paypal = paypal_doubt(
+            &submission(),
+            &Doubt::new(UnknownCause::NoAnswer, ""),
+            29 * 24 * 60 * MINUTE,
+            MINUTE,
+        );
         assert_eq!(paypal.verdict, Verdict::Review);
     }
 
@@ -541,7 +558,9 @@ pub(super) mod tests {
     fn a_stored_error_is_looked_up_after_the_third() {
         let mut of = submission();
         for (round, why) in
-            [Why::ServerError, Why::StoredServerError, Why::StoredServerError].into_iter().enumerate()
+            [UnknownCause::ServerError, UnknownCause::StoredServerError, UnknownCause::StoredServerError]
+                .into_iter()
+                .enumerate()
         {
             let judged = stripe_doubt(&of, &Doubt::new(why, "500 api_error: oops"), 0, MINUTE);
             assert_eq!(matches!(judged.verdict, Verdict::Look(_)), round == 2, "round {round}");
@@ -554,8 +573,12 @@ pub(super) mod tests {
         let mut of = submission();
         for tries in 0..50 {
             of.tries = tries;
-            let judged =
-                stripe_doubt(&of, &Doubt::new(Why::ServerError, "503 : down"), tries * MINUTE, MINUTE);
+            let judged = stripe_doubt(
+                &of,
+                &Doubt::new(UnknownCause::ServerError, "503 : down"),
+                tries * MINUTE,
+                MINUTE,
+            );
             assert!(matches!(judged.verdict, Verdict::Again { doubtful: true, .. }));
             of.same_errors = judged.same_errors;
         }
@@ -563,7 +586,7 @@ pub(super) mod tests {
 
     #[test]
     fn retry_after_is_obeyed_in_full() {
-        let doubt = Doubt { retry_after_s: Some(300), ..Doubt::new(Why::RateLimited, "") };
+        let doubt = Doubt { retry_after_s: Some(300), ..Doubt::new(UnknownCause::RateLimited, "") };
         let judged = stripe_doubt(&submission(), &doubt, 0, MINUTE);
         assert_eq!(judged.verdict, Verdict::Again { at: 300 * S, doubtful: false });
         assert_eq!(judged.hold_until, Some(300 * S));
@@ -611,7 +634,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_clashing_key_that_is_not_found_is_never_failed() {
-        let of = Submission { last: Some((Why::KeyClash.as_str().into(), "400".into())), ..submission() };
+        let of =
+            Submission { last: Some((UnknownCause::KeyClash.as_str().into(), "400".into())), ..submission() };
         assert_eq!(stripe_absent(&of, 0).verdict, Verdict::Review);
     }
 
@@ -634,12 +658,12 @@ pub(super) mod tests {
         let (late, gone) = (40 * 24 * 60 * MINUTE, || Err(ReadError::Unreachable("gone".into())));
         let accepted = || Outcome::Accepted(item("RETURNED"));
         let refused = || Outcome::Rejected(rejection());
-        let lost = || Outcome::Unknown(Doubt::new(Why::NoAnswer, "lost"));
+        let lost = || Outcome::Unknown(Doubt::new(UnknownCause::NoAnswer, "lost"));
         let again = || Verdict::Again { at: late + S / 2, doubtful: true };
         let made = || Verdict::Accepted("I".into());
         let too_late = || {
-            let told = "PayPal says that the item is SUCCESS.";
-            Verdict::Refused(Reason::new("no_longer_unclaimed", told))
+            let message = "PayPal says that the item is SUCCESS.";
+            Verdict::Refused(Reason::new("no_longer_unclaimed", message))
         };
         let rows = [
             (accepted(), Ok("RETURNED"), made()),
@@ -687,7 +711,7 @@ pub(super) mod tests {
 
     #[test]
     fn refusals_that_follow_too_soon_count_once() {
-        let refused = |before: &Judged, at| {
+        let refused = |before: &Judgment, at| {
             let of = Submission {
                 doubts: 1,
                 vendor: Vendor::PayPal,
@@ -718,7 +742,7 @@ pub(super) mod tests {
         let unnamed = Rejection { may_be_duplicate: true, ..rejection() };
         let judged = paypal_refusal(&of, &unnamed, 0);
         assert_eq!(judged.verdict, Verdict::Again { at: APART_US, doubtful: true }, "the same bytes again");
-        let after = |judged: Judged| Submission {
+        let after = |judged: Judgment| Submission {
             doubts: 1,
             refusals: judged.refusals,
             looked_at: judged.looked_at,

@@ -10,19 +10,19 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::shown::{not_connected, of_another_account};
 use super::submission;
-use super::{Done, Work, beside};
+use super::{PassResult, Work, unclaimed};
 use crate::ops::reconciliation as verbs;
 use crate::ops::{Result, safe_mode};
-use crate::store::found::{self, Stands, ToAsk};
+use crate::store::found::{self, ToAsk, VendorStatus};
 
 /// How many are polled in one pass.
 const AT_ONCE: i64 = 50;
 
 /// The state of a found payment and the vendor's status, if the status is known.
-type Said = std::result::Result<Option<(Stands, String)>, ReadError>;
+type FoundStatus = std::result::Result<Option<(VendorStatus, String)>, ReadError>;
 
 /// One pass. Returns how many were polled.
-pub(super) async fn once(work: &Work, now: i64) -> Done {
+pub(super) async fn once(work: &Work, now: i64) -> PassResult {
     let due = found::to_ask(&mut work.app.store.read().await?, now, AT_ONCE).await?;
     let mut told = Vec::new();
     for one in due {
@@ -43,7 +43,7 @@ pub(super) async fn once(work: &Work, now: i64) -> Done {
 }
 
 /// Reads a PayPal item; also records the id of the payment that paid it.
-async fn item(work: &Work, of: &ToAsk) -> Result<Said> {
+async fn item(work: &Work, of: &ToAsk) -> Result<FoundStatus> {
     let Some(paypal) = work.clients.paypal().await? else { return Ok(Err(not_connected())) };
     if !paypal.may_have(of.account.as_deref()) {
         return Ok(Err(of_another_account()));
@@ -53,9 +53,9 @@ async fn item(work: &Work, of: &ToAsk) -> Result<Said> {
         Err(error) => return Ok(Err(error)),
     };
     let stands = paypal_batch::item_fact(&item).map(|fact| match (&fact, submission::is_out(&fact)) {
-        (Fact::ItemPaid, _) => Stands::Paid,
-        (_, true) => Stands::Waits,
-        (_, false) => Stands::CameBack,
+        (Fact::ItemPaid, _) => VendorStatus::Paid,
+        (_, true) => VendorStatus::Waits,
+        (_, false) => VendorStatus::CameBack,
     });
     if let Some(paid) = item.transaction_id {
         verbs::note_references(&work.app, &[(item.payout_item_id, paid)]).await?;
@@ -64,7 +64,7 @@ async fn item(work: &Work, of: &ToAsk) -> Result<Said> {
 }
 
 /// Reads a Stripe transfer or bank payout.
-async fn object(work: &Work, of: &ToAsk) -> Result<Said> {
+async fn object(work: &Work, of: &ToAsk) -> Result<FoundStatus> {
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     if !stripe.may_have(of.account.as_deref()) {
         return Ok(Err(of_another_account()));
@@ -81,44 +81,47 @@ async fn object(work: &Work, of: &ToAsk) -> Result<Said> {
 }
 
 /// A transfer has reached the payee once a bank payout of ours has taken it from their Stripe balance.
-async fn transfer(stripe: &Stripe, account: &ConnectedAccount, of: &ToAsk) -> Said {
+async fn transfer(stripe: &Stripe, account: &ConnectedAccount, of: &ToAsk) -> FoundStatus {
     let transfer = stripe.transfer(&of.object).await?;
     if transfer.amount_reversed_units >= transfer.amount_units {
-        return Ok(Some((Stands::CameBack, "that the transfer was reversed".to_owned())));
+        return Ok(Some((VendorStatus::CameBack, "that the transfer was reversed".to_owned())));
     }
-    let since = of.made_at / 1_000_000 - beside::EARLIER_S;
-    let named = beside::named_payouts(stripe, account, (&of.our_id, since)).await?;
+    let since = of.made_at / 1_000_000 - unclaimed::EARLIER_S;
+    let named = unclaimed::named_payouts(stripe, account, (&of.our_id, since)).await?;
     let all = stripe.payouts_since(account, since).await?;
     let ours = all.iter().filter(|one| {
         named.contains(&one.id) || (!one.automatic && one.metadata.get("transaction") == Some(&of.our_id))
     });
-    let told: Vec<(Stands, &str)> = ours.filter_map(|one| Some((stands(one)?, one.id.as_str()))).collect();
-    for (sought, says) in [(Stands::Paid, "is paid"), (Stands::Waits, "is on its way to the bank")] {
+    let told: Vec<(VendorStatus, &str)> =
+        ours.filter_map(|one| Some((stands(one)?, one.id.as_str()))).collect();
+    for (sought, says) in
+        [(VendorStatus::Paid, "is paid"), (VendorStatus::Waits, "is on its way to the bank")]
+    {
         if let Some((_, id)) = told.iter().find(|(stands, _)| *stands == sought) {
             return Ok(Some((sought, format!("that its bank payout {id} {says}"))));
         }
     }
     if let Some((_, id)) = told.first() {
-        return Ok(Some((Stands::Lies, format!("that its bank payout {id} came back"))));
+        return Ok(Some((VendorStatus::Lies, format!("that its bank payout {id} came back"))));
     }
     // Any other payout may have taken it: an automatic one, a manual one, or ours with overwritten metadata. Only
     // people can find out which.
     let perhaps = |one: &&bank::Payout| {
-        let over = matches!(stands(one), Some(Stands::CameBack));
+        let over = matches!(stands(one), Some(VendorStatus::CameBack));
         let of_another = one.metadata.get("transaction").is_some_and(|other| *other != of.our_id);
         !over && (one.automatic || !of_another) && one.created >= transfer.created
     };
     let lies = all.iter().find(perhaps).is_none();
     Ok(lies.then(|| {
-        (Stands::Lies, "that the transfer was not reversed, and shows no bank payout of it".to_owned())
+        (VendorStatus::Lies, "that the transfer was not reversed, and shows no bank payout of it".to_owned())
     }))
 }
 
 /// The state of a bank payout, if its status is known.
-fn stands(payout: &bank::Payout) -> Option<Stands> {
+fn stands(payout: &bank::Payout) -> Option<VendorStatus> {
     bank::fact(payout).map(|fact| match (&fact, fact == Fact::PayoutMade) {
-        (Fact::PayoutPaid, _) => Stands::Paid,
-        (_, true) => Stands::Waits,
-        (_, false) => Stands::CameBack,
+        (Fact::PayoutPaid, _) => VendorStatus::Paid,
+        (_, true) => VendorStatus::Waits,
+        (_, false) => VendorStatus::CameBack,
     })
 }

@@ -38,7 +38,7 @@ use crate::world::CONNECTIONS;
 use crate::world::database::Database;
 
 /// A test installation without vendors, with an API key per role.
-pub struct House {
+pub struct TestApp {
     pub app: App,
     pub clock: Arc<VirtualClock>,
     pub admin: String,
@@ -99,7 +99,7 @@ impl Answer {
     }
 }
 
-impl House {
+impl TestApp {
     pub async fn open(name: &str) -> Self {
         Self::open_at(name, "http://127.0.0.1:8080", &["--metrics-token=tell-me"]).await
     }
@@ -185,7 +185,7 @@ impl House {
     }
 
     /// Creates two companies, three partners, a program of each kind and their activities.
-    pub async fn furnish(&self) {
+    pub async fn seed_data(&self) {
         let rows = [
             ("/accounts/acme", json!({"name": "Acme"})),
             ("/accounts/bolt", json!({"name": "Bolt", "country": "DE"})),

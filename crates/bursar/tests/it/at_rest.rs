@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use bursar::ops::master_key::{self, Asks};
+use bursar::ops::master_key::{self, KeyCheck};
 use bursar::secrets::MasterKey;
 
 use crate::world::World;
@@ -82,13 +82,13 @@ async fn a_database_from_before_the_check_knows_its_key_by_what_it_sealed() {
     let (store, clock, key) = (&world.app.store, &world.app.clock, &world.app.master_key);
     let other = MasterKey::new([8; 32]);
     let asks = master_key::asks(store).await.unwrap();
-    assert!(matches!(&asks, Asks::OneOf(sealed) if sealed.len() == 2), "{asks:?}");
+    assert!(matches!(&asks, KeyCheck::OneOf(sealed) if sealed.len() == 2), "{asks:?}");
     assert!(asks.opens_with(key) && !asks.opens_with(&other));
 
     assert!(master_key::note(store, clock, key).await.unwrap());
     assert!(!master_key::note(store, clock, &other).await.unwrap(), "the first stays");
     let asks = master_key::asks(store).await.unwrap();
-    assert!(matches!(asks, Asks::Check(_)) && asks.opens_with(key) && !asks.opens_with(&other));
+    assert!(matches!(asks, KeyCheck::Check(_)) && asks.opens_with(key) && !asks.opens_with(&other));
 
     master_key::replace(store, clock, &other).await.unwrap();
     assert!(master_key::asks(store).await.unwrap().opens_with(&other));

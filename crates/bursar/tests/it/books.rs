@@ -6,7 +6,7 @@ mod figures;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use bursar::app::Actor;
-use bursar::ops::batches::{self, Choose, Draft};
+use bursar::ops::batches::{self, Draft, Selection};
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::{OpsError, dashboard, tax};
 use bursar::store::dashboard::Range;
@@ -18,13 +18,13 @@ use payout::scope::Scopes;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::api::House;
+use crate::api::TestApp;
 use crate::scenarios::Stage;
 
 /// The sum of 2,300 order numbers entered as values: more cents than fit in 64 bits.
 const HUGE: &str = "94839506149643850.00";
 
-async fn import(house: &House, query: &str, key: &str, file: &str) -> Value {
+async fn import(house: &TestApp, query: &str, key: &str, file: &str) -> Value {
     let request = Request::post(format!("/api/v1/rewards/import{query}"))
         .header("authorization", format!("Bearer {}", house.admin))
         .header("content-type", "text/csv")
@@ -39,12 +39,12 @@ fn order_numbers() -> String {
 }
 
 /// Raises the limit to its maximum, as before limits existed.
-async fn without_limits(house: &House) {
+async fn without_limits(house: &TestApp) {
     let most = json!({"limits": {"per_reward": [{"value": "90000000000000.00", "currency": "USD"}]}});
     house.call("PUT", "/settings/payout", most).await.ok();
 }
 
-async fn approve_all(house: &House) {
+async fn approve_all(house: &TestApp) {
     let all = json!({"action": "approve", "filter": {"view": "pending"}, "expected_count": 2_300});
     let done = house.call("POST", "/rewards/bulk", all).await.ok();
     assert_eq!(done["done"].as_array().map(Vec::len), Some(2_300));
@@ -52,8 +52,8 @@ async fn approve_all(house: &House) {
 
 #[tokio::test]
 async fn sums_wider_than_a_column_are_told_whole_on_every_page() {
-    let house = House::open("books_huge").await;
-    house.furnish().await;
+    let house = TestApp::open("books_huge").await;
+    house.seed_data().await;
     without_limits(&house).await;
     let file = order_numbers();
     let preview = import(&house, "?dry_run=true", "k1", &file).await;
@@ -88,8 +88,8 @@ async fn sums_wider_than_a_column_are_told_whole_on_every_page() {
 
 #[tokio::test]
 async fn a_reward_is_worth_no_more_than_the_operator_says() {
-    let house = House::open("books_most").await;
-    house.furnish().await;
+    let house = TestApp::open("books_most").await;
+    house.seed_data().await;
     let reward = |id: &str, value: &str, currency: &str| json!({"external_id": id, "activity": "deal", "owner": "ana", "value": {"value": value, "currency": currency}});
     let enter = async |id: &str, value: &str, currency: &str| {
         house.call("POST", "/rewards", reward(id, value, currency)).await
@@ -120,7 +120,7 @@ async fn a_reward_is_worth_no_more_than_the_operator_says() {
 
 #[tokio::test]
 async fn partners_bear_a_fee_only_where_a_table_says_what_it_is() {
-    let house = House::open("books_fees").await;
+    let house = TestApp::open("books_fees").await;
     let put = async |change: Value| house.call("PUT", "/settings/payout", change).await;
     put(json!({"vendors": ["paypal"]})).await.ok();
     put(json!({"fees_paid_by": "partner"})).await.refused(422, "fee_table_missing");
@@ -195,7 +195,7 @@ async fn nobody_releases_what_they_had_a_hand_in() {
     };
     let (adds, asks, looks) = (person("Adds", 1), person("Asks", 2), person("Looks", 3));
     let (batch, second) = (stage.batch("B1"), stage.reward("R2"));
-    batches::add(&app, &adds, batch, &Choose::Named(vec![second]), None).await.unwrap();
+    batches::add(&app, &adds, batch, &Selection::Named(vec![second]), None).await.unwrap();
     batches::ask_release(&app, &asks, batch).await.unwrap();
     // The first person makes the last change; earlier editors remain barred too.
     batches::remove(&app, &stage.world.actor, batch, &[second], None).await.unwrap();

@@ -2,7 +2,7 @@
 //! signed activity log, which reveals deletions and changes. Not here: the individual rules (`books`), and the database
 //! triggers (`nodes`).
 
-use bursar::ops::checks::{self, Known};
+use bursar::ops::checks::{self, Installation};
 use bursar::ops::log_signature::{Signature, Signers};
 use bursar::ops::trail;
 use bursar::ops::{OpsError, brake, log_signature};
@@ -33,13 +33,13 @@ async fn broken(stage: &Stage) -> Vec<String> {
 
 /// The findings of `bursar doctor`.
 async fn findings(stage: &Stage) -> Vec<&'static str> {
-    let known = Known { now: stage.world.now(), mails: true, file: false, backup_us: 0 };
+    let known = Installation { now: stage.world.now(), mails: true, file: false, backup_us: 0 };
     let found = checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
     found.iter().map(|one| one.code).collect()
 }
 
 /// Changes the database without Bursar.
-async fn past_bursar(stage: &Stage, sql: &str) {
+async fn raw_sql(stage: &Stage, sql: &str) {
     let mut database = beside(&stage.world).await;
     run(&mut database, sql).await.unwrap();
 }
@@ -68,7 +68,7 @@ async fn nothing_is_sent_while_the_books_do_not_balance() {
     play(&mut stage, &["pay B1", "tick dispatch", "live 1 minute", "expect ana success"]).await;
     assert_eq!(look(&stage).await, 0);
     // Within the day, only changed rows are checked.
-    past_bursar(&stage, "UPDATE reward SET paid_at = NULL WHERE transaction_id IS NOT NULL").await;
+    raw_sql(&stage, "UPDATE reward SET paid_at = NULL WHERE transaction_id IS NOT NULL").await;
     assert_eq!(look(&stage).await, 0, "nothing was noted about it since");
     play(&mut stage, &["refresh ana"]).await;
     assert_eq!(look(&stage).await, 1);
@@ -97,13 +97,13 @@ async fn nothing_is_sent_while_the_books_do_not_balance() {
     pat.read("/activity/books").await.says("No broken rule stops payments.");
 
     // After a repair, the check a day later notices; a new violation stops payments again.
-    past_bursar(&stage, "UPDATE reward SET paid_at = 1 WHERE transaction_id IS NOT NULL").await;
+    raw_sql(&stage, "UPDATE reward SET paid_at = 1 WHERE transaction_id IS NOT NULL").await;
     stage.world.pass(86_400_000_000);
     assert_eq!(look(&stage).await, 0);
-    past_bursar(&stage, "UPDATE reward SET paid_at = NULL WHERE transaction_id IS NOT NULL").await;
+    raw_sql(&stage, "UPDATE reward SET paid_at = NULL WHERE transaction_id IS NOT NULL").await;
     stage.world.pass(86_400_000_000);
     assert_eq!(look(&stage).await, 2, "both rewards");
-    past_bursar(&stage, "UPDATE reward SET paid_at = 1 WHERE transaction_id IS NOT NULL").await;
+    raw_sql(&stage, "UPDATE reward SET paid_at = 1 WHERE transaction_id IS NOT NULL").await;
     stage.close(Ok(())).await;
 }
 
@@ -128,14 +128,14 @@ async fn what_is_cut_off_the_activity_log_or_changed_in_it_shows_by_what_was_sig
         log_signature::difference(&mut app.store.read().await.unwrap(), key, signed).await.unwrap()
     };
     assert_eq!(difference(&signed).await, None);
-    let proof = log_signature::prove(&app, 2).await.unwrap();
+    let proof = log_signature::inclusion_proof(&app, 2).await.unwrap();
     assert_eq!(proof.flaw(&signers), None);
     assert!(proof.flaw(&Signers::only(MasterKey::new([9; 32]))).is_some());
     let mut other = proof.clone();
     other.detail.push(' ');
     assert!(other.flaw(&signers).is_some(), "another row");
-    assert!(log_signature::prove(&app, 0).await.is_err());
-    assert!(log_signature::prove(&app, signed.rows + 1).await.is_err());
+    assert!(log_signature::inclusion_proof(&app, 0).await.is_err());
+    assert!(log_signature::inclusion_proof(&app, signed.rows + 1).await.is_err());
 
     play(&mut stage, &["pay B1"]).await;
     while trail::chain(&app).await.unwrap() > 0 {}
@@ -147,10 +147,9 @@ async fn what_is_cut_off_the_activity_log_or_changed_in_it_shows_by_what_was_sig
     // The table owner drops the triggers, deletes the newest rows and resets the counter.
     let sqlite = app.store.engine_name() == "sqlite";
     let guard = if sqlite { "DROP TRIGGER audit_not_removed" } else { "DROP TRIGGER audit_stays ON audit" };
-    past_bursar(&stage, guard).await;
-    past_bursar(&stage, &format!("DELETE FROM audit WHERE seq > {}", signed.rows - 1)).await;
-    past_bursar(&stage, &format!("UPDATE counter SET value = {} WHERE name = 'audit'", signed.rows - 1))
-        .await;
+    raw_sql(&stage, guard).await;
+    raw_sql(&stage, &format!("DELETE FROM audit WHERE seq > {}", signed.rows - 1)).await;
+    raw_sql(&stage, &format!("UPDATE counter SET value = {} WHERE name = 'audit'", signed.rows - 1)).await;
     let chain = bursar::ops::verify::chain(&mut app.store.read().await.unwrap()).await.unwrap();
     assert!(chain.holds(), "the chain alone does not show it");
     assert!(difference(&longer).await.unwrap().contains("cut off"));
@@ -171,8 +170,8 @@ async fn the_auditors_keep_what_was_signed() {
         look(&stage).await;
     }
     let mut database = beside(&stage.world).await;
-    let told = "SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE notice = 'activity_log_signed'";
-    assert_eq!(text(&mut database, told).await, "1");
+    let message = "SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE notice = 'activity_log_signed'";
+    assert_eq!(text(&mut database, message).await, "1");
     let detail = "SELECT detail FROM outbox WHERE notice = 'activity_log_signed'";
     let detail: serde_json::Value = serde_json::from_str(&text(&mut database, detail).await).unwrap();
     let signed = Signature::parse(detail["signature"].as_str().unwrap()).unwrap();

@@ -16,7 +16,7 @@ use payout::access::Role;
 use driver::Driven;
 
 use crate::need;
-use crate::pages::furnish;
+use crate::pages::seed_data;
 use crate::world::World;
 
 const KNOWN: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -25,7 +25,7 @@ const KNOWN: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/us
 fn known() -> Option<&'static str> {
     let found = KNOWN.into_iter().find(|path| Path::new(path).exists());
     if found.is_none() {
-        need::absent("browser", "there is no Chromium");
+        need::skip_or_fail("browser", "there is no Chromium");
     }
     found
 }
@@ -34,7 +34,7 @@ fn known() -> Option<&'static str> {
 async fn our_script_runs_and_the_page_stands_without_it() {
     let Some(browser) = known() else { return };
     let world = World::open("browser", 10).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let new = NewPerson {
         email: "pat@example.com".to_owned(),
         name: "Pat".to_owned(),

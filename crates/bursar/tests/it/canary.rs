@@ -12,7 +12,7 @@ use bursar::documents::{Kind, columns};
 use bursar::mail::{Language, Parts};
 use bursar::ops::payees::{self, set_standing};
 use bursar::ops::people::{self, NewKey};
-use bursar::ops::rewards::{Verdict, Which, decide_many};
+use bursar::ops::rewards::{RewardSelection, Verdict, decide_many};
 use bursar::store::mails::{self, Filter};
 use calamine::{Reader, Xlsx};
 use payout::access::Role;
@@ -23,7 +23,7 @@ use tower::ServiceExt as _;
 
 use crate::exports;
 use crate::pages::paying::{evidence, pay, prepare};
-use crate::pages::{Browser, furnish};
+use crate::pages::{Browser, seed_data};
 use crate::world::{DAY, Loop, World};
 
 const TIN: &str = "912-55-4321";
@@ -108,9 +108,9 @@ async fn plant(world: &World, key: &str, browser: &mut Browser, seen: &mut Seen)
     }
     let csrf = browser.read("/settings/payouts").await.hidden("csrf");
     let wrong = [("csrf", csrf.as_str()), ("secret_key", STRIPE_KEY), ("mode", "test")];
-    let told = browser.post("/settings/vendors/stripe", &wrong).await;
-    assert!(told.body.contains("does not accept these credentials"), "{}", told.body);
-    seen.note("what the form of Stripe told", told.body);
+    let page = browser.post("/settings/vendors/stripe", &wrong).await;
+    assert!(page.body.contains("does not accept these credentials"), "{}", page.body);
+    seen.note("what the form of Stripe told", page.body);
 }
 
 /// Every export with all columns, as text, plus the rows of the spreadsheets and the PDF statement.
@@ -187,8 +187,8 @@ const NOTE: &str = "suspected fraud, police case 4711";
 #[tokio::test]
 async fn no_partner_reads_what_we_noted() {
     let world = World::open("canary_note", 78).await;
-    furnish(&world).await;
-    let which = Which::All(Box::default(), 12);
+    seed_data(&world).await;
+    let which = RewardSelection::All(Box::default(), 12);
     decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
     let key = |role, partner: Option<&str>| {
         let partner = partner.map(str::to_owned);
@@ -204,7 +204,7 @@ async fn no_partner_reads_what_we_noted() {
     let mut seen = Seen::default();
     let reads = bursar::web::table().into_iter().filter(|route| {
         route.method == "GET"
-            && matches!(route.need, bursar::web::Need::MayOrOwn(_) | bursar::web::Need::Login)
+            && matches!(route.need, bursar::web::Access::MayOrOwn(_) | bursar::web::Access::Login)
     });
     let reads: Vec<&str> = reads.filter_map(|route| route.path.strip_prefix("/api/v1")).collect();
     let mut told = 0;
@@ -246,14 +246,14 @@ async fn nothing_planted_comes_out() {
     let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let guard = tracing::subscriber::set_default(subscriber);
     let world = World::open("canary", 77).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let new = NewKey::of("k", Role::Admin, Scopes::kept("read,write"));
     let key = people::create_key(&world.app, &new).await.unwrap();
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let mut seen = Seen::default();
     plant(&world, &key, &mut browser, &mut seen).await;
 
-    let which = Which::All(Box::default(), 12);
+    let which = RewardSelection::All(Box::default(), 12);
     decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
     world.tick_all(0).await;
     world.tick(0, Loop::Notify).await;

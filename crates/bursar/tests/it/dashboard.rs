@@ -6,11 +6,11 @@ mod pages;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use bursar::ops::batches::{self, Choose};
-use bursar::ops::pay::{self, Balances, Seen};
+use bursar::ops::batches::{self, Selection};
+use bursar::ops::pay::{self, Balances, ConfirmedTotals};
 use bursar::ops::payees;
 use bursar::ops::people::{self, NewKey};
-use bursar::ops::rewards::{Verdict, Which, decide_many};
+use bursar::ops::rewards::{RewardSelection, Verdict, decide_many};
 use bursar::ops::{import, settings};
 use bursar::store::batches::PoolFilter;
 use bursar::store::ledger;
@@ -79,15 +79,15 @@ async fn approve(world: &World, rows: &str) {
     assert_eq!(report.rejected, []);
     let pending =
         bursar::store::rewards::Filter { view: bursar::store::rewards::View::Pending, ..Default::default() };
-    let which = Which::All(Box::new(pending), count);
+    let which = RewardSelection::All(Box::new(pending), count);
     let done = decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
     assert_eq!(i64::try_from(done.done.len()).unwrap(), count);
 }
 
 async fn pay(world: &World) {
-    let choose = Choose::AllEligible(PoolFilter::default());
+    let choose = Selection::AllEligible(PoolFilter::default());
     let view = batches::form(&world.app, &world.actor, &choose, false, None).await.unwrap();
-    let seen = Seen { digest: view.digest.clone(), totals: view.totals.clone() };
+    let seen = ConfirmedTotals { digest: view.digest.clone(), totals: view.totals.clone() };
     pay::pay(&world.app, &world.actor, view.batch.id, &seen, &Balances::default(), None).await.unwrap();
 }
 
@@ -156,9 +156,9 @@ impl Api {
         let rows = summary["totals"].as_array().unwrap().clone();
         let Some(row) = rows.iter().find(|row| row["currency"] == currency) else { return Vec::new() };
         let text = |value: &Value| value["value"].as_str().unwrap().to_owned();
-        let mut told = vec![text(&row["paid"]), text(&row["returned"])];
-        told.extend(["failed", "in_flight", "waiting"].map(|name| text(&row[name]["amount"])));
-        told
+        let mut messages = vec![text(&row["paid"]), text(&row["returned"])];
+        messages.extend(["failed", "in_flight", "waiting"].map(|name| text(&row[name]["amount"])));
+        messages
     }
 }
 

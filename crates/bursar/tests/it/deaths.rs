@@ -9,8 +9,8 @@ use axum::http::Request;
 use base64::Engine as _;
 use bursar::app::{App, Inner, Nudge};
 use bursar::clock::Clock;
-use bursar::ops::idempotency::{self, Begun, Reply};
-use bursar::ops::nodes::{self, Census};
+use bursar::ops::idempotency::{self, KeyOutcome, Reply};
+use bursar::ops::nodes::{self, NodeCensus};
 use bursar::ops::vendors as connections;
 use bursar::ops::{self, OpsError};
 use bursar::secrets::MasterKey;
@@ -76,8 +76,8 @@ async fn what_a_dead_process_held_is_free_at_once() {
     let (app, second) = (&stage.world.app, another(&stage.world).await);
     assert!(leased_to_ask(app, Vendor::Stripe).await > 0 && leased_to_ask(app, Vendor::PayPal).await > 0);
     let begin = async |app: &App| idempotency::begin(app, "per_1", "k", "h").await.unwrap();
-    assert!(matches!(begin(app).await, Begun::First(_)));
-    assert!(matches!(begin(&second).await, Begun::Running));
+    assert!(matches!(begin(app).await, KeyOutcome::First(_)));
+    assert!(matches!(begin(&second).await, KeyOutcome::Running));
     assert_eq!(leased_to_ask(&second, Vendor::PayPal).await, 0);
 
     // On SQLite the starting process knows it is alone; on PostgreSQL the others see that the dead one's heartbeat has
@@ -85,15 +85,15 @@ async fn what_a_dead_process_held_is_free_at_once() {
     let alone = second.store.engine_name() == "sqlite";
     nodes::join(&second, alone).await.unwrap();
     if !alone {
-        let census = Census::default();
+        let census = NodeCensus::default();
         let mut ended = 0;
         for _ in 0..12 {
-            ended += nodes::beat(&second, &census).await.unwrap();
+            ended += nodes::heartbeat(&second, &census).await.unwrap();
         }
         assert!(ended >= 4, "{ended}");
     }
     assert!(leased_to_ask(&second, Vendor::Stripe).await > 0, "the asking goes on");
-    assert!(matches!(begin(&second).await, Begun::First(_)), "the request may be repeated");
+    assert!(matches!(begin(&second).await, KeyOutcome::First(_)), "the request may be repeated");
     let work = Work::new(second.clone(), None).unwrap();
     let sent = dispatch::once(&work, Vendor::PayPal, second.clock.now()).await.unwrap();
     assert!(sent > 0, "what was about to be sent is sent, and no time has passed");
@@ -291,28 +291,28 @@ async fn a_clock_that_was_wrong_puts_nothing_off_for_ever() {
 
 #[tokio::test]
 async fn a_request_keeps_its_key_for_as_long_as_it_runs() {
-    let house = crate::api::House::open("long_request").await;
+    let house = crate::api::TestApp::open("long_request").await;
     let begin = async || idempotency::begin(&house.app, "per_1", "k", "h").await.unwrap();
-    let Begun::First(mark) = begin().await else { panic!("a new key is free") };
+    let KeyOutcome::First(mark) = begin().await else { panic!("a new key is free") };
     let each = Duration::from_millis(10);
     let long = idempotency::running(&house.app, &mark, each, async {
         for _ in 0..5 {
             house.clock.pass(25_000_000);
             tokio::time::sleep(Duration::from_millis(200)).await;
-            assert!(matches!(begin().await, Begun::Running), "its own retry does not take it over");
+            assert!(matches!(begin().await, KeyOutcome::Running), "its own retry does not take it over");
         }
         Reply { status: 200, content_type: "t".into(), body: "done".into() }
     });
     let reply = long.await;
     idempotency::keep(&house.app, &mark, &reply).await.unwrap();
-    assert!(matches!(begin().await, Begun::Answered(kept) if kept == reply));
+    assert!(matches!(begin().await, KeyOutcome::Answered(kept) if kept == reply));
 }
 
 /// The client disconnects; the request still completes, and its response is there on retry.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_hangs_up_finds_the_answer_later() {
-    let house = crate::api::House::open("hung_up").await;
-    house.furnish().await;
+    let house = crate::api::TestApp::open("hung_up").await;
+    house.seed_data().await;
     let router = bursar::web::router(Work::new(house.app.clone(), None).unwrap());
     let ask = || {
         let body = serde_json::json!({"external_id": "R1", "activity": "deal", "owner": "ana",

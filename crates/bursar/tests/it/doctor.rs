@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use bursar::ops::checks::{self, Finding, Known};
+use bursar::ops::checks::{self, Finding, Installation};
 use bursar::ops::safe_mode;
 use bursar::work::checkup;
 use serde_json::Value;
@@ -90,8 +90,11 @@ fn the_program_says_how_a_change_of_the_key_stands() {
     let keys = fs::read_to_string(at("bursar.key")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
     let told = command.current_dir(folder.path()).args(["config", "check"]).output().unwrap();
-    let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.contains("bursar.key") && keys.lines().all(|key| !told.contains(&key[..6])), "{told}");
+    let message = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(
+        message.contains("bursar.key") && keys.lines().all(|key| !message.contains(&key[..6])),
+        "{message}"
+    );
 
     run(folder.path(), &["key", "rotate"]);
     let (found, _) = doctor(folder.path());
@@ -105,8 +108,8 @@ fn the_program_says_how_a_change_of_the_key_stands() {
             command.current_dir(folder.path()).args(["restore", "--check", "before"]).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let (code, told) = check();
-    assert!(code == Some(1) && told.contains("add the key of that time"), "{told}");
+    let (code, message) = check();
+    assert!(code == Some(1) && message.contains("add the key of that time"), "{message}");
     fs::write(at("bursar.key"), &keys).unwrap();
     assert_eq!(check().0, Some(0));
     let (found, _) = doctor(folder.path());
@@ -143,10 +146,10 @@ fn a_command_in_the_wrong_folder_says_so_and_makes_nothing() {
             program.env_remove(name);
         }
         let output = program.current_dir(folder.path()).args(command.split(' ')).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{command}: {told}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{command}: {message}");
         let place = fs::canonicalize(folder.path()).unwrap().join("bursar.db").display().to_string();
-        assert!(told.contains(&format!("there is no Bursar database at {place}")), "{command}: {told}");
+        assert!(message.contains(&format!("there is no Bursar database at {place}")), "{command}: {message}");
         assert!(output.stdout.is_empty(), "{command}");
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "{command} makes {left:?}");
@@ -156,14 +159,17 @@ fn a_command_in_the_wrong_folder_says_so_and_makes_nothing() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_bursar"));
     program.env_remove("BURSAR_DATABASE_URL").env_remove("BURSAR_MASTER_KEY_FILE");
     let output = program.current_dir(folder.path()).arg("verify").output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(1) && told.contains("there is no Bursar database at"), "{told}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(1) && message.contains("there is no Bursar database at"),
+        "{message}"
+    );
     assert_eq!(fs::metadata(folder.path().join("bursar.db")).unwrap().len(), 0, "nothing is made of it");
 }
 
 /// The findings about the database and the vendors, without the program.
 async fn found(stage: &Stage) -> Vec<Finding> {
-    let known = Known { now: stage.world.now(), mails: true, file: false, backup_us: 0 };
+    let known = Installation { now: stage.world.now(), mails: true, file: false, backup_us: 0 };
     let mut db = stage.world.app.store.read().await.unwrap();
     let mut found = checks::of_database(&mut db, &known).await.unwrap();
     drop(db);
@@ -189,8 +195,8 @@ async fn what_the_database_and_the_vendors_tell() {
         stage.one(line).await.unwrap();
     }
     safe_mode::switch_on(&stage.world.app, &stage.world.actor, None, "").await.unwrap();
-    let told = found(&stage).await;
-    let codes: Vec<&str> = told.iter().map(|one| one.code).collect();
+    let findings = found(&stage).await;
+    let codes: Vec<&str> = findings.iter().map(|one| one.code).collect();
     for code in ["safe_mode", "payments_set_aside", "stripe_refuses", "vendor_away"] {
         assert!(codes.contains(&code), "{code} is not in {codes:?}");
     }
@@ -216,18 +222,20 @@ async fn a_payment_that_cannot_be_read_is_named() {
         crate::world::run(&url, sql).await;
     };
     spoil("cheque", "review").await;
-    let known = Known { now: stage.world.now(), mails: true, file: false, backup_us: 0 };
-    let told = checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
-    let unreadable = told.iter().find(|one| one.code == "payments_unreadable").unwrap();
+    let known = Installation { now: stage.world.now(), mails: true, file: false, backup_us: 0 };
+    let findings =
+        checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
+    let unreadable = findings.iter().find(|one| one.code == "payments_unreadable").unwrap();
     assert!(
         unreadable.what.contains("The record of 1 payment cannot be read: PT-000001."),
         "{}",
         unreadable.what
     );
-    assert!(told.iter().all(|one| one.code != "payments_need_review"), "{told:?}");
+    assert!(findings.iter().all(|one| one.code != "payments_need_review"), "{findings:?}");
     spoil("paypal", "review").await;
-    let told = checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
-    let waits = told.iter().find(|one| one.code == "payments_need_review").unwrap();
+    let findings =
+        checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
+    let waits = findings.iter().find(|one| one.code == "payments_need_review").unwrap();
     assert!(
         waits.what.contains("1 payment needs a person") && waits.what.contains("PT-000001"),
         "{}",

@@ -11,7 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use bursar::documents::Format;
 use bursar::documents::journal::Layout;
-use bursar::ops::exports::{self, Asked, Scope};
+use bursar::ops::exports::{self, ExportRequest, Scope};
 use bursar::ops::import;
 use bursar::ops::people::{self, NewKey};
 use bursar::store::journal::Filter as JournalFilter;
@@ -21,7 +21,7 @@ use payout::access::Role;
 use payout::scope::Scopes;
 use tower::ServiceExt as _;
 
-use crate::pages::{Browser, approve_all, furnish};
+use crate::pages::{Browser, approve_all, seed_data};
 use crate::scenarios::Stage;
 use crate::world::World;
 
@@ -79,23 +79,23 @@ pub async fn take_the_books(world: &World) {
 
 /// Entries that do not balance, in every layout. Every scenario checks this at its end.
 pub async fn unbalanced(world: &World) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     for layout in Layout::ALL {
         for by_day in [false, true] {
             let asked = books(layout, by_day);
             let (bytes, _) = exports::whole(&world.app, &asked, world.now()).await.unwrap();
             for (entry, sum) in sums(layout, &table(&bytes)).into_iter().filter(|(_, sum)| *sum != 0) {
-                told.push(format!("{} by day {by_day}: {entry} sums to {sum}", layout.as_str()));
+                messages.push(format!("{} by day {by_day}: {entry} sums to {sum}", layout.as_str()));
             }
         }
     }
-    told
+    messages
 }
 
-fn books(layout: Layout, by_day: bool) -> Asked {
+fn books(layout: Layout, by_day: bool) -> ExportRequest {
     let scope = Scope::Journal { filter: JournalFilter::default(), layout, by_day };
     let columns = scope.headings().iter().map(|head| head.name.to_owned()).collect();
-    Asked { scope, format: Format::Csv, marked: false, columns, told: "All".to_owned() }
+    ExportRequest { scope, format: Format::Csv, marked: false, columns, told: "All".to_owned() }
 }
 
 /// Debits minus credits per entry and currency, in minor units: every amount has all digits of its currency.
@@ -131,7 +131,7 @@ fn sums(layout: Layout, rows: &[BTreeMap<String, String>]) -> BTreeMap<String, i
 #[tokio::test]
 async fn amounts_are_numbers_and_words_are_no_formulas() {
     let world = World::open("exports_lists", 31).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let evil = "external_id,account,name,email,country,language\nevil,A-1,\"=HYPERLINK(\"\"http://x\"\")\",e@example.com,US,en\n";
     import::partners(&world.app, &world.actor, evil.as_bytes(), false, None).await.unwrap();
     let reward = "external_id,activity,owner,value,currency,note\nR-90,deal,evil,420.00,USD,@SUM(A1)\n";
@@ -243,7 +243,7 @@ async fn the_books_balance_in_every_shape_and_the_payments_are_masked() {
 #[tokio::test]
 async fn who_may_take_what_and_that_he_took_it() {
     let world = World::open("exports_doors", 33).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     for role in Role::ALL {
         let key = key(&world, *role).await;
@@ -319,7 +319,7 @@ async fn yes_and_no_are_said_plainly() {
 #[tokio::test]
 async fn accounts_are_named_by_an_administrator() {
     let world = World::open("exports_accounts", 34).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let page = browser.read("/settings/journal").await;

@@ -5,9 +5,9 @@ use axum::body::Body;
 use axum::http::Request;
 use bursar::app::Actor;
 use bursar::cli::why::lines;
-use bursar::mail::{Language, told};
-use bursar::ops::batches::{self, Choose};
-use bursar::ops::pay::{self, Balances, Seen};
+use bursar::mail::{Language, partner_text};
+use bursar::ops::batches::{self, Selection};
+use bursar::ops::pay::{self, Balances, ConfirmedTotals};
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::settings::Document;
 use bursar::ops::{OpsError, limits, why};
@@ -29,7 +29,7 @@ use crate::world::{Loop, World};
 const CROWD: usize = 50;
 
 /// Fifty payouts of 10 USD, each to another payee.
-async fn fifty(stage: &mut Stage) -> Vec<(BatchId, Seen)> {
+async fn fifty(stage: &mut Stage) -> Vec<(BatchId, ConfirmedTotals)> {
     stage.play("fifty", &format!("crowd {CROWD} paypal 10.00")).await.unwrap();
     let (app, actor) = (&stage.world.app, &stage.world.actor);
     let mut db = app.store.read().await.unwrap();
@@ -38,14 +38,14 @@ async fn fifty(stage: &mut Stage) -> Vec<(BatchId, Seen)> {
     let mut formed = Vec::new();
     for reward in open {
         let one: Vec<RewardId> = vec![reward.id];
-        let view = batches::form(app, actor, &Choose::Named(one), true, None).await.unwrap();
-        formed.push((view.batch.id, Seen { digest: view.digest, totals: view.totals }));
+        let view = batches::form(app, actor, &Selection::Named(one), true, None).await.unwrap();
+        formed.push((view.batch.id, ConfirmedTotals { digest: view.digest, totals: view.totals }));
     }
     formed
 }
 
 /// Presses Pay for all of them at once; returns how many were paid.
-async fn race(world: &World, batches: Vec<(BatchId, Seen)>, who: &[&Actor]) -> usize {
+async fn race(world: &World, batches: Vec<(BatchId, ConfirmedTotals)>, who: &[&Actor]) -> usize {
     let mut pressing = tokio::task::JoinSet::new();
     for (place, (id, seen)) in batches.into_iter().enumerate() {
         let (app, actor) = (world.app.clone(), who[place % who.len()].clone());
@@ -170,8 +170,8 @@ impl Face {
         match self {
             Self::Page | Self::Api | Self::CommandLine => [code.message(), code.remedy()],
             Self::Portal | Self::Mail => {
-                let told = told::gate(Language::En, code);
-                [told.message, told.remedy]
+                let text = partner_text::gate(Language::En, code);
+                [text.message, text.remedy]
             }
         }
     }
@@ -261,13 +261,13 @@ async fn every_gate_says_the_same_everywhere_and_opens_by_its_remedy() {
     // The first two apply only before a payment is sent, never before Pay: scenarios `reversed_while_…` and `put_back_…`.
     let elsewhere = [&Code::TransferReversed, &Code::UnknownAtVendor, &Code::PermissionDenied];
     assert_eq!(missing, elsewhere, "the last is a person's, below");
-    let mut told = Vec::new();
+    let mut failed = Vec::new();
     for (seed, gate) in (1..).zip(&gates) {
         let mut stage = Stage::open(&format!("gate_{}", gate.code.as_str()), seed).await;
-        told.extend(walk(&mut stage, gate).await.err().map(|why| format!("{}: {why}", gate.code.as_str())));
+        failed.extend(walk(&mut stage, gate).await.err().map(|why| format!("{}: {why}", gate.code.as_str())));
         stage.close(Ok(())).await;
     }
-    assert!(told.is_empty(), "\n{}", told.join("\n"));
+    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
 }
 
 async fn walk(stage: &mut Stage, gate: &Gate) -> Result<(), String> {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
+use bursar::loop_watch::{self, LoopWatch};
 use bursar::ops::{Result, vendors, why};
-use bursar::store::payees::{self, Said};
+use bursar::store::payees::{self, DestinationAnswer};
 use bursar::store::transactions::{self, Filter};
 use bursar::store::{aside, events, outbox};
-use bursar::watched::{self, Watched};
 use bursar::work::{self, sweep};
 use bursar::{app, transact};
 use payout::eligibility::Code;
@@ -41,8 +41,8 @@ fn questions(stage: &Stage, of: &str) -> u64 {
 /// Waits in real time until a line holds.
 async fn until(stage: &mut Stage, line: &str, most: Duration) {
     let began = Instant::now();
-    while let Err(told) = stage.one(line).await {
-        assert!(began.elapsed() < most, "after {most:?}: {told}");
+    while let Err(message) = stage.one(line).await {
+        assert!(began.elapsed() < most, "after {most:?}: {message}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -124,7 +124,7 @@ async fn patience_that_is_asked_of_questions_is_kept_by_every_question_and_by_no
 }
 
 /// Changes the database directly, bypassing all rules.
-async fn meddle(stage: &Stage, sql: &str) {
+async fn tamper(stage: &Stage, sql: &str) {
     let mut database = AnyConnection::connect(&stage.world.app.config.database_url).await.unwrap();
     let changed = database.execute(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.unwrap();
     assert_eq!(changed.rows_affected(), 1, "{sql}");
@@ -142,8 +142,8 @@ async fn what_was_intended_in_an_epoch_before_is_looked_for() {
     }
     let never_sent = "UPDATE submission SET state = 'intended', doubts = 0, next_at = 0, lease_until = 0, \
                       sending_since = NULL, first_sent_at = NULL, last_sent_at = NULL";
-    meddle(&stage, never_sent).await;
-    meddle(&stage, "INSERT INTO counter (name, value) VALUES ('epoch', 1)").await;
+    tamper(&stage, never_sent).await;
+    tamper(&stage, "INSERT INTO counter (name, value) VALUES ('epoch', 1)").await;
     let ended = stage.play("the end", "live 1 hour\nexpect bo success\nsent bo 20.00\n").await;
     stage.close(ended).await;
 }
@@ -158,9 +158,9 @@ async fn a_destination_that_todays_rules_would_refuse_is_paid_as_it_was_frozen()
     let old = payout::payee::Destination::stored(Vendor::PayPal, "an\u{e4}@example.com");
     let (address, print) = (old.address(), old.fingerprint());
     let set = format!("UPDATE payout_profile SET address = '{address}', fingerprint = '{print}'");
-    meddle(&stage, &set).await;
+    tamper(&stage, &set).await;
     let set = format!("UPDATE payout_transaction SET destination = '{address}', fingerprint = '{print}'");
-    meddle(&stage, &set).await;
+    tamper(&stage, &set).await;
     let ended = stage.play("the end", "live 1 hour\nexpect ana success\n").await;
     assert_eq!(stage.world.simulator.books().items[0].receiver, address);
     stage.close(ended).await;
@@ -173,7 +173,7 @@ async fn a_destination_that_was_changed_after_pay_in_the_database_is_not_paid() 
         &["partner ana paypal ana@example.com", "reward R1 ana 20.00 approved", "batch B1 all", "pay B1"],
     )
     .await;
-    meddle(&stage, "UPDATE payout_transaction SET destination = 'eve@example.com'").await;
+    tamper(&stage, "UPDATE payout_transaction SET destination = 'eve@example.com'").await;
     stage.one("tick dispatch").await.unwrap();
     stage.one("expect ana failed reason destination_changed").await.unwrap();
     assert_eq!(stage.world.simulator.books().requests.len(), 0);
@@ -185,7 +185,7 @@ async fn a_record_that_cannot_be_read_is_set_aside_and_the_others_are_paid() {
     for (name, vendor) in [("set_aside_stripe", "stripe"), ("set_aside_paypal", "paypal")] {
         let mut stage = stage(name, &[&format!("crowd 20 {vendor} 10.00"), "batch B1 all", "pay B1"]).await;
         let guilty = "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 7";
-        meddle(&stage, guilty).await;
+        tamper(&stage, guilty).await;
         stage.one("tick dispatch").await.unwrap();
         let executed = stage.world.simulator.books();
         let paid = executed.transfers.len() + executed.items.len();
@@ -195,7 +195,7 @@ async fn a_record_that_cannot_be_read_is_set_aside_and_the_others_are_paid() {
         drop(db);
         stage.one("tick notify").await.unwrap();
         stage.one("announced payments_stuck").await.unwrap();
-        meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
+        tamper(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
         let ended = stage.play("the end", "live 3 hours\nexpect all success\n").await;
         stage.close(ended).await;
     }
@@ -218,13 +218,13 @@ async fn a_payout_under_way_that_cannot_be_read_keeps_no_other_back() {
         "pay B2",
     ];
     let mut stage = stage("under_way_unread", &lines).await;
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 1").await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 1").await;
     for line in ["tick dispatch", "later 2 seconds", "tick dispatch"] {
         stage.one(line).await.unwrap();
     }
     let books = stage.world.simulator.books();
     assert!(books.payouts.iter().any(|one| one.account.as_deref() == Some("acct_bo")), "{:?}", books.payouts);
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 1").await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 1").await;
     let ended = stage.play("the end", "live 3 hours\nexpect all success\n").await;
     stage.close(ended).await;
 }
@@ -235,7 +235,7 @@ async fn a_payout_under_way_that_cannot_be_read_keeps_no_other_back() {
 async fn a_payment_that_was_set_aside_says_who_must_act() {
     let intended = ["crowd 3 paypal 10.00", "batch B1 all", "pay B1", "die between commit and send"];
     let mut stage = stage("set_aside_told", &intended).await;
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 2").await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 2").await;
     stage.one("tick dispatch").await.unwrap();
     assert_eq!(
         stage.world.simulator.books().requests.len(),
@@ -261,7 +261,7 @@ async fn a_payment_that_was_set_aside_says_who_must_act() {
             assert!(said.contains(words) && page.contains(words), "{number} {words}: {said}\n{page}");
         }
     }
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 2").await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 2").await;
     let ended = stage.play("the end", "live 3 hours\nexpect all success\n").await;
     assert_eq!(stage.world.simulator.books().requests.len(), 1, "one batch, whole");
     stage.close(ended).await;
@@ -298,12 +298,12 @@ async fn two_nodes_do_not_share_out_one_availability_twice() {
     let due = |at: i64, which: &str| {
         format!("UPDATE attempt SET next_at = {at} WHERE {}", of_first.replace("{}", which))
     };
-    meddle(&stage, &due(now + 10_000_000, "IN")).await;
-    meddle(&stage, &due(now, "NOT IN")).await;
+    tamper(&stage, &due(now + 10_000_000, "IN")).await;
+    tamper(&stage, &due(now, "NOT IN")).await;
     for line in ["vendor stripe slow 2500 on read", "start dispatch by 1", "asked"] {
         stage.one(line).await.unwrap();
     }
-    meddle(&stage, &due(now + 60_000_000, "NOT IN")).await;
+    tamper(&stage, &due(now + 60_000_000, "NOT IN")).await;
     for line in [
         "later 20 seconds",
         "tick dispatch by 2",
@@ -377,13 +377,13 @@ async fn a_vendor_that_asks_for_ever_is_asked_again_after_a_day() {
 async fn a_record_that_cannot_be_read_when_it_is_sent_holds_up_nobody() {
     let intended = ["crowd 20 stripe 10.00", "batch B1 all", "pay B1", "die between commit and send"];
     let mut stage = stage("set_aside_sent", &intended).await;
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 7").await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 7").await;
     stage.one("tick dispatch").await.unwrap();
     assert_eq!(stage.world.simulator.books().transfers.len(), 19, "the others");
     let mut db = stage.world.app.store.read().await.unwrap();
     assert_eq!(aside::since(&mut db, 0, 10).await.unwrap().len(), 1);
     drop(db);
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
     let ended = stage.play("the end", "live 2 days\nlive 5 days\nexpect all success\n").await;
     stage.close(ended).await;
 }
@@ -400,7 +400,7 @@ async fn a_question_that_a_wrong_clock_has_put_off_for_days_is_asked() {
     let stage = stage("asked_days_later", &paid).await;
     let now = stage.world.now();
     let ahead = now + 5 * 86_400_000_000;
-    meddle(&stage, &format!("UPDATE payout_transaction SET ask_at = {ahead}")).await;
+    tamper(&stage, &format!("UPDATE payout_transaction SET ask_at = {ahead}")).await;
     sweep::once(&stage.world.works[0], now).await.unwrap();
     let mut db = stage.world.app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &Filter::default(), 1).await.unwrap();
@@ -443,7 +443,7 @@ async fn an_answer_that_cannot_be_recorded_is_told_again_and_the_others_are_reco
     let mut stage = stage("set_aside_recorded", &paid).await;
     stage.one("start dispatch by 1").await.unwrap();
     transfers(&stage, 20).await;
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 7").await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 7").await;
     stage.one("finish").await.unwrap();
     let mut db = stage.world.app.store.read().await.unwrap();
     let recorded = transactions::list(&mut db, &Filter::default(), 100).await.unwrap();
@@ -451,7 +451,7 @@ async fn an_answer_that_cannot_be_recorded_is_told_again_and_the_others_are_reco
     assert_eq!(recorded, 19, "the others");
     assert_eq!(aside::since(&mut db, 0, 10).await.unwrap().len(), 1);
     drop(db);
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
     let ended = stage.play("the end", "live 2 days\nlive 5 days\nexpect all success\n").await;
     assert_eq!(stage.world.simulator.books().transfers.len(), 20);
     stage.close(ended).await;
@@ -494,7 +494,7 @@ async fn a_lease_of_the_version_before_is_a_doubt() {
     let now = stage.world.now();
     let leased =
         format!("UPDATE submission SET lease_until = {now}, fence = fence + 1, first_sent_at = {now}");
-    meddle(&stage, &leased).await;
+    tamper(&stage, &leased).await;
     for line in ["hold bo on", "tick dispatch", "expect bo pending_processing outcome_unknown"] {
         stage.one(line).await.unwrap();
     }
@@ -509,11 +509,11 @@ async fn a_record_that_cannot_be_read_does_not_keep_others_from_settling() {
         &["crowd 12 stripe 10.00", "batch B1 all", "pay B1", "tick dispatch", "tick dispatch"],
     )
     .await;
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 7").await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 7").await;
     for line in ["later 10 minutes", "tick settle", "later 5 days", "tick settle"] {
         stage.one(line).await.unwrap();
     }
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
     let all = Filter { states: Some(vec![State::Success]), ..Filter::default() };
     let mut db = stage.world.app.store.read().await.unwrap();
     assert_eq!(transactions::list(&mut db, &all, 100).await.unwrap().len(), 11, "the others");
@@ -556,8 +556,8 @@ async fn a_named_submission_that_cannot_be_read_does_not_keep_others_from_settli
              ON t.id = a.transaction_id WHERE t.number = {number})"
         )
     };
-    meddle(&stage, &format!("UPDATE submission SET state = 'puzzling' {}", of(2))).await;
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 3").await;
+    tamper(&stage, &format!("UPDATE submission SET state = 'puzzling' {}", of(2))).await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'dollars' WHERE number = 3").await;
     for line in ["deliver", "tick intake", "later 30 seconds", "deliver", "tick intake", "tick settle"] {
         stage.one(line).await.unwrap();
     }
@@ -567,8 +567,8 @@ async fn a_named_submission_that_cannot_be_read_does_not_keep_others_from_settli
     let mut db = stage.world.app.store.read().await.unwrap();
     assert_eq!(aside::since(&mut db, 0, 10).await.unwrap().len(), 1);
     drop(db);
-    meddle(&stage, &format!("UPDATE submission SET state = 'unknown' {}", of(2))).await;
-    meddle(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 3").await;
+    tamper(&stage, &format!("UPDATE submission SET state = 'unknown' {}", of(2))).await;
+    tamper(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 3").await;
     let ended = stage.play("the end", "live 3 hours\nexpect all success\n").await;
     stage.close(ended).await;
 }
@@ -587,8 +587,8 @@ async fn a_loop_that_panics_is_begun_again() {
             before < 3
         }
     };
-    let of = Watched { name: "a test's", limit: Duration::from_secs(60) };
-    watched::watch(stage.world.app.clone(), of, stop, pass).await;
+    let of = LoopWatch { name: "a test's", limit: Duration::from_secs(60) };
+    loop_watch::watch(stage.world.app.clone(), of, stop, pass).await;
     assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), 4);
     stage.close(Ok(())).await;
 }
@@ -606,9 +606,9 @@ async fn a_loop_that_stands_still_makes_the_node_not_ready() {
         (status, String::from_utf8(body.to_vec()).unwrap())
     };
     let limit = Duration::from_secs(180);
-    app.nudge.pulse.beat("settle_stripe", limit, app.clock.now());
+    app.nudge.pulse.record("settle_stripe", limit, app.clock.now());
     assert_eq!(ready().await.0, 200);
-    app.nudge.pulse.beat("settle_stripe", limit, app.clock.now() - 181_000_000);
+    app.nudge.pulse.record("settle_stripe", limit, app.clock.now() - 181_000_000);
     let (status, body) = ready().await;
     assert_eq!(status, 503);
     assert!(body.contains("settle_stripe since 181 s"), "{body}");
@@ -625,7 +625,8 @@ async fn an_account_event_during_a_read_of_that_account_is_not_lost() {
         payees::to_check(&mut db, Vendor::Stripe, now, 10).await.unwrap().len()
     };
     let say = async |why_not: Option<&'static str>, asked_at: i64| {
-        let said = Said { why_not, currencies: None, asked_at, again_at: asked_at + 86_400_000_000 };
+        let said =
+            DestinationAnswer { why_not, currencies: None, asked_at, again_at: asked_at + 86_400_000_000 };
         let noted: Result<u64> = transact!(app, |tx| {
             Ok(payees::note_standing(tx, Vendor::Stripe, "acct_bo", &said, app.clock.now()).await?)
         });
@@ -698,7 +699,7 @@ async fn an_event_about_a_payout_that_settled_several_reaches_all_of_them() {
     let one = "SELECT MAX(vendor_id) FROM attempt WHERE leg = 'payout'";
     let same =
         format!("UPDATE attempt SET vendor_id = ({one}) WHERE leg = 'payout' AND vendor_id <> ({one})");
-    meddle(&stage, &same).await;
+    tamper(&stage, &same).await;
     for line in ["webhook bo paid", "tick intake"] {
         stage.one(line).await.unwrap();
     }

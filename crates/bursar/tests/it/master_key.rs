@@ -13,10 +13,10 @@ use axum::http::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bursar::app::{App, Inner, Nudge};
-use bursar::ops::key_rotation::{self, AT_ONCE, Ended};
+use bursar::ops::key_rotation::{self, AT_ONCE, FinishOutcome};
 use bursar::ops::log_signature::{self, Signature, Signer, Signers};
-use bursar::ops::nodes::{self, Census};
-use bursar::ops::people::{self, AtTheMachine, NewPerson};
+use bursar::ops::nodes::{self, NodeCensus};
+use bursar::ops::people::{self, MachineUser, NewPerson};
 use bursar::ops::vendors::Credentials;
 use bursar::ops::{self, OpsError, master_key, trail};
 use bursar::secrets::key_file::{self, Locked};
@@ -39,7 +39,7 @@ use crate::nodes::{beside, run, text};
 use crate::source;
 use crate::world::{CONNECTIONS, World};
 
-const OPERATOR: AtTheMachine<'_> = AtTheMachine("a test");
+const OPERATOR: MachineUser<'_> = MachineUser("a test");
 /// A prefix that no stored value has.
 const NO_HEAD: &str = "v1.________________.";
 
@@ -137,7 +137,7 @@ pub(crate) async fn filled(app: &App) -> Vec<(Column, String, String)> {
         bursar::store::people::by_email(&mut app.store.read().await.unwrap(), "kim@example.com").await;
     let kim = by_email.unwrap().unwrap().id;
     let payees: Vec<Payee> = (0..AT_ONCE + 3)
-        .map(|_| Payee::Partner(PartnerId::fresh(app.clock.now(), app.clock.chance())))
+        .map(|_| Payee::Partner(PartnerId::fresh(app.clock.now(), app.clock.random())))
         .collect();
     let filled: ops::Result<Vec<(Column, String, String)>> = transact!(app, |tx| {
         let mut all = Vec::new();
@@ -167,8 +167,8 @@ pub(crate) async fn filled(app: &App) -> Vec<(Column, String, String)> {
         factors::begin(tx, kim, "a session", &begun, now).await?;
         all.push((Column::FactorBegun, kim.to_string(), "begun".to_owned()));
         let provided = master_key::seal(tx, app, &of(Column::HalfLogin, "hash"), "signed").await?;
-        let half = factors::Half { person: kim, provided: Some(&provided), end: now + 600_000_000 };
-        factors::half_way(tx, "hash", &half, now).await?;
+        let half = factors::HalfLogin { person: kim, provided: Some(&provided), end: now + 600_000_000 };
+        factors::insert_half_login(tx, "hash", &half, now).await?;
         all.push((Column::HalfLogin, "hash".to_owned(), "signed".to_owned()));
         Ok(all)
     });
@@ -535,7 +535,7 @@ async fn what_is_saved_meanwhile_stays() {
     assert!(beginning.await.unwrap().unwrap());
     assert!(!key_rotation::begin(&app, &new, OPERATOR).await.unwrap(), "once");
     assert!(
-        matches!(key_rotation::end(&app, &new, OPERATOR, true).await.unwrap(), Ended::No(left) if left.opens >= 2)
+        matches!(key_rotation::end(&app, &new, OPERATOR, true).await.unwrap(), FinishOutcome::No(left) if left.opens >= 2)
     );
 
     // A concurrent write between reading and replacing a value.
@@ -556,7 +556,7 @@ async fn what_is_saved_meanwhile_stays() {
     for column in Column::ALL {
         key_rotation::seal_some(&app, &new, column, "", AT_ONCE).await.unwrap();
     }
-    assert_eq!(key_rotation::end(&app, &new, OPERATOR, false).await.unwrap(), Ended::Yes);
+    assert_eq!(key_rotation::end(&app, &new, OPERATOR, false).await.unwrap(), FinishOutcome::Yes);
     assert_eq!(new_only(&new).open(&place, &value().await.1).as_deref(), Some("{\"saved\":2}"));
     app.store.close().await;
     house.close().await;
@@ -646,9 +646,9 @@ async fn a_machine_without_the_new_key_is_waited_for() {
     nodes::join(&far, false).await.unwrap();
     let beating = far.clone();
     let beats = tokio::spawn(async move {
-        let census = Census::default();
+        let census = NodeCensus::default();
         loop {
-            nodes::beat(&beating, &census).await.unwrap();
+            nodes::heartbeat(&beating, &census).await.unwrap();
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
@@ -683,7 +683,7 @@ async fn what_the_old_key_has_signed_still_holds() {
     let app = house.world.app.clone();
     while trail::chain(&app).await.unwrap() > 0 {}
     let signed = log_signature::sign(&app).await.unwrap();
-    let proof = log_signature::prove(&app, 1).await.unwrap();
+    let proof = log_signature::inclusion_proof(&app, 1).await.unwrap();
     for _ in 0..2 {
         house.done(&["rotate", "--again"]).await;
     }
@@ -719,12 +719,12 @@ async fn what_the_old_key_has_signed_still_holds() {
     let check = text(&mut database, "SELECT value FROM meta WHERE name = 'key_check'").await;
     run(&mut database, "DELETE FROM meta WHERE name = 'key_check'").await.unwrap();
     let late = log_signature::sign(&thief).await.unwrap();
-    let late_proof = log_signature::prove(&thief, 1).await.unwrap();
+    let late_proof = log_signature::inclusion_proof(&thief, 1).await.unwrap();
     run(&mut database, &format!("INSERT INTO meta (name, value) VALUES ('key_check', '{check}')"))
         .await
         .unwrap();
-    let told = difference(&late).await.unwrap_or_default();
-    assert!(told.contains("given up before the log had so many rows"), "{told}");
+    let message = difference(&late).await.unwrap_or_default();
+    assert!(message.contains("given up before the log had so many rows"), "{message}");
     assert!(late_proof.flaw(&all).is_some());
     let other = log_signature::Proof { detail: "{}".to_owned(), ..proof };
     assert_eq!(other.stands_here(&mut later.store.read().await.unwrap()).await.unwrap(), Some(false));

@@ -4,14 +4,14 @@
 pub fn postgres() -> Option<String> {
     let url = std::env::var("BURSAR_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
     if url.is_none() {
-        absent("postgres", "BURSAR_TEST_POSTGRES names no server");
+        skip_or_fail("postgres", "BURSAR_TEST_POSTGRES names no server");
     }
     url
 }
 
 /// Says that a test is skipped, or fails it when `BURSAR_TEST_REQUIRE` lists what is absent: a gate that skips in
 /// silence would be green for ever.
-pub fn absent(what: &str, why: &str) {
+pub fn skip_or_fail(what: &str, why: &str) {
     let required = std::env::var("BURSAR_TEST_REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|name| name.trim() == what), "{what} is required: {why}");
     println!("skipped: {what}: {why}");

@@ -14,7 +14,7 @@ use bursar::ops::settings;
 use bursar::ops::trail;
 use bursar::ops::verify;
 use bursar::store::Store;
-use bursar::store::transactions::{self, Asked, Filter, Unshown};
+use bursar::store::transactions::{self, AskedUpdate, Filter, Unshown};
 use bursar::transact;
 use payout::eligibility::PayeeStanding;
 use payout::money::Vendor;
@@ -23,7 +23,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as 
 
 use serde_json::{Value, json};
 
-use crate::api::House;
+use crate::api::TestApp;
 use crate::need;
 use crate::scenarios::Stage;
 use crate::world::World;
@@ -76,7 +76,8 @@ async fn what_an_event_asks_for_outlives_the_answer_that_is_being_written() {
     asked.unwrap();
     let mut answering = app.store.begin().await.unwrap();
     let what = "the vendor says FAILED".to_owned();
-    let over = Asked { id: failed, what, next_at: None, still_hinted: false, unshown: Unshown::default() };
+    let over =
+        AskedUpdate { id: failed, what, next_at: None, still_hinted: false, unshown: Unshown::default() };
     transactions::note_asked(&mut answering, &[over], now).await.unwrap();
     let another = app.clone();
     let event = tokio::spawn(async move {
@@ -119,8 +120,8 @@ async fn what_stands_in_the_books_and_in_the_trail_stays() {
     let mut database = beside(&stage.world).await;
     for table in ["posting", "journal", "audit"] {
         for sql in [format!("DELETE FROM {table}"), update(table)] {
-            let told = run(&mut database, &sql).await.unwrap_err();
-            assert!(told.contains("only ever added to"), "{sql}: {told}");
+            let message = run(&mut database, &sql).await.unwrap_err();
+            assert!(message.contains("only ever added to"), "{sql}: {message}");
         }
     }
     database.close().await.unwrap();
@@ -192,8 +193,8 @@ async fn a_payment_is_not_booked_a_second_time() {
             "INSERT INTO posting (journal_id, line, account, currency, amount_minor) VALUES \
              ('{id}2', 1, 'in_flight:paypal', 'USD', 1), ('{id}2', 2, '{other}', 'USD', -1)"
         );
-        let told = run(&mut database, &posting).await.unwrap_err();
-        assert!(told.contains("in flight"), "{told}");
+        let message = run(&mut database, &posting).await.unwrap_err();
+        assert!(message.contains("in flight"), "{message}");
         run(&mut database, "ROLLBACK").await.unwrap();
     }
     database.close().await.unwrap();
@@ -271,7 +272,7 @@ async fn a_node_that_is_frozen_in_a_transaction_stops_no_other() {
     bursar::store::payees::set_standing(&mut tx, ana, PayeeStanding::OnHold, Some("asleep"), 1)
         .await
         .unwrap();
-    let walk = std::sync::Arc::new(bursar::store::step::Walk::default());
+    let walk = std::sync::Arc::new(bursar::store::step::StepGate::default());
     tx.audit(bursar::store::audit::Entry {
         at: 1,
         actor: "asleep".to_owned(),
@@ -380,11 +381,11 @@ async fn what_postgres_says_while_it_is_taken_over_is_no_fault_of_ours() {
 #[tokio::test]
 async fn an_address_of_several_servers_is_refused_in_words() {
     for host in ["a,b", "a:5432,b:5433", "me:se,cret@a,b"] {
-        let told = Store::open(&format!("postgres://{host}/bursar")).await.err().unwrap().to_string();
-        assert!(told.contains("one address"), "{host}: {told}");
+        let message = Store::open(&format!("postgres://{host}/bursar")).await.err().unwrap().to_string();
+        assert!(message.contains("one address"), "{host}: {message}");
     }
-    let told = Store::open("postgres://me:se,cret@127.0.0.1:1/bursar").await.err().unwrap().to_string();
-    assert!(!told.contains("one address"), "{told}");
+    let message = Store::open("postgres://me:se,cret@127.0.0.1:1/bursar").await.err().unwrap().to_string();
+    assert!(!message.contains("one address"), "{message}");
 }
 
 /// The PostgreSQL binaries, needed to run a separate server.
@@ -415,7 +416,9 @@ async fn a_server_that_forgets_at_a_power_loss_is_refused() {
     if need::postgres().is_none() {
         return;
     }
-    let Some(bin) = programs() else { return need::absent("postgres", "its own programs are not here") };
+    let Some(bin) = programs() else {
+        return need::skip_or_fail("postgres", "its own programs are not here");
+    };
     // Not in the tests' own directory, which PostgreSQL's user may be unable to access.
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     let data = folder.path().join("data").display().to_string();
@@ -433,8 +436,8 @@ async fn a_server_that_forgets_at_a_power_loss_is_refused() {
     run_program(&control, &["--pgdata", &data, "--silent", "--wait", "--options", &options, "start"]);
     let opened = Store::open(&format!("postgres://postgres@127.0.0.1:{free}/postgres")).await;
     run_program(&control, &["--pgdata", &data, "--silent", "--mode", "immediate", "stop"]);
-    let told = opened.err().unwrap().to_string();
-    assert!(told.contains("fsync = off") && told.contains("Set fsync = on"), "{told}");
+    let message = opened.err().unwrap().to_string();
+    assert!(message.contains("fsync = off") && message.contains("Set fsync = on"), "{message}");
 }
 
 #[tokio::test]
@@ -460,8 +463,8 @@ async fn every_connection_to_postgres_is_bounded_and_durable() {
 
 #[tokio::test]
 async fn what_people_change_is_in_the_trail() {
-    let house = House::open("in_the_trail").await;
-    house.furnish().await;
+    let house = TestApp::open("in_the_trail").await;
+    house.seed_data().await;
     let rows = async |action: &str| {
         let trail = house.get("/audit?limit=200").await.ok();
         let rows = trail["data"].as_array().unwrap().iter().filter(|row| row["action"] == action);
@@ -489,15 +492,15 @@ async fn what_people_change_is_in_the_trail() {
     let formed = house.call("POST", "/batches", json!({"rewards": [id]})).await.ok();
     house.call("DELETE", &format!("/batches/{}", formed["id"].as_str().unwrap()), Value::Null).await;
     for action in ["batch_rewards_added", "batch_deleted"] {
-        let told = rows(action).await;
-        assert!(told[0].contains("RW-000001"), "{action}: {told:?}");
+        let messages = rows(action).await;
+        assert!(messages[0].contains("RW-000001"), "{action}: {messages:?}");
     }
 }
 
 #[tokio::test]
 async fn a_nul_in_a_text_fails_nothing() {
-    let house = House::open("nul").await;
-    house.furnish().await;
+    let house = TestApp::open("nul").await;
+    house.seed_data().await;
     house.reward("R1", "ana", "10.00").await;
     let refused = house.call("PATCH", "/rewards/R1", json!({"note": "a\u{0}b"})).await;
     assert!(refused.status.is_client_error(), "{:?}", refused.body);

@@ -17,7 +17,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use bursar::ops::import;
 use bursar::ops::people::{self, NewPerson};
-use bursar::ops::rewards::{Verdict, Which, decide_many};
+use bursar::ops::rewards::{RewardSelection, Verdict, decide_many};
 use bursar::work::connect;
 use payout::access::Role;
 use payout::payee::Destination;
@@ -217,7 +217,7 @@ impl Browser {
 }
 
 /// Two payable partners, one who is not, and twelve rewards that wait for a decision.
-pub async fn furnish(world: &World) {
+pub async fn seed_data(world: &World) {
     let (app, actor) = (&world.app, &world.actor);
     let accounts = "external_id,name,country,owner_email\nA-1,Acme & Sons,US,owner@example.com\n";
     let partners = "external_id,account,name,email,country,language\nana,A-1,Ana Lima,ana@example.com,US,en\n\
@@ -248,7 +248,7 @@ pub async fn furnish(world: &World) {
 
 /// Approves all twelve pending rewards.
 pub async fn approve_all(world: &World) {
-    let which = Which::All(Box::default(), 12);
+    let which = RewardSelection::All(Box::default(), 12);
     let done = decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
     assert_eq!(done.done.len(), 12);
 }
@@ -280,7 +280,7 @@ async fn signing_in_and_out() {
 #[tokio::test]
 async fn a_form_from_elsewhere_does_nothing() {
     let world = World::open("pages_csrf", 2).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let mut other = Browser::of(&world, Role::Admin, "kim").await;
     let theirs = other.read("/rewards").await.hidden("csrf");
@@ -298,7 +298,7 @@ async fn a_form_from_elsewhere_does_nothing() {
 #[tokio::test]
 async fn deciding_about_one_and_about_many() {
     let world = World::open("pages_decide", 3).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
     let list = browser.read("/rewards").await;
     list.says("Actions Number Owner Reward Type Value Program Reward Activity Status Created On");
@@ -345,7 +345,7 @@ async fn deciding_about_one_and_about_many() {
 #[tokio::test]
 async fn preparing_changing_and_deleting_a_payout() {
     let world = World::open("pages_claims", 4).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
     browser.read("/claims").await.says("Approve pending rewards");
     approve_all(&world).await;
@@ -376,7 +376,7 @@ async fn preparing_changing_and_deleting_a_payout() {
 #[tokio::test]
 async fn paying_exactly_what_was_seen_and_once() {
     let world = World::open("pages_pay", 5).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
     let csrf = browser.read("/claims").await.hidden("csrf");
@@ -441,7 +441,7 @@ async fn paying_exactly_what_was_seen_and_once() {
 #[tokio::test]
 async fn every_page_is_there_for_whoever_may_read_and_small_enough() {
     let world = World::open("pages_all", 6).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut rewards = String::from("external_id,activity,owner,value,currency\n");
     (100..160).for_each(|number| rewards += &format!("R-{number},deal,ana,{number}.00,USD\n"));
     import::rewards(&world.app, &world.actor, rewards.as_bytes(), false, None).await.unwrap();
@@ -502,7 +502,7 @@ async fn every_page_is_there_for_whoever_may_read_and_small_enough() {
 #[tokio::test]
 async fn a_partner_sees_their_own_and_nothing_else() {
     let world = World::open("pages_portal", 9).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
     assert_eq!(ana.get("/").await.to, "/portal");
     let page = ana.read("/portal/rewards").await;
@@ -528,7 +528,7 @@ async fn a_partner_sees_their_own_and_nothing_else() {
 #[tokio::test]
 async fn entering_by_hand() {
     let world = World::open("pages_entry", 7).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
     let form = browser.read("/rewards/new").await;
     let (csrf, id) = (form.hidden("csrf"), form.hidden("external_id"));
@@ -583,14 +583,14 @@ fn row(value: &'static str, currency: &'static str) -> Vec<(&'static str, &'stat
 
 /// What is not a whole row is neither left out nor put together: it is refused, and stays in its cells.
 async fn unfinished_rows_are_refused(browser: &mut Browser, head: &[(&str, &str)]) {
-    for (value, currency, told) in [
+    for (value, currency, message) in [
         ("", "EUR", "Row 2 (“EUR”) has no amount. Write one, or tick Remove. Nothing was saved."),
         ("100 00", "EUR", "Row 2 (“100 00 EUR”) has a space within a cell."),
     ] {
         let sent = [head, &row("50", "usd"), &row(value, currency)].concat();
         let wrong = browser.post("/settings/payouts", &sent).await;
         assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
-        wrong.says(told);
+        wrong.says(message);
         let kept = format!("{value} {currency}");
         assert_eq!(amounts_of(&wrong, "thresholds"), ["50 USD", kept.as_str(), " "], "as it was typed");
     }
@@ -610,13 +610,13 @@ async fn fees_are_saved_as_rows(browser: &mut Browser, csrf: &str, saved: &Page)
             [("fee_fixed[]", ""), ("fee_minimum[]", ""), ("fee_maximum[]", maximum), ("fee_monthly[]", "")];
         [&whole[..], &parts[..]].concat()
     };
-    for (unfinished, told) in [
+    for (unfinished, message) in [
         (row("", "2", ""), "A fee has no currency."),
         (row("usd", "", "20.00"), "The fee in USD has neither a percentage nor a fixed or monthly part."),
     ] {
         let sent = fees(&[&[partner], &unfinished[..]].concat());
         let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        browser.post("/settings/payouts", &sent).await.says(told);
+        browser.post("/settings/payouts", &sent).await.says(message);
     }
     // Values stay in their row, even if cells before them are empty.
     let sent = fees(&[&[partner], &row("usd", "2", "")[..], &row("eur", "3", "20.00")[..]].concat());
@@ -707,7 +707,7 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
 #[tokio::test]
 async fn while_payouts_are_off_their_pages_are_not_there() {
     let world = World::open("pages_off", 14).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     browser.read("/rewards").await.says("Review Claims");
     world.set(|it| bursar::ops::settings::Document { enabled: false, ..it }).await;
@@ -727,7 +727,7 @@ async fn while_payouts_are_off_their_pages_are_not_there() {
 #[tokio::test]
 async fn a_second_person_releases_and_a_change_voids_it() {
     let world = World::open("pages_release", 15).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let limits = serde_json::json!({"per_batch": [{"value": "100.00", "currency": "USD"}]});
     let usd = bursar::ops::settings::Amount { value: "9000.00".into(), currency: "USD".into() };

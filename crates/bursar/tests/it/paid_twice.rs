@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bursar::app::{Actor, App};
-use bursar::ops::record::{self, Heard};
+use bursar::ops::record::{self, Observation};
 use bursar::ops::{OpsError, by_hand as verbs, verify};
-use bursar::store::step::Walk;
+use bursar::store::step::StepGate;
 use bursar::store::{batches, transactions};
 use bursar::transact;
 use bursar::work::ask;
@@ -146,7 +146,7 @@ pub(crate) async fn tell_all(stage: &Stage, fact: &Fact) {
     let ids: Vec<_> = all.into_iter().map(|one| one.id).collect();
     let done: bursar::ops::Result<()> = transact!(app, |tx| {
         for attempt in transactions::attempts(tx, &ids).await? {
-            let heard = Heard {
+            let heard = Observation {
                 transaction: attempt.transaction,
                 attempt: attempt.id,
                 fact: fact.clone(),
@@ -191,7 +191,7 @@ pub(crate) async fn stripe_refuses_it(stage: &Stage) {
     let ids: Vec<_> = all.into_iter().map(|one| one.id).collect();
     let done: bursar::ops::Result<()> = transact!(app, |tx| {
         for attempt in transactions::attempts(tx, &ids).await? {
-            let heard = Heard {
+            let heard = Observation {
                 transaction: attempt.transaction,
                 attempt: attempt.id,
                 fact: Fact::Refused(Leg::Transfer, Reason::new("account_closed", "")),
@@ -219,7 +219,7 @@ pub(crate) async fn it_was_made(stage: &Stage) {
     let attempts = transactions::attempts(&mut db, &ids).await.unwrap();
     drop(db);
     let first = attempts.iter().find(|one| one.leg == Leg::Transfer && one.number == 1).unwrap();
-    let heard = Heard {
+    let heard = Observation {
         transaction: first.transaction,
         attempt: first.id,
         fact: Fact::FoundAfterAll(Leg::Transfer),
@@ -265,12 +265,12 @@ async fn a_transfer_beside_a_later_one_is_clawed_back_by_two_people() {
     }
     if played.is_ok() {
         it_was_made(&stage).await;
-        let told = "why bo payment_contradicted";
-        played = play(&mut stage, told).await;
+        let message = "why bo payment_contradicted";
+        played = play(&mut stage, message).await;
         let (one, other) = (stage.world.actor.clone(), stage.world.other.clone());
         settle_first(&stage, &one).await.unwrap();
         settle_first(&stage, &one).await.unwrap();
-        played = played.and(play(&mut stage, told).await);
+        played = played.and(play(&mut stage, message).await);
         settle_first(&stage, &other).await.unwrap();
     }
     let after = "
@@ -367,7 +367,7 @@ async fn what_is_put_into_a_draft_while_its_payment_is_settled_is_not_paid_twice
     let finding = ask::found(&stage.world.works[0], id, &item).await.unwrap();
     let (reward, draft) = (stage.reward("R1"), stage.batch("B2"));
     for statements in 0..200 {
-        let walk = Arc::new(Walk::default());
+        let walk = Arc::new(StepGate::default());
         walk.allow(statements);
         let (of, by, found) = (app.clone(), actor.clone(), finding.clone());
         let settle = async move {
@@ -479,8 +479,8 @@ async fn what_was_paid_again_is_not_paid_otherwise_as_well() {
         it_was_made(&stage).await;
         let one = stage.world.actor.clone();
         settle_first(&stage, &one).await.unwrap();
-        let told = "refuse paid_again parked bo@B1 paid_otherwise THEIR-PAYOUT 2026-03-02";
-        played = play(&mut stage, told).await;
+        let message = "refuse paid_again parked bo@B1 paid_otherwise THEIR-PAYOUT 2026-03-02";
+        played = play(&mut stage, message).await;
         played = played.and(play(&mut stage, "parked bo@B1 written_off").await);
         played = played.and(play(&mut stage, "parked bo@B1 written_off by other").await);
         played = played.and(play(&mut stage, "books payable(bo) 0.00 returned 0.00 written_off 50.00").await);
@@ -528,7 +528,7 @@ async fn hear(stage: &Stage, leg: Leg, fact: &Fact) {
     let done: bursar::ops::Result<()> = transact!(app, |tx| {
         let attempts = transactions::attempts(tx, &ids).await?.into_iter();
         let attempt = attempts.filter(|one| one.leg == leg).max_by_key(|one| one.number).unwrap();
-        let heard = Heard {
+        let heard = Observation {
             transaction: attempt.transaction,
             attempt: attempt.id,
             fact: fact.clone(),

@@ -58,7 +58,7 @@ async fn answer_to(world: &World, key: &str, method: &str, path: &str) -> Status
 #[tokio::test]
 async fn only_an_administrator_runs_people_and_keys() {
     let world = World::open("people_doors", 161).await;
-    crate::pages::furnish(&world).await;
+    crate::pages::seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let id = id_of(&mut pat, "pat").await;
     let reads = ["/people", "/people/new", "/keys", "/keys/new"].map(str::to_owned);
@@ -102,12 +102,12 @@ async fn a_colleague_is_invited_comes_and_is_shut_out() {
         ("Kim", "kim@example.com", "partner", "A partner is invited from their own page."),
         ("Kim", "kim@example.com", "king", "Choose a role."),
     ];
-    for (name, email, role, told) in rows {
+    for (name, email, role, message) in rows {
         let fields = form(name, email, role);
         let refused =
             pat.post("/people/new", &fields.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-        refused.says(told);
+        refused.says(message);
         assert!(refused.body.contains(&format!("value=\"{email}\"")), "what was typed stays");
     }
     let fields = form("Kim Oh", "Kim@example.com", "payer");
@@ -181,7 +181,7 @@ async fn nobody_takes_their_own_role_and_an_administrator_stays() {
     // The acting user is no longer an administrator when the request runs: the last one stays.
     let last = PersonId::parse(&mine).unwrap();
     for deed in [
-        team::shut_out(&world.app, &world.actor, last).await,
+        team::disable(&world.app, &world.actor, last).await,
         team::change_role(&world.app, &world.actor, last, Role::Payer).await,
     ] {
         let Err(bursar::ops::OpsError::Refused(refusal)) = deed else { panic!("the last one went") };
@@ -330,7 +330,7 @@ async fn nobody_reads_a_link_that_a_mail_server_carries() {
         [("links_here", &[][..], true), ("links_mailed", &[("smtp-url", "smtp://127.0.0.1:1")][..], false)]
     {
         let world = World::open_with(name, 164, flags).await;
-        let new = team::Colleague {
+        let new = team::TeamMember {
             email: "kim@example.com".to_owned(),
             name: "Kim".to_owned(),
             role: Role::Payer,
@@ -392,9 +392,9 @@ const WITHOUT_A_PROOF: [(&str, &str); 27] = [
 
 #[test]
 fn every_form_that_grants_or_says_where_money_goes_asks_for_a_fresh_proof() {
-    use bursar::web::Need;
+    use bursar::web::Access;
     use payout::access::Permission;
-    let guarded = [Need::May(Permission::Administer), Need::May(Permission::ManagePartners)];
+    let guarded = [Access::May(Permission::Administer), Access::May(Permission::ManagePartners)];
     let posts = bursar::web::table().into_iter().filter(|route| route.method == "POST");
     let forms = posts.filter(|route| guarded.contains(&route.need) && !route.path.starts_with("/api/"));
     let known = |path: &str| {
@@ -410,7 +410,7 @@ fn every_form_that_grants_or_says_where_money_goes_asks_for_a_fresh_proof() {
 #[tokio::test]
 async fn a_stale_session_changes_no_safeguard_and_no_destination() {
     let world = World::open("people_stale", 169).await;
-    crate::pages::furnish(&world).await;
+    crate::pages::seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let csrf = pat.read("/me").await.hidden("csrf");
     world.pass(11 * MINUTE);

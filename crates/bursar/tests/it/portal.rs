@@ -5,20 +5,20 @@ mod profile;
 mod whose;
 
 use axum::http::StatusCode;
-use bursar::ops::batches::{self, Choose};
+use bursar::ops::batches::{self, Selection};
 use bursar::ops::invitations;
-use bursar::ops::pay::{self, Balances, Seen};
+use bursar::ops::pay::{self, Balances, ConfirmedTotals};
 use bursar::store::batches::PoolFilter;
 use payout::access::Role;
 
-use crate::pages::{Browser, approve_all, furnish};
+use crate::pages::{Browser, approve_all, seed_data};
 use crate::world::{DAY, SECOND, World};
 
 /// Pays everything that can be paid, and lets it arrive.
 async fn pay_all(world: &World) {
-    let choose = Choose::AllEligible(PoolFilter::default());
+    let choose = Selection::AllEligible(PoolFilter::default());
     let view = batches::form(&world.app, &world.actor, &choose, false, None).await.unwrap();
-    let seen = Seen { digest: view.digest.clone(), totals: view.totals.clone() };
+    let seen = ConfirmedTotals { digest: view.digest.clone(), totals: view.totals.clone() };
     pay::pay(&world.app, &world.actor, view.batch.id, &seen, &Balances::default(), None).await.unwrap();
     for _ in 0..3 {
         world.tick_all(0).await;
@@ -31,7 +31,7 @@ async fn pay_all(world: &World) {
 #[tokio::test]
 async fn an_invitation_is_taken_up_once_and_looking_at_it_does_not_use_it_up() {
     let world = World::open("portal_invite", 61).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut admin = Browser::of(&world, Role::Admin, "pat").await;
     let form = admin.read("/partners/ana/invite").await;
     form.says("Signs in with ana@example.com");
@@ -86,7 +86,7 @@ async fn an_invitation_is_taken_up_once_and_looking_at_it_does_not_use_it_up() {
 #[tokio::test]
 async fn home_says_what_to_do_where_the_money_is_and_why() {
     let world = World::open("portal_home", 62).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
     approve_all(&world).await;
     let page = cy.read("/portal").await;
@@ -136,7 +136,7 @@ async fn home_says_what_to_do_where_the_money_is_and_why() {
 #[tokio::test]
 async fn nobody_sees_what_is_anothers() {
     let world = World::open("portal_walls", 63).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     pay_all(&world).await;
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
@@ -168,7 +168,7 @@ async fn nobody_sees_what_is_anothers() {
 #[tokio::test]
 async fn ones_own_login() {
     let world = World::open("portal_own", 64).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
     let mut elsewhere = Browser::new(&world);
     let fields =
@@ -201,10 +201,10 @@ async fn ones_own_login() {
         ),
         (crate::pages::PASSWORD, "a new long password", "a new long password", "Your password is changed"),
     ];
-    for (current, new, again, told) in rows {
+    for (current, new, again, message) in rows {
         let fields = change(current, new, again);
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
-        ana.post_on("/portal/account/password", &fields).await.says(told);
+        ana.post_on("/portal/account/password", &fields).await.says(message);
     }
     elsewhere.post_on("/login", &fields("a new long password")).await.says("Hello, Ana Lima");
 

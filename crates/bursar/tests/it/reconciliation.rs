@@ -11,7 +11,7 @@ use axum::http::{Request, StatusCode};
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::reconciliation as verbs;
 use bursar::store::reconciliation::days::{self, Filter, Key, Lines};
-use bursar::store::step::Walk;
+use bursar::store::step::StepGate;
 use bursar::work::movements;
 use payout::access::Role;
 use payout::money::Vendor;
@@ -91,7 +91,7 @@ async fn a_reading_that_is_stopped_anywhere_goes_on() {
     let mut stage = many("a_reading_is_stopped").await;
     let mut stopped = 0;
     for statements in [0, 1, 2, 3, 4, 5, 7, 9, 11, 13, 16, 20] {
-        let walk = Arc::new(Walk::default());
+        let walk = Arc::new(StepGate::default());
         walk.allow(statements);
         let work = stage.world.works[0].clone();
         let now = stage.world.now();
@@ -230,8 +230,8 @@ async fn the_page_leads_from_the_days_to_what_does_not_tie() {
     assert!(days.body.contains(",0.00,-25.00,does_not_tie,"), "{}", days.body);
     assert!(!days.body.contains("paypal"), "{}", days.body);
     let (csrf, action) = (day.hidden("csrf"), action(&day.body, "/explain"));
-    let told = browser.post(&action, &[("csrf", &csrf), ("reason", "Kim sent it, ticket 17")]).await;
-    let after = browser.get(&told.to).await;
+    let page = browser.post(&action, &[("csrf", &csrf), ("reason", "Kim sent it, ticket 17")]).await;
+    let after = browser.get(&page.to).await;
     after.says("Kim sent it, ticket 17");
     after.says("The explanation is saved.");
     // It is explained, and the books still lack it.
@@ -278,10 +278,10 @@ async fn the_command_reads_and_ends_badly_when_a_day_does_not_tie() {
     }
     let (status, table) = reconcile(&stage.world).await;
     assert!(!status && table.contains("1 difference of a day not shown here is open, from 20"), "{table}");
-    let told = command(&stage.world, &["doctor"]).await.1;
+    let message = command(&stage.world, &["doctor"]).await.1;
     assert!(
-        told.contains("1 difference between your balance at the vendors and the books needs a person"),
-        "{told}"
+        message.contains("1 difference between your balance at the vendors and the books needs a person"),
+        "{message}"
     );
     stage.close(Ok(())).await;
 }
@@ -318,9 +318,9 @@ async fn each_difference_is_told_once() {
             stage.one(line).await.unwrap();
         }
         let mut database = beside(&stage.world).await;
-        let told = "SELECT COALESCE(MAX(detail), '') FROM outbox WHERE notice = 'reconciliation_open'";
+        let message = "SELECT COALESCE(MAX(detail), '') FROM outbox WHERE notice = 'reconciliation_open'";
         let many = "SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE notice = 'reconciliation_open'";
-        (text(&mut database, many).await, text(&mut database, told).await)
+        (text(&mut database, many).await, text(&mut database, message).await)
     };
     let begin = [
         "partner bo stripe acct_bo",
@@ -334,14 +334,14 @@ async fn each_difference_is_told_once() {
         "pull",
         "tick notify",
     ];
-    let (many, told) = play(&mut stage, &begin).await;
+    let (many, message) = play(&mut stage, &begin).await;
     assert_eq!(many, "1");
-    let told: Value = serde_json::from_str(&told).unwrap();
+    let body: Value = serde_json::from_str(&message).unwrap();
     let case = json!({
         "vendor": "Stripe", "day": "2026-03-02", "what": "Amounts differ", "moved": "-74.50 USD", "booked": "-75.50 USD",
     });
-    assert!(told["cases"].as_array().unwrap().contains(&case), "{told}");
-    let before = told["count"].as_i64().unwrap();
+    assert!(body["cases"].as_array().unwrap().contains(&case), "{body}");
+    let before = body["count"].as_i64().unwrap();
     let again = ["later 11 minutes", "pull", "tick notify", "later 2 days", "pull", "tick notify"];
     let (many, _) = play(&mut stage, &again).await;
     assert_eq!(many, "1", "what stays open is not told again; before: {before}");
@@ -377,13 +377,14 @@ async fn what_is_explained_while_it_is_compared_stays_explained() {
         "UPDATE reconciliation_case SET explained_at = NULL, explained_by = NULL, explained_name = NULL, \
          explanation = NULL WHERE id = '{id}'"
     );
-    let told = format!("SELECT COALESCE(explanation, 'nothing') FROM reconciliation_case WHERE id = '{id}'");
+    let message =
+        format!("SELECT COALESCE(explanation, 'nothing') FROM reconciliation_case WHERE id = '{id}'");
     let mut stops = 0;
     loop {
         run(&app.config.database_url, forget.clone()).await;
         stage.one("later 2 hours").await.unwrap();
         let pull = verbs::begin(&app, &case.of, stage.world.now()).await.unwrap().unwrap();
-        let walk = Arc::new(Walk::default());
+        let walk = Arc::new(StepGate::default());
         walk.allow(stops);
         let comparing = {
             let (walk, app, pull) = (Arc::clone(&walk), app.clone(), pull.clone());
@@ -402,7 +403,7 @@ async fn what_is_explained_while_it_is_compared_stays_explained() {
         explaining.await.unwrap().unwrap();
         verbs::end(&app, &pull).await.unwrap();
         let mut database = beside(&stage.world).await;
-        assert_eq!(text(&mut database, &told).await, "a fee of before", "after {stops} statements");
+        assert_eq!(text(&mut database, &message).await, "a fee of before", "after {stops} statements");
         if !stopped {
             break;
         }

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use bursar::store::vendors;
 use bursar::work::clients::without_its_stand_in;
 
-use crate::pages::furnish;
+use crate::pages::seed_data;
 use crate::world::World;
 
 /// The program without any `BURSAR_` variables.
@@ -28,7 +28,7 @@ fn told(output: &Output) -> String {
 #[tokio::test]
 async fn a_terminal_without_the_stand_in_asks_no_vendor() {
     let world = World::open("rehearsal", 430).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let all = vendors::all(&mut world.app.store.read().await.unwrap()).await.unwrap();
     assert_eq!(all.len(), 2);
     for one in &all {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use bursar::ops::reconciliation;
 use bursar::ops::rewards::Verdict;
-use bursar::ops::safe_mode::{self, Said, Vouched, Why};
+use bursar::ops::safe_mode::{self, SafeModeCause, SettlementNote, Vouched};
 use bursar::ops::{OpsError, rewards};
 use bursar::store::directory::{self, HeldBy};
 use bursar::store::put_back;
@@ -31,7 +31,7 @@ async fn play(stage: &mut Stage, lines: &[&str]) {
 }
 
 /// The state of safe mode: why it is on, and what keeps it on.
-async fn standing(stage: &Stage) -> (Option<Why>, Vec<String>) {
+async fn standing(stage: &Stage) -> (Option<SafeModeCause>, Vec<String>) {
     let report = safe_mode::report(&mut stage.world.app.store.read().await.unwrap(), &[]).await.unwrap();
     (report.state.map(|state| state.why), report.keeps_on)
 }
@@ -51,7 +51,7 @@ fn paid(stage: &Stage) -> BTreeMap<String, i64> {
 }
 
 /// An administrator's steps until safe mode can be left: wait, look up, settle found payments that hold nobody.
-async fn until_left(stage: &mut Stage) {
+async fn leave_safe_mode(stage: &mut Stage) {
     let vouched = Vouched { compared: &[], reentered: true };
     for _ in 0..30 {
         match safe_mode::leave(&stage.world.app, &stage.world.actor, vouched).await {
@@ -124,11 +124,11 @@ async fn an_old_database_is_noticed_and_nothing_is_paid_twice() {
 
     let noticed = stage.restart(async |database| database.put_back("old").await).await;
     assert!(noticed, "the mark beside the key is ahead");
-    assert_eq!(standing(&stage).await.0, Some(Why::Behind));
+    assert_eq!(standing(&stage).await.0, Some(SafeModeCause::Behind));
     play(&mut stage, &["batch B3 R3 R4 R5", "refuse safe_mode pay B3", "live 1 minute"]).await;
     let (_, keeps_on) = standing(&stage).await;
     assert!(!keeps_on.is_empty(), "it is not left before what was on its way can be seen");
-    until_left(&mut stage).await;
+    leave_safe_mode(&mut stage).await;
     assert_eq!(paid(&stage), before, "nothing is sent while it is on");
     play(&mut stage, &["expect ana success", "expect bo success"]).await;
 
@@ -145,7 +145,8 @@ async fn an_old_database_is_noticed_and_nothing_is_paid_twice() {
     }
     for (_, _, object) in found(&stage).await {
         let (app, actor) = (&stage.world.app, &stage.world.actor);
-        let empty = safe_mode::settle_found(app, actor, &object, Said { note: " ", none_of: None }).await;
+        let empty =
+            safe_mode::settle_found(app, actor, &object, SettlementNote { note: " ", none_of: None }).await;
         assert!(matches!(empty, Err(OpsError::Refused(refusal)) if refusal.code == "note_required"));
         say_of_found(app, actor, &object, "its reward is voided").await.unwrap();
     }
@@ -218,7 +219,7 @@ async fn what_was_not_over_is_looked_up_and_never_blindly_sent() {
     assert!(stage.restart(async |database| database.put_back("old").await).await);
     play(&mut stage, &["refuse safe_mode pay B2"]).await;
     let asked = stage.world.simulator.books().requests.len();
-    until_left(&mut stage).await;
+    leave_safe_mode(&mut stage).await;
     assert_eq!(stage.world.simulator.books().requests.len(), asked, "nothing is sent, not even to look");
     play(
         &mut stage,
@@ -254,7 +255,7 @@ async fn what_was_never_sent_goes_on_under_its_own_key() {
     // Another payment is sent, so that the old database can be told from the new one; B1 never is.
     play(&mut stage, &["hold ana on", "hold bo on", "pay B2", "live 1 hour"]).await;
     assert!(stage.restart(async |database| database.put_back("old").await).await);
-    until_left(&mut stage).await;
+    leave_safe_mode(&mut stage).await;
     play(&mut stage, &["live 1 hour", "expect ana success", "expect bo success"]).await;
     play(&mut stage, &["attempts bo transfer=1 payout=1", "attempts ana item=1"]).await;
     assert_eq!(paid(&stage).values().sum::<i64>(), 6_000);
@@ -283,9 +284,13 @@ async fn a_database_that_goes_back_under_a_running_process_is_noticed() {
     let url = stage.world.database_url.clone();
     crate::world::run(&url, "UPDATE counter SET value = value - 1 WHERE name = 'sent'".to_owned()).await;
     play(&mut stage, &["pay B2", "tick dispatch"]).await;
-    assert_eq!(standing(&stage).await.0, Some(Why::Behind), "at the next sending, without any mark");
+    assert_eq!(
+        standing(&stage).await.0,
+        Some(SafeModeCause::Behind),
+        "at the next sending, without any mark"
+    );
     assert_eq!(paid(&stage).values().sum::<i64>(), 1_000, "and nothing was sent by it");
-    until_left(&mut stage).await;
+    leave_safe_mode(&mut stage).await;
     play(&mut stage, &["live 1 hour", "expect bo success", "attempts bo transfer=1 payout=1"]).await;
     assert_eq!(paid(&stage).values().sum::<i64>(), 3_000);
     stage.close(Ok(())).await;
@@ -308,7 +313,7 @@ async fn reconciliation_knows_what_safe_mode_lists() {
     let now = stage.world.now();
     assert!(pulls.unwrap().iter().all(|pull| pull.due_at <= now), "what is missing is read at once");
     play(&mut stage, &["live 1 minute"]).await;
-    until_left(&mut stage).await;
+    leave_safe_mode(&mut stage).await;
     movements::all(&stage.world.works[0], None).await.unwrap();
     let mut db = stage.world.app.store.read().await.unwrap();
     let days = reconciliation::list(&mut db, &days::Filter::default(), None, 100).await.unwrap();

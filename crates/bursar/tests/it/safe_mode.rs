@@ -1,10 +1,10 @@
 //! Safe mode and every verb: each verb on rewards, batches and payments is either refused in safe mode or listed here with
 //! the reason why not.
 
-use bursar::ops::batches::Choose;
-use bursar::ops::by_hand::{Finding, Looked, ParkedFinding};
-use bursar::ops::pay::{Balances, Seen};
-use bursar::ops::rewards::{Edit, Verdict, Which};
+use bursar::ops::batches::Selection;
+use bursar::ops::by_hand::{Finding, LookOutcome, ParkedFinding};
+use bursar::ops::pay::{Balances, ConfirmedTotals};
+use bursar::ops::rewards::{Edit, RewardSelection, Verdict};
 use bursar::ops::{OpsError, batches, by_hand, pay, rewards, transactions};
 use bursar::store::meta;
 use bursar::store::transactions::Filter;
@@ -67,13 +67,13 @@ struct There {
 async fn tries(world: &World, on: &There) -> Vec<(&'static str, Result<(), OpsError>)> {
     let (app, actor) = (&world.app, &world.actor);
     let (paid, free, draft, failed) = (on.paid.as_str(), on.free.as_str(), on.draft, on.failed);
-    let seen = Seen { digest: String::new(), totals: Vec::new() };
+    let seen = ConfirmedTotals { digest: String::new(), totals: Vec::new() };
     let cent = Money::new(1, Currency::parse("USD").unwrap());
     let void = Verdict::Void { reason: "entered twice".to_owned(), shown: false };
-    let none = Which::Ids(Vec::new());
+    let none = RewardSelection::Ids(Vec::new());
     let (reference, paid_on) = (String::new(), String::new());
     let not_made = Finding::NotMade {
-        looked: Looked::Through,
+        looked: LookOutcome::Through,
         of: Vec::new(),
         contradicted_at: None,
         found: Vec::new(),
@@ -130,10 +130,10 @@ async fn tries(world: &World, on: &There) -> Vec<(&'static str, Result<(), OpsEr
     ]
 }
 
-async fn shown(world: &World, draft: BatchId) -> Option<Seen> {
+async fn shown(world: &World, draft: BatchId) -> Option<ConfirmedTotals> {
     let mut db = world.app.store.read().await.unwrap();
     let view = batches::view(&mut db, &draft.to_string(), world.now()).await.ok()?;
-    Some(Seen { digest: view.digest, totals: view.totals })
+    Some(ConfirmedTotals { digest: view.digest, totals: view.totals })
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn in_safe_mode_no_verb_changes_a_payment_or_frees_a_reward() {
     let mut db = world.app.store.read().await.unwrap();
     let third = bursar::store::rewards::find(&mut db, &number).await.unwrap().unwrap().entered.id;
     drop(db);
-    let choose = Choose::Named(vec![third]);
+    let choose = Selection::Named(vec![third]);
     let draft = batches::form(&world.app, &world.actor, &choose, true, None).await.unwrap().batch.id;
     stage.one("safe-mode on").await.unwrap();
     let there = There { paid, free, draft, failed };
@@ -216,12 +216,12 @@ async fn a_person_who_stops_everything_is_told_so_and_what_goes_out_when_it_ends
     bursar::ops::safe_mode::switch_on(app, &stage.world.actor, None, "audit week").await.unwrap();
     let refused = rewards::delete(app, &stage.world.actor, &stage.number("R1").await.unwrap(), None).await;
     let Err(OpsError::Blocked(why)) = refused else { panic!("{refused:?}") };
-    let told = why[0].message();
+    let sentence = why[0].message();
     assert!(
-        told.contains("switched it on. audit week.") && told.contains("Bursar does not compare it"),
-        "{told}"
+        sentence.contains("switched it on. audit week.") && sentence.contains("Bursar does not compare it"),
+        "{sentence}"
     );
-    assert!(!told.contains("missing recent"), "nobody says that the database is old: {told}");
+    assert!(!sentence.contains("missing recent"), "nobody says that the database is old: {sentence}");
 
     let mut pat = Browser::of(&stage.world, Role::Admin, "pat").await;
     let page = pat.read("/safe-mode").await;

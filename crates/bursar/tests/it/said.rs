@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use bursar::mail::{Language, told};
+use bursar::mail::{Language, partner_text};
 use bursar::web::kit::format::{detail, meaning};
 use payout::eligibility::{Code, Who};
 use payout::reason::{Cause, explain, explain_at};
@@ -46,18 +46,18 @@ fn list(told: &mut String, choices: &[Choice]) {
 
 #[test]
 fn every_sentence_about_a_payment() {
-    let mut told = String::from("How a payment stands, and what can be done where no reason is known\n\n");
+    let mut summary = String::from("How a payment stands, and what can be done where no reason is known\n\n");
     for state in State::ALL.iter().copied() {
         let detail = detail(state).map(|detail| format!(", {detail}")).unwrap_or_default();
-        writeln!(told, "{}: {}{detail}\n    {}", state.as_str(), state.status().label(), meaning(state))
+        writeln!(summary, "{}: {}{detail}\n    {}", state.as_str(), state.status().label(), meaning(state))
             .unwrap();
-        list(&mut told, choices(state, None));
+        list(&mut summary, choices(state, None));
     }
-    told += "\ncontradicted, whatever the state\n";
-    list(&mut told, contradicted(payout::money::Vendor::Stripe));
-    told += "\nset aside, whatever the state\n";
-    list(&mut told, set_aside());
-    told += "\n\nWhat can be done where the reason is known and decides\n\n";
+    summary += "\ncontradicted, whatever the state\n";
+    list(&mut summary, contradicted(payout::money::Vendor::Stripe));
+    summary += "\nset aside, whatever the state\n";
+    list(&mut summary, set_aside());
+    summary += "\n\nWhat can be done where the reason is known and decides\n\n";
     for state in ended() {
         let mut alike: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for cause in Cause::ALL.iter().copied() {
@@ -66,12 +66,12 @@ fn every_sentence_about_a_payment() {
             alike.entry(text).or_default().push(cause.as_str());
         }
         for (text, causes) in alike.into_iter().filter(|(_, causes)| causes.len() < Cause::ALL.len()) {
-            writeln!(told, "{} for {}\n{text}", state.as_str(), causes.join(", ")).unwrap();
+            writeln!(summary, "{} for {}\n{text}", state.as_str(), causes.join(", ")).unwrap();
         }
     }
-    told += "\n\nWhy: what our own people read, and what the partner reads\n\n";
+    summary += "\n\nWhy: what our own people read, and what the partner reads\n\n";
     for code in codes() {
-        writeln!(told, "{code} ({})", Cause::of(&code).as_str()).unwrap();
+        writeln!(summary, "{code} ({})", Cause::of(&code).as_str()).unwrap();
         let mut alike: Vec<(String, Vec<&str>)> = Vec::new();
         let at_paypal = code.bytes().all(|byte| byte == b'_' || byte.is_ascii_uppercase());
         let open =
@@ -87,12 +87,12 @@ fn every_sentence_about_a_payment() {
         let only = alike.len() == 1;
         for (text, states) in alike {
             let states = if only { String::new() } else { format!("{}: ", states.join(", ")) };
-            writeln!(told, "    {states}{text}").unwrap();
+            writeln!(summary, "    {states}{text}").unwrap();
         }
-        let partner = told::reason(Language::En, &code);
-        writeln!(told, "    (partner) {} {}", partner.message, partner.remedy).unwrap();
+        let partner = partner_text::reason(Language::En, &code);
+        writeln!(summary, "    (partner) {} {}", partner.message, partner.remedy).unwrap();
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(summary);
 }
 
 /// No sentence contradicts where the money is, and every payment that ended badly has someone who must act.
@@ -136,7 +136,7 @@ fn no_sentence_promises_money_that_is_elsewhere() {
             assert!(options.iter().all(|choice| choice.who != Who::Partner), "{code}");
             assert_ne!(explain_at(code, state).who, Who::Partner, "{code}");
         }
-        let partner = told::reason(Language::En, code).remedy;
+        let partner = partner_text::reason(Language::En, code).remedy;
         assert!(partner.starts_with("You do not need to do anything"), "{code}: {partner}");
     }
 }

@@ -356,6 +356,6 @@ async fn replayed(stage: &Stage, text: &str) -> Result<(), String> {
 
 /// Exports for accounting programs sum to zero as well.
 pub async fn balanced(stage: &Stage) -> Result<(), String> {
-    let told = crate::exports::unbalanced(&stage.world).await;
-    if told.is_empty() { Ok(()) } else { Err(told.join("\n  ")) }
+    let messages = crate::exports::unbalanced(&stage.world).await;
+    if messages.is_empty() { Ok(()) } else { Err(messages.join("\n  ")) }
 }

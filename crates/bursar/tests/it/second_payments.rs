@@ -3,8 +3,8 @@
 //! general invariants cannot hold when money has left twice.
 
 use bursar::app::Actor;
-use bursar::ops::people::{AtTheMachine, NewPerson, add, disable};
-use bursar::ops::record::{self, Heard};
+use bursar::ops::people::{MachineUser, NewPerson, add, disable};
+use bursar::ops::record::{self, Observation};
 use bursar::ops::rewards::{self as verbs, Verdict};
 use bursar::store::people;
 use bursar::store::transactions::{self, Filter, Transaction};
@@ -32,7 +32,7 @@ async fn tell_first(stage: &Stage, fact: &Fact) {
     let first = payments(stage).await[0].id;
     let done: bursar::ops::Result<()> = transact!(app, |tx| {
         for attempt in transactions::attempts(tx, &[first]).await? {
-            let heard = Heard {
+            let heard = Observation {
                 transaction: attempt.transaction,
                 attempt: attempt.id,
                 fact: fact.clone(),
@@ -235,7 +235,7 @@ async fn tell_swept(stage: &Stage, fact: &Fact) {
     let done: bursar::ops::Result<()> = transact!(app, |tx| {
         let attempts = transactions::attempts(tx, &[first]).await?.into_iter();
         let newest = attempts.filter(|one| one.leg == Leg::Payout).max_by_key(|one| one.number).unwrap();
-        let heard = Heard {
+        let heard = Observation {
             transaction: newest.transaction,
             attempt: newest.id,
             fact: fact.clone(),
@@ -327,7 +327,7 @@ expect    bo     payout_failed
     ask::parked(&stage.world.works[0], id, found.how).await.unwrap();
     let waits = bursar::ops::by_hand::settle_parked(&app, &gone, id, &found, None).await.unwrap();
     assert_eq!(waits.state.as_str(), "payout_failed");
-    disable(&app, "gone@example.com", AtTheMachine("root")).await.unwrap();
+    disable(&app, "gone@example.com", MachineUser("root")).await.unwrap();
     let after = "
 parked    bo     written_off by other
 books     returned 75.00   written_off 0.00

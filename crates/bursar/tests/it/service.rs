@@ -56,11 +56,11 @@ impl Started {
     pub fn stop(mut self) {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(asked.success());
-        let mut told = self.next();
-        while told == "WATCHDOG=1" {
-            told = self.next();
+        let mut message = self.next();
+        while message == "WATCHDOG=1" {
+            message = self.next();
         }
-        assert_eq!(told, "STOPPING=1");
+        assert_eq!(message, "STOPPING=1");
         assert!(self.child.wait().unwrap().success());
     }
 }

@@ -75,31 +75,32 @@ async fn what_reads_a_whole_table_is_known() {
             told.insert(format!("{file}: {step}: {words}"));
         }
     }
-    let told: Vec<String> = told.into_iter().collect();
-    insta::assert_snapshot!(told.join("\n"));
+    let messages: Vec<String> = told.into_iter().collect();
+    insta::assert_snapshot!(messages.join("\n"));
 }
 
 async fn prepare_all(url: &str) {
     let mut database = AnyConnection::connect(url).await.unwrap();
     let store = Written::read(&source::files(&[".rs", ".sql"]));
     assert!(store.statements.len() > 10, "the statements of the store were not found");
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     let sqlite = url.starts_with("sqlite:");
     let elsewhere = if sqlite { "pg_" } else { "sqlite_" };
     for statement in store.statements.iter().filter(|statement| !statement.text.contains(elsewhere)) {
         match store.filled(statement, "") {
-            Ok(sql) => told.extend(refusal(&mut database, &sql).await.map(|why| statement.tell(&sql, &why))),
-            Err(hole) => {
-                told.push(statement.tell(&statement.text, &format!("nothing is known to fill {hole} with")))
+            Ok(sql) => {
+                messages.extend(refusal(&mut database, &sql).await.map(|why| statement.tell(&sql, &why)))
             }
+            Err(hole) => messages
+                .push(statement.tell(&statement.text, &format!("nothing is known to fill {hole} with"))),
         }
     }
     for condition in &store.conditions {
         if let Some(whys) = no_list_for(condition, &store, &mut database).await {
-            told.push(condition.tell(&condition.text, &format!("fits no list: {whys:?}")));
+            messages.push(condition.tell(&condition.text, &format!("fits no list: {whys:?}")));
         }
     }
-    assert!(told.is_empty(), "\n{}", told.join("\n"));
+    assert!(messages.is_empty(), "\n{}", messages.join("\n"));
 }
 
 /// Why no list accepts a condition: the lists of its file, or all lists if its file has none.

@@ -7,7 +7,7 @@ mod unreadable;
 use axum::body::Body;
 use axum::http::Request;
 use bursar::cli::why::{as_json, lines};
-use bursar::mail::{Language, told};
+use bursar::mail::{Language, partner_text};
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::{OpsError, why};
 use bursar::store::mails::{self, Filter};
@@ -141,7 +141,7 @@ async fn what_a_partner_must_do_stands_in_the_portal_until_it_is_done() {
         [("ana", Cause::Unregistered), ("bo", Cause::AccountClosed), ("cy", Cause::ReceiverCannot)]
     {
         let mut browser = Browser::of_partner(&stage.world, Role::Partner, name).await;
-        let words = told::cause(Language::En, cause);
+        let words = partner_text::cause(Language::En, cause);
         let (number, page) = (stage.number(name).await.unwrap(), browser.read("/portal").await);
         for text in [words.message, words.remedy, number.as_str()] {
             page.says(text);
@@ -162,7 +162,7 @@ async fn what_a_partner_must_do_stands_in_the_portal_until_it_is_done() {
         (&payment["status"], &payment["reason"]["code"]),
         (&json!("payout_failed"), &json!("RECEIVER_UNREGISTERED"))
     );
-    let words = told::cause(Language::En, Cause::Unregistered);
+    let words = partner_text::cause(Language::En, Cause::Unregistered);
     let mut ana = Browser::of_partner(&stage.world, Role::PartnerAdmin, "ana").await;
     let page = ana.read("/portal").await;
     page.says(words.message);
@@ -207,7 +207,7 @@ async fn nothing_is_eligible_while_payouts_are_off() {
             (&json!(false), &json!(code.as_str()))
         );
         let page = ana.read("/portal").await;
-        page.says(told::gate(Language::En, code).message);
+        page.says(partner_text::gate(Language::En, code).message);
         for no in ["Request a payout", "it can be in the next payout"] {
             assert!(!page.words().contains(no), "{no}: {}", page.words());
         }
@@ -306,14 +306,14 @@ async fn the_timeline_holds_everything_and_names_nobody_to_partners() {
     // A state change names the right event: that of the bank payout, not of the transfer before it.
     let mut pages = Browser::of(&stage.world, Role::Admin, "auditor").await;
     pages.read("/events").await.says("payout.paid");
-    let told: Vec<&str> = rows
+    let messages: Vec<&str> = rows
         .iter()
         .filter(|row| row["source"] == "webhook" && row["effect"] == "payout_paid")
         .map(|row| row["event_id"].as_str().unwrap())
         .collect();
     let delivered = stage.world.received();
     let of_payout = delivered.iter().find(|delivery| delivery.event_type == "payout.paid").unwrap();
-    assert_eq!(told, [of_payout.event_id.as_str()], "told once, by the vendor's own id of that event");
+    assert_eq!(messages, [of_payout.event_id.as_str()], "told once, by the vendor's own id of that event");
     // Polls without news are one row with a count.
     let rows = timeline(&program.get(&format!("/transactions/{bo}")).await);
     let polls: Vec<&Value> = rows.iter().filter(|row| row["effect"] == "asked").collect();
@@ -418,8 +418,11 @@ async fn a_payment_to_a_company_is_told_to_those_with_a_reward_in_it() {
     .await;
     let filter = Filter { notice: Some(Notice::PaymentPaid), ..Filter::default() };
     let mails = mails::list(&mut stage.world.app.store.read().await.unwrap(), &filter, 50).await.unwrap();
-    let told: Vec<&str> = mails.iter().map(|mail| mail.recipient.as_str()).collect();
-    assert!(told.contains(&"ana@partners.example") && !told.contains(&"bo@partners.example"), "{told:?}");
+    let messages: Vec<&str> = mails.iter().map(|mail| mail.recipient.as_str()).collect();
+    assert!(
+        messages.contains(&"ana@partners.example") && !messages.contains(&"bo@partners.example"),
+        "{messages:?}"
+    );
     stage.close(Ok(())).await;
 }
 

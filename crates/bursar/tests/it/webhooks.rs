@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use simulator::{Delivery, Vendor};
 
-use crate::api::House;
+use crate::api::TestApp;
 use crate::world::{DAY, Loop, World};
 
 /// A Stripe delivery written by the test, signed with the endpoint's real secret.
@@ -133,7 +133,7 @@ async fn counting() -> (String, Arc<AtomicUsize>) {
 async fn strangers_cannot_drive_calls_to_paypal_nor_writes() {
     let (base, asked) = counting().await;
     let flag = format!("--paypal-api-base={base}");
-    let house = House::open_at("paypal_forged", "http://127.0.0.1:8080", &[&flag]).await;
+    let house = TestApp::open_at("paypal_forged", "http://127.0.0.1:8080", &[&flag]).await;
     let actor = people::by_key(&house.app, &house.admin, None).await.unwrap().actor().unwrap();
     let credentials = Credentials::PayPal {
         client_id: "id".to_owned(),
@@ -244,7 +244,7 @@ async fn what_is_signed_but_not_about_us_is_stored_and_moves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_secret_nothing_is_taken() {
-    let house = House::open("webhook_no_secret").await;
+    let house = TestApp::open("webhook_no_secret").await;
     for endpoint in ["stripe", "stripe-connect", "paypal"] {
         let request = Request::post(format!("/webhooks/{endpoint}")).body(Body::from("{}")).unwrap();
         house.send(request).await.refused(503, "webhook_not_configured");
@@ -314,8 +314,8 @@ async fn what_is_signed_and_odd_is_stored_counted_and_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_whose_words_were_forgotten_is_known_when_it_comes_again() {
     let world = World::open_with("webhook_forgotten", 7, &[("raw-days", "60")]).await;
-    let told = event("evt_old", "payout.paid", "acct_x", "po_x", false);
-    assert_eq!(world.post(&stripe(&world, "stripe-connect", &told, world.now()).await).await, 200);
+    let json = event("evt_old", "payout.paid", "acct_x", "po_x", false);
+    assert_eq!(world.post(&stripe(&world, "stripe-connect", &json, world.now()).await).await, 200);
     world.tick(0, Loop::Intake).await;
     let texts = async || {
         let mut db = world.app.store.read().await.unwrap();
@@ -333,7 +333,7 @@ async fn an_event_whose_words_were_forgotten_is_known_when_it_comes_again() {
     sweep().await;
     let left = texts().await;
     assert!(left.len() == 1 && left[0].body.is_empty(), "{left:?}");
-    assert_eq!(world.post(&stripe(&world, "stripe-connect", &told, world.now()).await).await, 200);
+    assert_eq!(world.post(&stripe(&world, "stripe-connect", &json, world.now()).await).await, 200);
     assert_eq!(texts().await, left, "it is the one that is known");
     world.close().await;
 }
@@ -350,8 +350,8 @@ async fn an_event_that_is_dealt_with_late_is_forgotten_later() {
     };
     let sweep = async || bursar::work::sweep::once(&world.works[0], world.now()).await.unwrap();
     for id in ["evt_one", "evt_two"] {
-        let told = event(id, "payout.paid", "acct_x", id, false);
-        assert_eq!(world.post(&stripe(&world, "stripe-connect", &told, world.now()).await).await, 200);
+        let json = event(id, "payout.paid", "acct_x", id, false);
+        assert_eq!(world.post(&stripe(&world, "stripe-connect", &json, world.now()).await).await, 200);
     }
     world.pass(61 * DAY);
     for _ in 0..3 {

@@ -201,8 +201,8 @@ fn a_payee_bears_a_fee_only_where_it_is_known() {
     let codes = |settings: &Settings| amount(&good, settings, eur(500), eur(500));
     assert_eq!(codes(&borne_by(crate::batch::FeesPaidBy::Company)), []);
     assert_eq!(codes(&partner), [Code::FeeTableMissing]);
-    let told = note(Code::FeeTableMissing, &good, &partner, eur(500), eur(500));
-    assert_eq!(told.as_deref(), Some("Missing: PayPal's fee in EUR."));
+    let message = note(Code::FeeTableMissing, &good, &partner, eur(500), eur(500));
+    assert_eq!(message.as_deref(), Some("Missing: PayPal's fee in EUR."));
 }
 
 #[test]
@@ -223,24 +223,24 @@ fn what_is_known_stands_behind_the_words() {
     settings.earning_thresholds = vec![eur(5_000)];
     settings.vendor_maximums = vec![(Vendor::PayPal, eur(900))];
     facts.profile.as_mut().unwrap().why_not = Some("the address is not confirmed.".into());
-    let told = |code| {
+    let describe = |code| {
         let note = note(code, &facts, &settings, eur(1_000), eur(980));
         Blocker::new(code, "x").noting(note).message()
     };
-    assert_eq!(told(Code::PartnerOnHold), "The payee is on hold. Note: a dispute about May.");
+    assert_eq!(describe(Code::PartnerOnHold), "The payee is on hold. Note: a dispute about May.");
     assert_eq!(
-        told(Code::BelowThreshold),
+        describe(Code::BelowThreshold),
         "The payee's total is under the earning threshold. It is 10.00 EUR; the threshold is 50.00 EUR."
     );
     assert_eq!(
-        told(Code::AboveVendorMax),
+        describe(Code::AboveVendorMax),
         "The payment is over the maximum set for this vendor and currency. It is 9.80 EUR; the maximum is 9.00 EUR."
     );
     assert_eq!(
-        told(Code::ProfileIncomplete),
+        describe(Code::ProfileIncomplete),
         "The vendor says that the payee's payout profile is not ready to be paid to. PayPal: the address is not confirmed."
     );
-    assert_eq!(told(Code::ProfileMissing), Code::ProfileMissing.message());
+    assert_eq!(describe(Code::ProfileMissing), Code::ProfileMissing.message());
     for (note, standing) in [(None, PayeeStanding::Closed), (Some(" "), PayeeStanding::OnHold)] {
         let silent = PayeeFacts { note: note.map(String::from), standing, ..facts.clone() };
         assert_eq!(note_on_payee(Code::PartnerOnHold, &silent), None, "{note:?}");

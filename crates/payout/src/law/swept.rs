@@ -1,7 +1,7 @@
 //! Money that was parked in a payee's balance after their bank refused it, and was then paid out by the vendor's
 //! automatic schedule, which somebody had switched on. The payee has it, so it completes the leg that would have paid
 //! the same money: a bank payout of its own, which can fail like any other. Not here: proving that the vendor's payout
-//! took this money (`work::swept`).
+//! took this money (`work::scheduled_payouts`).
 
 use super::{parked, still, to};
 use crate::ledger::Journal;

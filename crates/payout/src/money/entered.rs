@@ -58,7 +58,7 @@ impl MoneyError {
             Self::UnknownCurrency => {
                 "Rewards cannot be paid in this currency; write its three letters, like USD, without spaces."
             }
-            Self::Ended(told) => told,
+            Self::Ended(message) => message,
             Self::Empty => "The amount is missing; write it like 420.00.",
             Self::Signed => {
                 "An amount has no sign; write it like 420.00. To take money back, enter a clawback on the paid reward."

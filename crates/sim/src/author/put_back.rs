@@ -38,47 +38,47 @@ impl PutBack {
         let (saved, lost) = self.moments(&lines, first);
         self.names =
             lines[..saved].iter().filter_map(|line| line.strip_prefix("partner ")).filter_map(name).collect();
-        let mut told: Vec<String> = lines[..saved].iter().map(|line| (*line).to_owned()).collect();
-        let company = if self.chance.one_in(4) { None } else { Some(self.company(&mut told)) };
-        told.push("save".to_owned());
+        let mut messages: Vec<String> = lines[..saved].iter().map(|line| (*line).to_owned()).collect();
+        let company = if self.chance.one_in(4) { None } else { Some(self.company(&mut messages)) };
+        messages.push("save".to_owned());
         if let Some(company) = &company {
             if company.bad {
-                told.push("live 20 minutes".to_owned());
+                messages.push("live 20 minutes".to_owned());
             }
-            self.they_go_on(company, false, &mut told);
+            self.they_go_on(company, false, &mut messages);
         }
         if company.is_none() || self.chance.one_in(3) {
-            told.extend(lines[saved..lost].iter().map(|line| (*line).to_owned()));
+            messages.extend(lines[saved..lost].iter().map(|line| (*line).to_owned()));
         }
-        let moved = last_changes(&told);
-        told.push("put-back".to_owned());
+        let moved = last_changes(&messages);
+        messages.push("put-back".to_owned());
         // As in docs/operating.md: set destinations again, which also holds the payee for payments found there.
-        told.extend(moved);
+        messages.extend(moved);
         // Credentials saved in the lost period are saved again.
         for vendor in ["stripe", "paypal"] {
             let saved_anew = format!("maybe reconnect {vendor}");
             if lines[saved..lost].contains(&saved_anew.as_str()) {
-                told.push(saved_anew);
+                messages.push(saved_anew);
             }
         }
         if let Some(company) = &company {
-            self.a_vendor_is_away(&mut told);
+            self.a_vendor_is_away(&mut messages);
             if company.bad {
-                told.push(format!("maybe mend {}", company.names[0]));
+                messages.push(format!("maybe mend {}", company.names[0]));
             }
-            self.people_look(&mut told);
-            self.they_go_on(company, true, &mut told);
+            self.people_look(&mut messages);
+            self.they_go_on(company, true, &mut messages);
         }
         let mut until = if self.chance.one_in(2) { 0 } else { self.chance.below(12) };
         for line in &lines[lost..] {
             if until == 0 {
-                self.people_look(&mut told);
+                self.people_look(&mut messages);
                 until = 6 + self.chance.below(12);
             }
             until -= 1;
-            told.extend(afterwards(line));
+            messages.extend(afterwards(line));
         }
-        told.join("\n") + "\n"
+        messages.join("\n") + "\n"
     }
 
     /// Chooses when to save and when to restore, with a payment to someone in between if one of the tries finds that.
@@ -141,28 +141,29 @@ impl PutBack {
 
     /// Ends all faults, and people resolve everything.
     pub fn heal(&mut self) -> String {
-        let mut told: Vec<String> =
+        let mut messages: Vec<String> =
             ["heal", "healed", "fees shown", "items shown", "lists shown"].map(str::to_owned).to_vec();
         for name in &self.names {
-            told.extend(["hold {} off", "mend {}", "give-access {}"].map(|line| line.replace("{}", name)));
+            messages
+                .extend(["hold {} off", "mend {}", "give-access {}"].map(|line| line.replace("{}", name)));
         }
         for vendor in ["stripe", "paypal"] {
-            told.push(format!("balance {vendor} 100000000.00"));
-            told.push(format!("maybe reconnect {vendor}"));
+            messages.push(format!("balance {vendor} 100000000.00"));
+            messages.push(format!("maybe reconnect {vendor}"));
         }
-        told.push("safe-mode off within 20 days".to_owned());
-        told.push("settle-found".to_owned());
-        told.push("live 20 days".to_owned());
-        told.push("settle-all".to_owned());
+        messages.push("safe-mode off within 20 days".to_owned());
+        messages.push("settle-found".to_owned());
+        messages.push("live 20 days".to_owned());
+        messages.push("settle-all".to_owned());
         for name in self.names.clone() {
             let what = ["resubmit", "resubmit", "return", "return"][self.chance.below(4)];
-            told.push(format!("try {what} {name}"));
+            messages.push(format!("try {what} {name}"));
         }
-        told.push("live 2 days".to_owned());
-        told.push("settle-all".to_owned());
-        self.everything_is_paid(&mut told);
-        told.push("live 32 days".to_owned());
-        told.join("\n") + "\n"
+        messages.push("live 2 days".to_owned());
+        messages.push("settle-all".to_owned());
+        self.everything_is_paid(&mut messages);
+        messages.push("live 32 days".to_owned());
+        messages.join("\n") + "\n"
     }
 }
 

@@ -90,7 +90,7 @@ impl Client {
             let late = |_| Answer::Lost(format!("no answer within {WAIT:?}"));
             let answer = tokio::time::timeout(WAIT, request).await.unwrap_or_else(late);
             let away_us = self.clock.now() - began;
-            let told = match answer {
+            let message = match answer {
                 Answer::Got(got) => {
                     let text = String::from_utf8_lossy(&got.body).into_owned();
                     let read = serde_json::from_str(&text).unwrap_or(Value::String(text));
@@ -109,9 +109,12 @@ impl Client {
                 Answer::NotSent(why) | Answer::Lost(why) => why,
             };
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).last =
-                format!("{method} {path}: {told}");
+                format!("{method} {path}: {message}");
             if away_us > PATIENCE_US {
-                return Err(format!("{method} {path} is not answered for {} s: {told}", away_us / 1_000_000));
+                return Err(format!(
+                    "{method} {path} is not answered for {} s: {message}",
+                    away_us / 1_000_000
+                ));
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }

@@ -205,7 +205,7 @@ fn vendors(clock: &Clock) -> Simulator {
 
 fn administrator(app: &App) -> Actor {
     Actor {
-        id: PersonId::fresh(app.clock.now(), app.clock.chance()),
+        id: PersonId::fresh(app.clock.now(), app.clock.random()),
         name: "Pat".to_owned(),
         role: Role::Admin,
         partner: None,

@@ -104,19 +104,19 @@ impl Keeper {
     pub async fn stop(mut self) -> Vec<String> {
         self.stopping.store(true, Ordering::SeqCst);
         signal(self.pid()(), Signal::TERM);
-        let mut told = Vec::new();
+        let mut messages = Vec::new();
         if tokio::time::timeout(STOP, &mut self.task).await.is_err() {
-            told.push(format!("it did not stop in {STOP:?}"));
+            messages.push(format!("it did not stop in {STOP:?}"));
             let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = child.kill();
             let _ = child.wait();
         }
         for (pid, status) in self.ended.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             if !self.may_end && !self.records.has_killed(*pid) && !status.success() {
-                told.push(format!("the process {pid} ended by itself: {status}"));
+                messages.push(format!("the process {pid} ended by itself: {status}"));
             }
         }
-        told
+        messages
     }
 }
 

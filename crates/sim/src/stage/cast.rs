@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use bursar::ops::OpsError;
-use bursar::ops::pay::Seen;
+use bursar::ops::pay::ConfirmedTotals;
 use bursar::ops::payees;
-use bursar::ops::rewards::{self as reward_verbs, Draft, Verdict, Which};
+use bursar::ops::rewards::{self as reward_verbs, Draft, RewardSelection, Verdict};
 use bursar::ops::settings::{Amount, Document, FeeTable};
 use bursar::ops::tax::{self, TaxEntry};
 use bursar::store::payees::Profile;
-use bursar::store::programs::{self, Account, Activity, Partner, Program, Worth};
+use bursar::store::programs::{self, Account, Activity, Partner, Program, RewardValue};
 use bursar::store::rewards::{Filter, View};
 use bursar::store::transactions::{self, Transaction};
 use bursar::store::{self};
@@ -36,7 +36,7 @@ pub struct Cast {
     pub rewards: HashMap<String, RewardId>,
     pub batches: HashMap<String, BatchId>,
     /// What the last look at a batch showed.
-    pub seen: HashMap<BatchId, Seen>,
+    pub seen: HashMap<BatchId, ConfirmedTotals>,
 }
 
 /// Describes a result a verb should not have returned.
@@ -225,8 +225,8 @@ impl Cast {
             activity: activity.external_id,
             owner: owner.to_owned(),
             worth: Some(match points {
-                true => Worth::Points(value.parse().map_err(|_| "how many points?")?),
-                false => Worth::Cash(check::money(value, currency)?),
+                true => RewardValue::Points(value.parse().map_err(|_| "how many points?")?),
+                false => RewardValue::Cash(check::money(value, currency)?),
             }),
             payment_type: organization.then_some(PaymentType::Organization),
             expires_at: about.contains(&"expiring").then(|| world.now() + 2 * DAY),
@@ -247,7 +247,7 @@ impl Cast {
     /// Created in bulk, because thousands of single inserts would take longer than paying them.
     async fn crowd(&mut self, world: &World, count: &str, vendor: &str, value: &str) -> Outcome {
         let count: usize = count.parse().map_err(|_| "how many?")?;
-        let worth = Worth::Cash(check::money(value, "USD")?);
+        let worth = RewardValue::Cash(check::money(value, "USD")?);
         let account = self.company(world, COMPANY).await?;
         let activity = activity(world).await?;
         let (mut partners, mut profiles, mut entered) = (Vec::new(), Vec::new(), Vec::new());
@@ -280,7 +280,7 @@ impl Cast {
         });
         saved.map_err(odd)?;
         let filter = Filter { view: View::Pending, ..Filter::default() };
-        let which = Which::All(Box::new(filter), count as i64);
+        let which = RewardSelection::All(Box::new(filter), count as i64);
         let (app, actor) = (&world.app, &world.actor);
         reward_verbs::decide_many(app, actor, &which, &Verdict::Approve, None).await.map_err(odd)?;
         Ok(())
@@ -295,7 +295,7 @@ async fn settings(world: &World, name: &str, value: &[&str]) -> Outcome {
         }
         ("fee", [vendor, currency, basis_points, about @ ..]) => {
             let basis_points = basis_points.parse().map_err(|_| "how many hundredths of a percent?")?;
-            let told = |word: &str| {
+            let describe = |word: &str| {
                 let place = about.iter().position(|one| *one == word)?;
                 about.get(place + 1).map(|value| (*value).to_owned())
             };
@@ -303,10 +303,10 @@ async fn settings(world: &World, name: &str, value: &[&str]) -> Outcome {
                 vendor: (*vendor).to_owned(),
                 currency: (*currency).to_owned(),
                 basis_points,
-                fixed: told("fixed"),
-                minimum: told("minimum"),
-                maximum: told("maximum"),
-                monthly: told("monthly"),
+                fixed: describe("fixed"),
+                minimum: describe("minimum"),
+                maximum: describe("maximum"),
+                monthly: describe("monthly"),
             };
             Box::new(move |it| {
                 let mut fees = it.fees.clone();
@@ -366,7 +366,7 @@ fn destination(vendor: &str, address: &str) -> Result<Destination, String> {
 fn account(world: &World, name: &str) -> Account {
     let now = world.now();
     Account {
-        id: AccountId::fresh(now, world.app.clock.chance()),
+        id: AccountId::fresh(now, world.app.clock.random()),
         external_id: name.to_owned(),
         name: name.to_owned(),
         country: None,
@@ -381,7 +381,7 @@ fn account(world: &World, name: &str) -> Account {
 fn partner(world: &World, name: &str, account: (AccountId, String)) -> Partner {
     let now = world.now();
     Partner {
-        id: PartnerId::fresh(now, world.app.clock.chance()),
+        id: PartnerId::fresh(now, world.app.clock.random()),
         external_id: name.to_owned(),
         account,
         name: name.to_owned(),
@@ -428,14 +428,14 @@ async fn activity_of(
     hold_days: i64,
 ) -> Result<Activity, String> {
     let mut db = world.app.store.read().await.unwrap();
-    let known = programs::activity(&mut db, programs::Named::External(name)).await.unwrap();
+    let known = programs::activity(&mut db, programs::NamedBy::External(name)).await.unwrap();
     drop(db);
     if let Some(known) = known {
         return Ok(known);
     }
     let now = world.now();
     let program = Program {
-        id: ProgramId::fresh(now, world.app.clock.chance()),
+        id: ProgramId::fresh(now, world.app.clock.random()),
         external_id: name.to_owned(),
         name: name.to_owned(),
         reward_type,
@@ -445,7 +445,7 @@ async fn activity_of(
         updated_at: now,
     };
     let activity = Activity {
-        id: ActivityId::fresh(now, world.app.clock.chance()),
+        id: ActivityId::fresh(now, world.app.clock.random()),
         external_id: name.to_owned(),
         program: (program.id, name.to_owned()),
         reward_type,

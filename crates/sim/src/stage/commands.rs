@@ -1,14 +1,14 @@
 //! People's commands in a scenario: each is one verb, called as a page or the API would call it.
 
 use bursar::app::{Actor, App};
-use bursar::ops::batches::Choose;
+use bursar::ops::batches::Selection;
 use bursar::ops::by_hand::{self, Finding, ParkedFinding};
-use bursar::ops::pay::Seen;
+use bursar::ops::pay::ConfirmedTotals;
 use bursar::ops::people::{self, NewKey};
 use bursar::ops::rewards::{self, Edit, Verdict};
 use bursar::ops::{OpsError, batches, claims, pay, payees, transactions};
 use bursar::store::batches::PoolFilter;
-use bursar::store::programs::Worth;
+use bursar::store::programs::RewardValue;
 use bursar::store::put_back;
 use bursar::work::{Work, ask};
 use payout::access::Role;
@@ -229,7 +229,7 @@ pub async fn run(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> 
         }
         ("edit", [name, value]) => {
             let id = cast.reward_ids(&[name])?[0].to_string();
-            let worth = Some(Worth::Cash(check::money(value, "USD")?));
+            let worth = Some(RewardValue::Cash(check::money(value, "USD")?));
             let edit = Edit { worth, ..Edit::default() };
             Ok(rewards::edit(app, actor, &id, None, &edit).await.map(|_| ())?)
         }
@@ -262,27 +262,27 @@ pub async fn run(world: &World, cast: &mut Cast, command: &str, of: &[&str]) -> 
 
 /// I10: Pay applies only to what was shown.
 fn changed_unseen() -> OpsError {
-    let told = "I10: a batch was paid that is not what was shown";
-    OpsError::Internal(bursar::store::StoreError::Corrupt(told.to_owned()))
+    let message = "I10: a batch was paid that is not what was shown";
+    OpsError::Internal(bursar::store::StoreError::Corrupt(message.to_owned()))
 }
 
-fn choice(cast: &Cast, rewards: &[&str]) -> Result<Choose, String> {
+fn choice(cast: &Cast, rewards: &[&str]) -> Result<Selection, String> {
     match rewards {
-        ["all"] => Ok(Choose::AllEligible(PoolFilter::default())),
-        named => Ok(Choose::Named(cast.reward_ids(named)?)),
+        ["all"] => Ok(Selection::AllEligible(PoolFilter::default())),
+        named => Ok(Selection::Named(cast.reward_ids(named)?)),
     }
 }
 
-async fn shown(world: &World, id: BatchId) -> Result<Seen, No> {
+async fn shown(world: &World, id: BatchId) -> Result<ConfirmedTotals, No> {
     let mut db = world.app.store.read().await.map_err(OpsError::from)?;
     let view = batches::view(&mut db, &id.to_string(), world.now()).await?;
-    Ok(Seen { digest: view.digest, totals: view.totals })
+    Ok(ConfirmedTotals { digest: view.digest, totals: view.totals })
 }
 
 /// A command with resolved names, so that two can run concurrently.
 enum Bound {
-    Pay(BatchId, Seen),
-    Release(BatchId, Seen, By),
+    Pay(BatchId, ConfirmedTotals),
+    Release(BatchId, ConfirmedTotals, By),
     Delete(BatchId),
     Resubmit(TransactionId),
     Return(TransactionId),
@@ -403,7 +403,7 @@ async fn act(desk: &Desk, command: Bound) -> Result<(), No> {
             payees::set_standing(app, actor, payee, standing, "we are talking about May").await?;
         }
         Bound::Add(id, rewards) => {
-            batches::add(app, actor, id, &Choose::Named(rewards), None).await?;
+            batches::add(app, actor, id, &Selection::Named(rewards), None).await?;
         }
         Bound::Take(id, rewards) => {
             batches::remove(app, actor, id, &rewards, None).await?;

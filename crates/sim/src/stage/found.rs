@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bursar::app::{Actor, App};
 use bursar::ops::rewards::Verdict;
-use bursar::ops::safe_mode::Said;
+use bursar::ops::safe_mode::SettlementNote;
 use bursar::ops::{self, batches, payees, rewards, safe_mode, transactions as verbs};
 use bursar::store::put_back::{self, Found};
 use bursar::store::rewards as kept;
@@ -36,7 +36,7 @@ pub async fn say_of_found(app: &App, actor: &Actor, object: &str, note: &str) ->
     let mut db = app.store.read().await?;
     let none_of = safe_mode::open_one(&mut db, object).await?.and_then(|one| one.none_of());
     drop(db);
-    safe_mode::settle_found(app, actor, object, Said { note, none_of: none_of.as_deref() }).await
+    safe_mode::settle_found(app, actor, object, SettlementNote { note, none_of: none_of.as_deref() }).await
 }
 
 /// What happened to a payment's money, according to the vendor.
@@ -58,13 +58,13 @@ impl Stage {
             self.settle_found().await?;
             match vendor::safe_mode(&self.world, false).await {
                 Ok(()) => return Ok(()),
-                Err(told) if self.world.vendors_now() >= end => {
-                    return Err(format!("safe mode cannot be left: {told}"));
+                Err(message) if self.world.vendors_now() >= end => {
+                    return Err(format!("safe mode cannot be left: {message}"));
                 }
-                Err(told) if told.contains("Internal") => return Err(told),
-                Err(told) => {
-                    let refused = told.contains("save them again");
-                    self.log.push(format!("  {told}"));
+                Err(message) if message.contains("Internal") => return Err(message),
+                Err(message) => {
+                    let refused = message.contains("save them again");
+                    self.log.push(format!("  {message}"));
                     if refused {
                         self.save_credentials_again().await;
                     }
@@ -142,8 +142,8 @@ impl Stage {
         });
         for one in open {
             for other in [false, true] {
-                let told = commands::settle_truly(&self.world, one.id, other).await?;
-                self.log.push(format!("  {} is settled: {told}", one.label()));
+                let message = commands::settle_truly(&self.world, one.id, other).await?;
+                self.log.push(format!("  {} is settled: {message}", one.label()));
             }
         }
         self.settle_found().await

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bursar::store::transactions::{self, Filter};
-use bursar::work::Death;
+use bursar::work::CrashPoint;
 
 use super::{Outcome, Stage, quick};
 use crate::world::{DAY, Loop, SECOND, World, check, dispatching};
@@ -37,13 +37,13 @@ impl Stage {
             }
             ("die", [from, "and", to]) | ("die", ["between", from, "and", to]) => {
                 let point = match (*from, *to) {
-                    ("commit", "send") => Death::BetweenCommitAndSend,
-                    ("send", "record") => Death::BetweenSendAndRecord,
-                    ("lease", "begin") => Death::BetweenLeaseAndBegin,
-                    ("begin", "send") => Death::BetweenBeginAndSend,
+                    ("commit", "send") => CrashPoint::BetweenCommitAndSend,
+                    ("send", "record") => CrashPoint::BetweenSendAndRecord,
+                    ("lease", "begin") => CrashPoint::BetweenLeaseAndBegin,
+                    ("begin", "send") => CrashPoint::BetweenBeginAndSend,
                     _ => return Err("between which two?".to_owned()),
                 };
-                self.world.works[0].die_at(point);
+                self.world.works[0].crash_at(point);
                 self.world.pass(SECOND);
                 self.world.tick(0, Loop::Dispatch).await;
                 self.world.replace(0).await;
@@ -182,9 +182,9 @@ pub async fn of(world: &World) -> String {
     let mut db = world.app.store.read().await.unwrap();
     let mut all = transactions::list(&mut db, &Filter::default(), 20).await.unwrap();
     all.sort_by_key(|one| one.number);
-    let mut told = String::new();
+    let mut message = String::new();
     for one in all {
-        told += &format!(
+        message += &format!(
             "\n{} {} {} {} {:?} {:?}\n",
             one.label(),
             one.terms.vendor.as_str(),
@@ -196,7 +196,7 @@ pub async fn of(world: &World) -> String {
         let lines = transactions::timeline(&mut db, one.id).await.unwrap();
         for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
             let at = bursar::clock::rfc3339(line.at);
-            told += &format!(
+            message += &format!(
                 "    {at} {} {} {}\n",
                 line.source,
                 line.effect,
@@ -207,11 +207,11 @@ pub async fn of(world: &World) -> String {
     let requests = books.requests.len().saturating_sub(SHOWN);
     for request in &books.requests[requests..] {
         let key = request.key.as_deref().unwrap_or("-");
-        told += &format!("  request {} {key} executed={}\n", request.path, request.executed);
+        message += &format!("  request {} {key} executed={}\n", request.path, request.executed);
     }
     let webhooks = books.webhooks.len().saturating_sub(SHOWN);
     for webhook in &books.webhooks[webhooks..] {
-        told += &format!("  webhook {} answered {}\n", webhook.event_type, webhook.answered);
+        message += &format!("  webhook {} answered {}\n", webhook.event_type, webhook.answered);
     }
-    told
+    message
 }

@@ -31,7 +31,7 @@ pub async fn live(world: &World, awake: &[usize], outside: &Outside, us: i64) ->
         let everything = taken > 0 || turn % ALL_EACH == 0 || world.clocks_differed();
         if turn % ALL_EACH == 0 {
             for one in awake.iter().map(|worker| &world.works[*worker]) {
-                let beaten = work::beat(one, one.app.clock.now()).await;
+                let beaten = work::heartbeat(one, one.app.clock.now()).await;
                 beaten.map_err(|error| format!("the beat failed: {error:?}"))?;
             }
         }
@@ -40,7 +40,9 @@ pub async fn live(world: &World, awake: &[usize], outside: &Outside, us: i64) ->
             false => tick_due(work, ours, to).await,
         };
         match ticked {
-            Err(told) if !(told.contains("for ever") && world.clocks_differed()) => return Err(told),
+            Err(message) if !(message.contains("for ever") && world.clocks_differed()) => {
+                return Err(message);
+            }
             Ok(_) | Err(_) => {}
         }
         turn += 1;

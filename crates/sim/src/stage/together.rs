@@ -37,8 +37,8 @@ impl Stage {
         }
         let (ends, mut died) = (turns::together(playing, turns).await, BTreeSet::new());
         for (end, (worker, words)) in ends.into_iter().zip(whose) {
-            let told = match end {
-                End::Done(told) => told,
+            let message = match end {
+                End::Done(message) => message,
                 End::Died => {
                     // Its earlier stalled work dies with it.
                     self.asleep.remove(&worker);
@@ -51,9 +51,9 @@ impl Stage {
                     "fell asleep".to_owned()
                 }
             };
-            self.log.push(format!("  {words}: {told}"));
-            if told.contains("failed") && !words.contains("errs") {
-                return Err(format!("{words}: {told}"));
+            self.log.push(format!("  {words}: {message}"));
+            if message.contains("failed") && !words.contains("errs") {
+                return Err(format!("{words}: {message}"));
             }
         }
         for worker in died {
@@ -141,8 +141,8 @@ impl Stage {
                 // The command may have no target yet.
                 match commands::side(&self.world, &self.cast, worker, command, of).await {
                     Ok(doing) => Some(Side::new(worker, fate, doing)),
-                    Err(told) => {
-                        self.log.push(format!("  {}: {told}", words.join(" ")));
+                    Err(message) => {
+                        self.log.push(format!("  {}: {message}", words.join(" ")));
                         None
                     }
                 }
@@ -170,7 +170,7 @@ fn named(which: &str) -> Result<Loop, String> {
 
 /// Runs every loop of a process until nothing is due.
 async fn loops(work: Work) -> String {
-    if let Err(error) = work::beat(&work, work.app.clock.now()).await {
+    if let Err(error) = work::heartbeat(&work, work.app.clock.now()).await {
         return format!("the beat failed: {error:?}");
     }
     world::tick_all(&work).await.map_or_else(|told| told, |done| format!("{done} steps"))

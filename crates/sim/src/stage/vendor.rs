@@ -200,8 +200,8 @@ pub async fn safe_mode(world: &World, on: bool) -> Outcome {
 pub async fn refuse_to_leave(world: &World, code: &str) -> Outcome {
     match safe_mode(world, false).await {
         Ok(()) => Err("it was done".to_owned()),
-        Err(told) if told.contains(code) => Ok(()),
-        Err(told) => Err(told),
+        Err(message) if message.contains(code) => Ok(()),
+        Err(message) => Err(message),
     }
 }
 
@@ -334,7 +334,7 @@ async fn by_stripe(world: &World, about: &Transaction, payout: &str, claim: &str
     let object = if wrong == "unknown object" { "po_unknown" } else { payout };
     let units = about.terms.net.at(Vendor::Stripe).map_or(0, |amount| amount.units);
     let event = json!({
-        "id": format!("evt_hand_{}", world.app.clock.chance()),
+        "id": format!("evt_hand_{}", world.app.clock.random()),
         "object": "event",
         "api_version": "2026-05-27.dahlia",
         "created": world.now() / SECOND,
@@ -393,7 +393,7 @@ async fn connect_secret(world: &World) -> Result<String, String> {
 async fn by_paypal(world: &World, about: &Transaction, item: &str, claim: &str) -> Outcome {
     let books = world.simulator.books();
     let line = books.items.iter().find(|line| line.id == item).ok_or("PayPal has no such item")?;
-    let event_id = format!("WH-HAND-{}", world.app.clock.chance());
+    let event_id = format!("WH-HAND-{}", world.app.clock.random());
     let event_type = format!("PAYMENT.PAYOUTS-ITEM.{}", claim.to_uppercase());
     let body: Value = json!({
         "id": event_id,
@@ -411,7 +411,7 @@ async fn by_paypal(world: &World, about: &Transaction, item: &str, claim: &str) 
         },
     });
     let new = New {
-        id: format!("evt_{}", payout::ids::encode(world.app.clock.chance())),
+        id: format!("evt_{}", payout::ids::encode(world.app.clock.random())),
         vendor: Vendor::PayPal,
         endpoint: "paypal",
         event_id,

@@ -21,14 +21,14 @@ pub async fn violations(world: &World) -> Vec<String> {
     let books = world.simulator.books();
     let mut db = world.app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     let committed = keys(&world.app.config.database_url).await;
     let mut ids: HashSet<String> = all.iter().map(|one| one.id.to_string()).collect();
     ids.extend(found_at_vendors(&world.app.config.database_url).await);
     let lost = world.memory.lost();
     ids.extend(lost.over(&books));
-    of_the_vendors(&books, &ids, (&committed, lost.at), &mut told);
-    of_the_ledger(&mut db, &mut told).await;
+    of_the_vendors(&books, &ids, (&committed, lost.at), &mut messages);
+    of_the_ledger(&mut db, &mut messages).await;
     let posted = Posted::read(&world.app.config.database_url).await;
     let mut flows: HashMap<TransactionId, Flow> =
         all.iter().map(|one| (one.id, Flow::of(one, &books))).collect();
@@ -44,14 +44,14 @@ pub async fn violations(world: &World) -> Vec<String> {
         }
     }
     for transaction in &all {
-        of_one(transaction, &flows[&transaction.id], &posted, &books, &mut told);
+        of_one(transaction, &flows[&transaction.id], &posted, &books, &mut messages);
         let twice = books.paid_beside_the_schedule(&transaction.id.to_string(), world.memory.latitude());
         if let Some((swept, ours)) = twice {
-            told.push(format!("I01: {} was paid by {swept} and by {ours}", transaction.label()));
+            messages.push(format!("I01: {} was paid by {swept} and by {ours}", transaction.label()));
         }
     }
-    of_the_rewards(&mut db, &all, &flows, &mut told).await;
-    told
+    of_the_rewards(&mut db, &all, &flows, &mut messages).await;
+    messages
 }
 
 /// The names of the notices written about a subject.
@@ -66,27 +66,27 @@ pub async fn notices(world: &World, subject: &str) -> Vec<String> {
 pub async fn unfinished(world: &World) -> Vec<String> {
     let mut db = world.app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     for one in all {
         let with_a_person = matches!(one.state, State::Review | State::PayoutReview);
         if !one.state.settled() && !with_a_person {
-            told.push(format!("{} is left {}", one.label(), one.state.as_str()));
+            messages.push(format!("{} is left {}", one.label(), one.state.as_str()));
         }
     }
     for (state, count) in submissions::open(&mut db).await.unwrap() {
-        told.push(format!("{count} submissions are left {state}"));
+        messages.push(format!("{count} submissions are left {state}"));
     }
     for leg in Leg::ALL {
         let queued = transactions::queued(&mut db, leg, i64::MAX, 1_000).await.unwrap();
-        told.extend(
+        messages.extend(
             queued.iter().map(|one| format!("a {} of {} is left queued", one.leg.as_str(), one.transaction)),
         );
     }
     let (waiting, linked, _) = events::backlog(&mut db).await.unwrap();
     if (waiting, linked) != (0, 0) {
-        told.push(format!("{waiting} events are left unread and {linked} unapplied"));
+        messages.push(format!("{waiting} events are left unread and {linked} unapplied"));
     }
-    told
+    messages
 }
 
 /// The number of events parked for an unknown object.

@@ -76,7 +76,7 @@ impl Movement {
     fn show(&self, lie: Option<Lie>) -> Value {
         let more = if let Some(Lie::Amount(more)) = lie { more } else { 0 };
         let money = |minor| json!({"currency_code": self.currency, "value": decimal(minor, &self.currency)});
-        let mut told = json!({
+        let mut body = json!({
             "transaction_id": self.id,
             "transaction_event_code": self.code,
             "transaction_initiation_date": written(self.at),
@@ -85,13 +85,13 @@ impl Movement {
             "transaction_status": "S",
         });
         if let Some(Lie::Fee(more)) = lie {
-            told["fee_amount"] = money(-more);
+            body["fee_amount"] = money(-more);
         }
         if let Some(reference) = &self.reference {
-            told["paypal_reference_id"] = Value::from(reference.as_str());
-            told["paypal_reference_id_type"] = Value::from("TXN");
+            body["paypal_reference_id"] = Value::from(reference.as_str());
+            body["paypal_reference_id_type"] = Value::from("TXN");
         }
-        json!({"transaction_info": told})
+        json!({"transaction_info": body})
     }
 }
 
@@ -105,7 +105,7 @@ pub(super) fn transactions(world: &World, call: &Call<'_>) -> Outcome {
     let size = call.number("page_size", 100, MOST_PER_PAGE)?;
     let page = call.number("page", 1, 10_000)?;
     let currency = call.query.get("transaction_currency");
-    let told: Vec<Value> = world
+    let values: Vec<Value> = world
         .paypal
         .movements
         .iter()
@@ -116,8 +116,8 @@ pub(super) fn transactions(world: &World, call: &Call<'_>) -> Outcome {
             lie => Some(one.show(lie)),
         })
         .collect();
-    let total = told.len();
-    let shown: Vec<Value> = told.into_iter().skip((page - 1) * size).take(size).collect();
+    let total = values.len();
+    let shown: Vec<Value> = values.into_iter().skip((page - 1) * size).take(size).collect();
     let link = call.link("/v1/reporting/transactions", "self", "GET");
     Ok((
         200,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::classify::{self, Misread};
+use crate::classify::{self, InvalidResponse};
 use crate::http::Answer;
 use crate::{BadRequest, MoneyKind, MoneyRequest, Outcome, lenient};
 
@@ -227,7 +227,7 @@ pub fn read_cancel(answer: &Answer, request: &MoneyRequest) -> Outcome<Item> {
         if item.payout_item_id == asked {
             return Ok(item);
         }
-        Err(Misread::Mismatch(format!(
+        Err(InvalidResponse::Mismatch(format!(
             "asked for the item {asked}, the answer is about {}",
             item.payout_item_id
         )))
@@ -332,8 +332,8 @@ fn reason_of(error: Option<&ItemError>, status: &str) -> Reason {
 
 /// An error is documented as an object; lists, null and empty objects also occur.
 fn error_of<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ItemError>, D::Error> {
-    let told = Value::deserialize(from)?;
-    let first = if told.is_array() { told.get(0).cloned().unwrap_or_default() } else { told };
+    let body = Value::deserialize(from)?;
+    let first = if body.is_array() { body.get(0).cloned().unwrap_or_default() } else { body };
     let error = if first.is_object() { serde_json::from_value::<ItemError>(first).ok() } else { None };
     Ok(error.filter(|error| !error.name.is_empty() || !error.message.is_empty()))
 }
@@ -486,12 +486,12 @@ fn total(sent: &Sent) -> Option<Money> {
 
 impl BatchHeader {
     /// PayPal need not echo anything, but what it echoes must match what was sent.
-    fn accepted(self, request: &MoneyRequest) -> Result<BatchAccepted, Misread> {
+    fn accepted(self, request: &MoneyRequest) -> Result<BatchAccepted, InvalidResponse> {
         if self.payout_batch_id.is_empty() {
-            return Err(Misread::Unreadable("the batch has no id".into()));
+            return Err(InvalidResponse::Unreadable("the batch has no id".into()));
         }
         let other = |sent: String, echoed: String| {
-            Err(Misread::Mismatch(format!("sent a batch {sent}, the answer is about {echoed}")))
+            Err(InvalidResponse::Mismatch(format!("sent a batch {sent}, the answer is about {echoed}")))
         };
         if let Some(id) = self.sender_batch_header.and_then(|sender| sender.sender_batch_id)
             && id != request.key()

@@ -12,9 +12,12 @@ use super::event::{self, Event, EventsBody};
 use super::report::{self, BalancesBody, TransactionsBody};
 use super::token::{Clock, Tokens};
 use super::webhook::{NewWebhook, Webhook, WebhookBody, WebhooksBody, names, replace};
-use crate::http::{Answer, HeaderName, HeaderValue, Http, Kept, Method, Received, Request, TOTAL_TIMEOUT};
+use crate::http::{
+    Answer, HeaderName, HeaderValue, Http, LastAnswer, Method, Received, Request, TOTAL_TIMEOUT,
+};
 use crate::{
-    BadRequest, Doubt, MoneyKind, MoneyRequest, MovementPage, Outcome, ReadError, Told, Why, classify,
+    BadRequest, Doubt, MoneyKind, MoneyRequest, MovementPage, Outcome, ReadError, ReportedBalance,
+    UnknownCause, classify,
 };
 
 /// PayPal's maximum page size.
@@ -30,7 +33,7 @@ pub struct PayPal {
     http: Http,
     base: Url,
     tokens: Tokens,
-    kept: Option<Kept>,
+    kept: Option<LastAnswer>,
 }
 
 impl std::fmt::Debug for PayPal {
@@ -57,7 +60,7 @@ impl PayPal {
 
     /// The same client, storing the answers to money requests in `kept`.
     #[must_use]
-    pub fn keeping(&self, kept: &Kept) -> Self {
+    pub fn keeping(&self, kept: &LastAnswer) -> Self {
         Self { kept: Some(kept.clone()), ..self.clone() }
     }
 
@@ -86,7 +89,7 @@ impl PayPal {
     pub async fn send_batch(&self, request: &MoneyRequest) -> Outcome<BatchAccepted> {
         if request.kind() != MoneyKind::Batch {
             let detail = format!("{request:?} is not a batch");
-            return Outcome::Unknown(Doubt::new(Why::NotSent, detail));
+            return Outcome::Unknown(Doubt::new(UnknownCause::NotSent, detail));
         }
         match self.exchange_money(request).await {
             Ok(answer) => batch::read(&answer, request),
@@ -178,7 +181,7 @@ impl PayPal {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn balances(&self, as_of: i64) -> Result<Vec<Told>, ReadError> {
+    pub async fn balances(&self, as_of: i64) -> Result<Vec<ReportedBalance>, ReadError> {
         let as_of = report::written(as_of);
         let query = [("as_of_time", as_of.as_str()), ("currency_code", "ALL")];
         Ok(self.get::<BalancesBody>(&["reporting", "balances"], &query).await?.told())
@@ -188,7 +191,7 @@ impl PayPal {
     pub async fn send_cancel(&self, request: &MoneyRequest) -> Outcome<Item> {
         if request.kind() != MoneyKind::Cancel {
             let detail = format!("{request:?} is not a cancellation");
-            return Outcome::Unknown(Doubt::new(Why::NotSent, detail));
+            return Outcome::Unknown(Doubt::new(UnknownCause::NotSent, detail));
         }
         match self.exchange_money(request).await {
             Ok(answer) => batch::read_cancel(&answer, request),
@@ -372,13 +375,13 @@ fn wire(
 fn without_token(error: ReadError) -> Doubt {
     let detail = format!("no access token: {error}");
     match error {
-        ReadError::Credentials(_) => Doubt::new(Why::Credentials, detail),
+        ReadError::Credentials(_) => Doubt::new(UnknownCause::Credentials, detail),
         ReadError::RateLimited { retry_after_s } => {
-            Doubt { retry_after_s, ..Doubt::new(Why::RateLimited, detail) }
+            Doubt { retry_after_s, ..Doubt::new(UnknownCause::RateLimited, detail) }
         }
         ReadError::Missing
         | ReadError::Refused { .. }
         | ReadError::Unreachable(_)
-        | ReadError::Unreadable(_) => Doubt::new(Why::NotSent, detail),
+        | ReadError::Unreadable(_) => Doubt::new(UnknownCause::NotSent, detail),
     }
 }

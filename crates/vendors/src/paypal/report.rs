@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::movement::{self, Movement, MovementPage};
-use crate::{ReadError, Told, lenient};
+use crate::{ReadError, ReportedBalance, lenient};
 
 /// The maximum page size of a report.
 pub(super) const PAGE_SIZE: &str = "500";
@@ -98,21 +98,21 @@ fn movement(info: &Value) -> Option<Movement> {
 #[derive(Deserialize)]
 pub(super) struct BalancesBody {
     #[serde(deserialize_with = "lenient::each")]
-    balances: Vec<Lying>,
+    balances: Vec<BalanceEntry>,
     #[serde(default, deserialize_with = "lenient::text")]
     as_of_time: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Lying {
+struct BalanceEntry {
     total_balance: Amount,
 }
 
 impl BalancesBody {
-    pub(super) fn told(self) -> Vec<Told> {
+    pub(super) fn told(self) -> Vec<ReportedBalance> {
         let as_of = self.as_of_time.as_deref().and_then(moment);
-        let money = |one: &Lying| one.total_balance.money();
-        self.balances.iter().filter_map(money).map(|money| Told { money, as_of }).collect()
+        let money = |one: &BalanceEntry| one.total_balance.money();
+        self.balances.iter().filter_map(money).map(|money| ReportedBalance { money, as_of }).collect()
     }
 }
 

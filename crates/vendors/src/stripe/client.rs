@@ -14,8 +14,10 @@ use super::transfer::{self, Reversal, Transfer};
 use super::webhook::{NewWebhookEndpoint, WebhookEndpoint};
 use super::{ConnectedAccount, ConnectedAccountState, Expect, VERSION, form};
 use crate::classify;
-use crate::http::{Answer, HeaderName, HeaderValue, Http, Kept, Method, Request};
-use crate::{BadRequest, Doubt, Identity, MoneyKind, MoneyRequest, MovementPage, Outcome, ReadError, Why};
+use crate::http::{Answer, HeaderName, HeaderValue, Http, LastAnswer, Method, Request};
+use crate::{
+    BadRequest, Doubt, Identity, MoneyKind, MoneyRequest, MovementPage, Outcome, ReadError, UnknownCause,
+};
 
 /// The maximum number of pages, of a hundred each; a longer list is assumed to loop.
 const MAX_PAGES: usize = 1_000;
@@ -26,7 +28,7 @@ pub struct Stripe {
     http: Http,
     base: Url,
     authorization: HeaderValue,
-    kept: Option<Kept>,
+    kept: Option<LastAnswer>,
 }
 
 impl std::fmt::Debug for Stripe {
@@ -89,7 +91,7 @@ impl Stripe {
 
     /// The same client, storing the answers to money requests in `kept`.
     #[must_use]
-    pub fn keeping(&self, kept: &Kept) -> Self {
+    pub fn keeping(&self, kept: &LastAnswer) -> Self {
         Self { kept: Some(kept.clone()), ..self.clone() }
     }
 
@@ -105,7 +107,7 @@ impl Stripe {
     pub async fn send_transfer(&self, request: &MoneyRequest) -> Outcome<Transfer> {
         match self.prepare(request, MoneyKind::Transfer) {
             Ok((wire, expect)) => transfer::read(&self.send(wire).await, &expect),
-            Err(bad) => Outcome::Unknown(Doubt::new(Why::NotSent, bad.0)),
+            Err(bad) => Outcome::Unknown(Doubt::new(UnknownCause::NotSent, bad.0)),
         }
     }
 
@@ -113,7 +115,7 @@ impl Stripe {
     pub async fn send_payout(&self, request: &MoneyRequest) -> Outcome<Payout> {
         match self.prepare(request, MoneyKind::Payout) {
             Ok((wire, expect)) => payout::read(&self.send(wire).await, &expect),
-            Err(bad) => Outcome::Unknown(Doubt::new(Why::NotSent, bad.0)),
+            Err(bad) => Outcome::Unknown(Doubt::new(UnknownCause::NotSent, bad.0)),
         }
     }
 
@@ -121,7 +123,7 @@ impl Stripe {
     pub async fn send_reversal(&self, request: &MoneyRequest) -> Outcome<Reversal> {
         match self.prepare(request, MoneyKind::Reversal) {
             Ok((wire, expect)) => transfer::read_reversal(&self.send(wire).await, &expect),
-            Err(bad) => Outcome::Unknown(Doubt::new(Why::NotSent, bad.0)),
+            Err(bad) => Outcome::Unknown(Doubt::new(UnknownCause::NotSent, bad.0)),
         }
     }
 
@@ -335,9 +337,9 @@ impl Stripe {
     /// # Errors
     /// [`ReadError`]; `Unreadable` if Stripe does not return an account id.
     pub async fn identity(&self) -> Result<Identity, ReadError> {
-        let told: Named = self.get(&["account"], &[], None).await?;
-        let Some(account) = ConnectedAccount::parse(&told.id) else {
-            return Err(ReadError::Unreadable(format!("{:?} is not the id of an account", told.id)));
+        let named: Named = self.get(&["account"], &[], None).await?;
+        let Some(account) = ConnectedAccount::parse(&named.id) else {
+            return Err(ReadError::Unreadable(format!("{:?} is not the id of an account", named.id)));
         };
         let mode: Mode = self.get(&["balance"], &[], None).await?;
         Ok(Identity { account: account.as_str().to_owned(), live: mode.livemode })

@@ -18,7 +18,7 @@ use ::payout::money::{self, Currency, Money, Vendor, VendorAmount};
 
 use serde::Deserializer;
 
-use crate::classify::Misread;
+use crate::classify::InvalidResponse;
 use crate::{BadRequest, MoneyKind, MoneyRequest};
 
 pub use account::{ConnectedAccount, ConnectedAccountState};
@@ -28,7 +28,7 @@ pub use webhook::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM};
 /// The API version this code was written against, sent with every call so that the account's default never applies.
 pub const VERSION: &str = "2026-05-27.dahlia";
 
-/// What an accepted answer must echo; otherwise it is a [`crate::Why::Mismatch`].
+/// What an accepted answer must echo; otherwise it is a [`crate::UnknownCause::Mismatch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expect {
     /// The amount in Stripe's units.
@@ -61,13 +61,13 @@ impl Expect {
         Ok(Self { amount_units, currency, destination })
     }
 
-    fn compare(&self, units: i64, currency: &str, destination: Option<&str>) -> Result<(), Misread> {
+    fn compare(&self, units: i64, currency: &str, destination: Option<&str>) -> Result<(), InvalidResponse> {
         let same = units == self.amount_units && currency.eq_ignore_ascii_case(&self.currency);
         if same && destination == self.destination.as_deref() {
             return Ok(());
         }
         let of = |place: Option<&str>| place.map(|place| format!(" of {place}")).unwrap_or_default();
-        Err(Misread::Mismatch(format!(
+        Err(InvalidResponse::Mismatch(format!(
             "asked for {} {}{}, the answer says {units} {currency}{}",
             self.amount_units,
             self.currency,
@@ -94,11 +94,11 @@ fn units(amount: VendorAmount) -> Result<String, BadRequest> {
     }
 }
 
-fn is_id(id: &str, prefix: &str) -> Result<(), Misread> {
+fn is_id(id: &str, prefix: &str) -> Result<(), InvalidResponse> {
     if id.starts_with(prefix) {
         Ok(())
     } else {
-        Err(Misread::Unreadable(format!("the object's id {id:?} does not begin with {prefix}")))
+        Err(InvalidResponse::Unreadable(format!("the object's id {id:?} does not begin with {prefix}")))
     }
 }
 

@@ -12,7 +12,7 @@ use vendors::paypal::PayPal;
 use vendors::paypal::batch::{BatchAccepted, BatchOrder, ItemOrder};
 use vendors::stripe::transfer::{self, TransferOrder};
 use vendors::stripe::{ConnectedAccount, Stripe};
-use vendors::{MoneyRequest, Outcome, ReadError, Why};
+use vendors::{MoneyRequest, Outcome, ReadError, UnknownCause};
 
 use crate::server::{self, Asked, Reply};
 
@@ -51,7 +51,7 @@ fn dollars(text: &str, vendor: Vendor) -> payout::money::VendorAmount {
     Money::parse(text, Currency::parse("USD").unwrap()).unwrap().at(vendor).unwrap()
 }
 
-fn why<T: std::fmt::Debug>(outcome: Outcome<T>) -> Why {
+fn why<T: std::fmt::Debug>(outcome: Outcome<T>) -> UnknownCause {
     match outcome {
         Outcome::Unknown(doubt) => doubt.why,
         Outcome::Accepted(_) | Outcome::Rejected(_) => panic!("{outcome:?}"),
@@ -77,11 +77,11 @@ async fn a_refused_connection_is_not_sent() {
     let Outcome::Unknown(doubt) = stripe(&base).send_transfer(&a_transfer()).await else {
         panic!("nobody was there");
     };
-    assert_eq!(doubt.why, Why::NotSent);
+    assert_eq!(doubt.why, UnknownCause::NotSent);
     assert!(doubt.detail.contains("refused"), "what lies under the error is told: {}", doubt.detail);
     let nowhere: Url = "http://no-such-host.invalid".parse().unwrap();
-    assert_eq!(why(stripe(&nowhere).send_transfer(&a_transfer()).await), Why::NotSent);
-    assert_eq!(why(paypal(&base, Arc::new(|| 0)).send_batch(&a_batch()).await), Why::NotSent);
+    assert_eq!(why(stripe(&nowhere).send_transfer(&a_transfer()).await), UnknownCause::NotSent);
+    assert_eq!(why(paypal(&base, Arc::new(|| 0)).send_batch(&a_batch()).await), UnknownCause::NotSent);
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn a_server_that_does_not_speak_tls_is_not_sent() {
             drop(stream)
         }
     });
-    assert_eq!(why(stripe(&deaf).send_transfer(&a_transfer()).await), Why::NotSent);
+    assert_eq!(why(stripe(&deaf).send_transfer(&a_transfer()).await), UnknownCause::NotSent);
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn what_breaks_after_the_first_byte_is_unknown() {
     for bytes in [Vec::new(), b"HTTP/1.1 200 OK\r\ncont".to_vec(), whole.into(), b"nonsense\r\n\r\n".to_vec()]
     {
         let (base, log) = server::start(move |_| Reply::Bytes(bytes.clone())).await;
-        assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), Why::NoAnswer);
+        assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), UnknownCause::NoAnswer);
         assert_eq!(log.lock().unwrap().len(), 1, "sent once");
     }
     let whole = [
@@ -111,11 +111,15 @@ async fn what_breaks_after_the_first_byte_is_unknown() {
     ];
     let whole = whole.concat();
     let (base, _) = server::start(move |_| Reply::Bytes(whole.clone())).await;
-    assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), Why::ServerError, "it just fits");
+    assert_eq!(
+        why(stripe(&base).send_transfer(&a_transfer()).await),
+        UnknownCause::ServerError,
+        "it just fits"
+    );
     let huge = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", MAX_BODY_BYTES + 1);
     let huge = [huge.into_bytes(), vec![b' '; MAX_BODY_BYTES + 1]].concat();
     let (base, _) = server::start(move |_| Reply::Bytes(huge.clone())).await;
-    assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), Why::NoAnswer);
+    assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), UnknownCause::NoAnswer);
 }
 
 #[tokio::test]
@@ -126,7 +130,7 @@ async fn an_idle_connection_that_was_closed_is_no_second_sending() {
     for sent in 1..=20 {
         // The server closes each connection without announcing it; sometimes that is noticed only while writing.
         let why = why(stripe.send_transfer(&a_transfer()).await);
-        assert!(matches!(why, Why::ServerError | Why::NoAnswer), "{why:?}");
+        assert!(matches!(why, UnknownCause::ServerError | UnknownCause::NoAnswer), "{why:?}");
         assert!(log.lock().unwrap().len() <= sent, "sent more often than asked");
     }
     let log = log.lock().unwrap();
@@ -138,16 +142,16 @@ async fn an_idle_connection_that_was_closed_is_no_second_sending() {
 async fn redirects_are_not_followed() {
     let moved = "HTTP/1.1 307 X\r\nlocation: /v1/elsewhere\r\ncontent-length: 0\r\n\r\n";
     let (base, log) = server::start(move |_| Reply::Bytes(moved.into())).await;
-    assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), Why::Unreadable);
+    assert_eq!(why(stripe(&base).send_transfer(&a_transfer()).await), UnknownCause::Unreadable);
     assert_eq!(log.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn another_kind_is_never_sent() {
     let (base, log) = server::start(|_| Reply::Whole(200, "{}".into())).await;
-    assert_eq!(why(stripe(&base).send_payout(&a_transfer()).await), Why::NotSent);
-    assert_eq!(why(stripe(&base).send_transfer(&a_batch()).await), Why::NotSent);
-    assert_eq!(why(paypal(&base, Arc::new(|| 0)).send_batch(&a_transfer()).await), Why::NotSent);
+    assert_eq!(why(stripe(&base).send_payout(&a_transfer()).await), UnknownCause::NotSent);
+    assert_eq!(why(stripe(&base).send_transfer(&a_batch()).await), UnknownCause::NotSent);
+    assert_eq!(why(paypal(&base, Arc::new(|| 0)).send_batch(&a_transfer()).await), UnknownCause::NotSent);
     assert!(log.lock().unwrap().is_empty());
 }
 
@@ -248,14 +252,17 @@ async fn rejected_credentials_fail_nothing() {
     let refused = json!({"error": "invalid_client", "error_description": "no"}).to_string();
     let (base, log) = server::start(move |_| Reply::Whole(401, refused.clone())).await;
     let paypal = paypal(&base, Arc::new(|| 0));
-    assert_eq!(why(paypal.send_batch(&a_batch()).await), Why::Credentials);
+    assert_eq!(why(paypal.send_batch(&a_batch()).await), UnknownCause::Credentials);
     assert!(matches!(paypal.webhooks().await, Err(ReadError::Credentials(_))));
     assert!(log.lock().unwrap().iter().all(|asked| asked.path == "/v1/oauth2/token"));
     let (base, log) = server::start(|asked| {
         token(asked).unwrap_or(Reply::Whole(401, json!({"error": "invalid_token"}).to_string()))
     })
     .await;
-    assert_eq!(why(self::paypal(&base, Arc::new(|| 0)).send_batch(&a_batch()).await), Why::Credentials);
+    assert_eq!(
+        why(self::paypal(&base, Arc::new(|| 0)).send_batch(&a_batch()).await),
+        UnknownCause::Credentials
+    );
     assert_eq!(log.lock().unwrap().len(), 4, "token, batch, token, batch");
 }
 
@@ -418,8 +425,9 @@ async fn the_last_answer_to_a_money_request_is_kept() {
         _ => Reply::Whole(422, r#"{"name":"INSUFFICIENT_FUNDS"}"#.into()),
     })
     .await;
-    let kept = vendors::http::Kept::default();
-    let body = |kept: &vendors::http::Kept| kept.take().map(|answer| (answer.status, answer.body.len()));
+    let kept = vendors::http::LastAnswer::default();
+    let body =
+        |kept: &vendors::http::LastAnswer| kept.take().map(|answer| (answer.status, answer.body.len()));
     assert_eq!(body(&kept), None);
     stripe(&base).keeping(&kept).send_transfer(&a_transfer()).await;
     assert_eq!(body(&kept), Some((402, 41)));

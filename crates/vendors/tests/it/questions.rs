@@ -12,7 +12,7 @@ use vendors::http::Http;
 use vendors::paypal::PayPal;
 use vendors::stripe::account::NewAccount;
 use vendors::stripe::{ConnectedAccount, Stripe};
-use vendors::{Outcome, ReadError, Why, paypal, stripe};
+use vendors::{Outcome, ReadError, UnknownCause, paypal, stripe};
 
 use crate::server::{self, Asked, Reply};
 
@@ -69,9 +69,11 @@ async fn a_token_is_used_until_shortly_before_it_ends() {
 #[tokio::test]
 async fn what_keeps_the_token_away_is_told_of_the_request() {
     let head = |status: u16| format!("HTTP/1.1 {status} X\r\nretry-after: 9\r\ncontent-length: 0\r\n\r\n");
-    for (status, why, retry) in
-        [(401, Why::Credentials, None), (429, Why::RateLimited, Some(9)), (500, Why::NotSent, None)]
-    {
+    for (status, why, retry) in [
+        (401, UnknownCause::Credentials, None),
+        (429, UnknownCause::RateLimited, Some(9)),
+        (500, UnknownCause::NotSent, None),
+    ] {
         let (base, log) = server::start(move |_| Reply::Bytes(head(status).into())).await;
         let cancel = paypal::batch::cancel_request("ca:1", "I1").unwrap();
         let Outcome::Unknown(doubt) = a_paypal(&base, Arc::new(|| 0)).send_cancel(&cancel).await else {
@@ -87,7 +89,7 @@ async fn what_is_no_batch_and_no_cancellation_is_not_sent_as_one() {
     let (base, log) = server::start(|_| answer(&json!({}))).await;
     let cancel = paypal::batch::cancel_request("ca:1", "I1").unwrap();
     let told = a_paypal(&base, Arc::new(|| 0)).send_batch(&cancel).await;
-    assert!(matches!(told, Outcome::Unknown(doubt) if doubt.why == Why::NotSent));
+    assert!(matches!(told, Outcome::Unknown(doubt) if doubt.why == UnknownCause::NotSent));
     assert!(log.lock().unwrap().is_empty());
 }
 

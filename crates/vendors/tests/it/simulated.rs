@@ -15,7 +15,7 @@ use vendors::signature::paypal::{PaypalHeaders, Roots, cert_url, verify};
 use vendors::stripe::payout::{self as bank, PayoutOrder};
 use vendors::stripe::transfer::{self, ReversalOrder, TransferOrder};
 use vendors::stripe::{self, ConnectedAccount, Stripe};
-use vendors::{MoneyRequest, Outcome, ReadError, Why, signature};
+use vendors::{MoneyRequest, Outcome, ReadError, UnknownCause, signature};
 
 const START: i64 = 1_790_000_000_000_000;
 
@@ -208,16 +208,16 @@ async fn each_stripe_fault_is_the_right_doubt_and_the_same_key_moves_money_once(
     use FaultKind as F;
     let stage = Stage::set().await;
     let faults = [
-        (F::AnswerLost, Why::NoAnswer),
-        (F::CutInBody, Why::NoAnswer),
-        (F::RefuseConnection, Why::NoAnswer),
-        (F::Status503, Why::ServerError),
-        (F::RateLimited { retry_after_s: 3 }, Why::RateLimited),
-        (F::LockTimeout, Why::LockTimeout),
-        (F::InUse409, Why::InUse),
-        (F::Unauthorized401, Why::Credentials),
-        (F::Html200, Why::Unreadable),
-        (F::OtherAmount, Why::Mismatch),
+        (F::AnswerLost, UnknownCause::NoAnswer),
+        (F::CutInBody, UnknownCause::NoAnswer),
+        (F::RefuseConnection, UnknownCause::NoAnswer),
+        (F::Status503, UnknownCause::ServerError),
+        (F::RateLimited { retry_after_s: 3 }, UnknownCause::RateLimited),
+        (F::LockTimeout, UnknownCause::LockTimeout),
+        (F::InUse409, UnknownCause::InUse),
+        (F::Unauthorized401, UnknownCause::Credentials),
+        (F::Html200, UnknownCause::Unreadable),
+        (F::OtherAmount, UnknownCause::Mismatch),
     ];
     for (number, (kind, why)) in faults.into_iter().enumerate() {
         let group = format!("ptx_{number}");
@@ -240,14 +240,14 @@ async fn a_stored_500_is_told_from_a_passing_one() {
     for (kind, group, moved) in [(FaultKind::Stored500, "ptx_1", 0), (FaultKind::Executed500, "ptx_2", 1)] {
         let request = a_transfer(group, "1", "acct_9");
         stage.plant(simulator::Vendor::Stripe, Call::Transfer, kind, 1);
-        assert_eq!(doubt(stage.stripe.send_transfer(&request).await).why, Why::ServerError);
-        assert_eq!(doubt(stage.stripe.send_transfer(&request).await).why, Why::StoredServerError);
+        assert_eq!(doubt(stage.stripe.send_transfer(&request).await).why, UnknownCause::ServerError);
+        assert_eq!(doubt(stage.stripe.send_transfer(&request).await).why, UnknownCause::StoredServerError);
         assert_eq!(stage.stripe.transfers_by_group(group).await.unwrap().len(), moved);
     }
     let mine = a_transfer("ptx_3", "1", "acct_9");
     accepted(stage.stripe.send_transfer(&mine).await);
     let other = a_transfer("ptx_3", "1", "acct_8");
-    assert_eq!(doubt(stage.stripe.send_transfer(&other).await).why, Why::KeyClash);
+    assert_eq!(doubt(stage.stripe.send_transfer(&other).await).why, UnknownCause::KeyClash);
 }
 
 #[tokio::test]
@@ -289,15 +289,15 @@ async fn each_paypal_fault_is_the_right_doubt_and_the_same_bytes_pay_once() {
     use FaultKind as F;
     let stage = Stage::set().await;
     let faults = [
-        (F::AnswerLost, Why::NoAnswer),
-        (F::CutInBody, Why::NoAnswer),
-        (F::RefuseConnection, Why::NoAnswer),
-        (F::Stored500, Why::ServerError),
-        (F::Executed500, Why::ServerError),
-        (F::Status503, Why::ServerError),
-        (F::RateLimited { retry_after_s: 3 }, Why::RateLimited),
-        (F::InUse409, Why::InUse),
-        (F::Html200, Why::Unreadable),
+        (F::AnswerLost, UnknownCause::NoAnswer),
+        (F::CutInBody, UnknownCause::NoAnswer),
+        (F::RefuseConnection, UnknownCause::NoAnswer),
+        (F::Stored500, UnknownCause::ServerError),
+        (F::Executed500, UnknownCause::ServerError),
+        (F::Status503, UnknownCause::ServerError),
+        (F::RateLimited { retry_after_s: 3 }, UnknownCause::RateLimited),
+        (F::InUse409, UnknownCause::InUse),
+        (F::Html200, UnknownCause::Unreadable),
     ];
     for (number, (kind, why)) in faults.into_iter().enumerate() {
         let request = a_batch(&format!("pb:bat_{number}:0:1"), &["ana@example.com"]);
@@ -315,7 +315,7 @@ async fn each_paypal_fault_is_the_right_doubt_and_the_same_bytes_pay_once() {
     created(stage.paypal.send_batch(&a_batch("pb:bat_a:0:1", &["ana@example.com"])).await);
     stage.plant(simulator::Vendor::PayPal, Call::Batch, F::Unauthorized401, 2);
     let refused = doubt(stage.paypal.send_batch(&a_batch("pb:bat_b:0:1", &["ana@example.com"])).await);
-    assert_eq!(refused.why, Why::Credentials, "only one renewal");
+    assert_eq!(refused.why, UnknownCause::Credentials, "only one renewal");
     stage.simulator.forget_token();
     created(stage.paypal.send_batch(&a_batch("pb:bat_b:0:1", &["ana@example.com"])).await);
     let books = stage.simulator.books();

@@ -13,7 +13,7 @@ use super::super::{Failure, Outcome, operator, output, reconcile, verify as face
 use super::{Demo, world};
 use crate::ops::import;
 use crate::ops::verify;
-use crate::store::payees::{self, Named};
+use crate::store::payees::{self, PayeeIdentity};
 use crate::store::transactions::{self, ReadLine, Transaction};
 use crate::work::movements;
 
@@ -162,7 +162,7 @@ fn scenes(one: &Transaction, timeline: &[ReadLine], twice: bool) -> Vec<&'static
     scenes
 }
 
-fn row(one: &Transaction, named: Option<&Named>, scenes: &[&'static str]) -> Vec<String> {
+fn row(one: &Transaction, named: Option<&PayeeIdentity>, scenes: &[&'static str]) -> Vec<String> {
     let explained = one.reason.as_ref().and_then(|reason| explain_at(&reason.code, one.state).message);
     let words = scenes.iter().map(|scene| match *scene {
         "answer lost" => "answer lost, same key sent again, paid once",
@@ -198,14 +198,14 @@ async fn check(demo: &Demo, ended: &[Transaction], seen: &BTreeSet<&'static str>
         let net = one.terms.net.at(vendor).map_or(0, |amount| amount.units);
         let expected = if one.state.status() == Status::Failed { 0 } else { net };
         if gone != expected {
-            let told =
+            let message =
                 format!("{}: the vendor's books say that {gone} left, ours say {expected}", one.label());
-            return Err(Failure(told));
+            return Err(Failure(message));
         }
     }
     output::say("the vendors' own books agree with ours, payment by payment");
     movements::all(&demo.work, None).await.map_err(words)?;
     reconcile::print_all(&demo.app).await?;
     let found = verify::all(&mut demo.app.store.read().await?).await?;
-    face::tell(&found, false)
+    face::print_invariants(&found, false)
 }

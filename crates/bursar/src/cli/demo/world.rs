@@ -13,11 +13,11 @@ use super::super::{Outcome, operator, words};
 use crate::app::App;
 use crate::clock;
 use crate::ops::batches::view::BatchView;
-use crate::ops::batches::{self, Choose};
+use crate::ops::batches::{self, Selection};
 use crate::ops::import::{self, ToConnect};
-use crate::ops::pay::{self, Balances, Seen};
+use crate::ops::pay::{self, Balances, ConfirmedTotals};
 use crate::ops::payees;
-use crate::ops::rewards::{self, Verdict, Which};
+use crate::ops::rewards::{self, RewardSelection, Verdict};
 use crate::ops::tax::{self, TaxEntry};
 use crate::store::batches::PoolFilter;
 use crate::store::rewards::{Filter, View};
@@ -220,7 +220,7 @@ async fn pending(app: &App) -> Result<(Filter, i64), super::Failure> {
 /// Approves everything that is pending; returns how many.
 pub(super) async fn approve_pending(app: &App) -> Result<usize, super::Failure> {
     let (filter, count) = pending(app).await?;
-    let which = Which::All(Box::new(filter), count);
+    let which = RewardSelection::All(Box::new(filter), count);
     let done =
         rewards::decide_many(app, &operator(), &which, &Verdict::Approve, None).await.map_err(words)?;
     Ok(done.done.len())
@@ -243,21 +243,23 @@ async fn decide_some(app: &App) -> Outcome {
         (pick(|at| at % 16 == 1), rejected),
         (pick(|at| at % 16 == 3), Verdict::Review),
     ] {
-        rewards::decide_many(app, &operator(), &Which::Ids(which), &verdict, None).await.map_err(words)?;
+        rewards::decide_many(app, &operator(), &RewardSelection::Ids(which), &verdict, None)
+            .await
+            .map_err(words)?;
     }
     Ok(())
 }
 
 /// Adds everything payable to the open draft, or to a new one.
 pub(super) async fn form(app: &App) -> Result<BatchView, super::Failure> {
-    let choose = Choose::AllEligible(PoolFilter::default());
+    let choose = Selection::AllEligible(PoolFilter::default());
     batches::form(app, &operator(), &choose, false, None).await.map_err(words)
 }
 
 /// Forms a batch of everything payable and pays it.
 pub(super) async fn pay_all_eligible(app: &App, work: &Work) -> Result<pay::Paid, super::Failure> {
     let view = form(app).await?;
-    let seen = Seen { digest: view.digest.clone(), totals: view.totals.clone() };
+    let seen = ConfirmedTotals { digest: view.digest.clone(), totals: view.totals.clone() };
     let balances: Balances = crate::work::ask::balances(work).await;
     pay::pay(app, &operator(), view.batch.id, &seen, &balances, None).await.map_err(words)
 }

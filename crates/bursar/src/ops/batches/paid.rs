@@ -63,23 +63,23 @@ async fn after_pay(db: &mut Db, batch: &Batch, unreadable: &[String]) -> Result<
     let blocker = Blocker::new(Code::AlreadyPaying, batch.id).called(Some(batch.number.clone()));
     let filter = transactions::Filter { batch: Some(batch.id), ..views::needing_attention() };
     let found = transactions::list(db, &filter, i64::from(i32::MAX)).await?;
-    let told = |one: &Transaction| match one.contradicted_at {
+    let describe = |one: &Transaction| match one.contradicted_at {
         Some(_) => format!("{} (contradicted by its vendor)", one.label()),
         None => format!("{} ({})", one.label(), one.state.status().label()),
     };
-    let mut told: Vec<String> = found.iter().map(told).collect();
-    told.extend(unreadable.iter().map(|number| format!("{number} (its record cannot be read)")));
-    if told.is_empty() {
+    let mut messages: Vec<String> = found.iter().map(describe).collect();
+    messages.extend(unreadable.iter().map(|number| format!("{number} (its record cannot be read)")));
+    if messages.is_empty() {
         return Ok(blocker);
     }
-    let count = match told.len() {
+    let count = match messages.len() {
         1 => "1 of its payments needs attention".to_owned(),
         many => format!("{many} of its payments need attention"),
     };
-    let more = told.len().saturating_sub(NAMED);
+    let more = messages.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    told.truncate(NAMED);
-    let note = format!("{count}: {}{more}.", told.join(", "));
+    messages.truncate(NAMED);
+    let note = format!("{count}: {}{more}.", messages.join(", "));
     let remedy = "Open each of these payments: its page says why and what can be done.";
     Ok(blocker.noting(Some(note)).acting(Who::Payer, remedy))
 }

@@ -11,18 +11,18 @@ use payout::money::{Currency, Money, Sum, Vendor};
 use payout::payee::Destination;
 use payout::tax as rules;
 
-use crate::ops::tax::{Crossing, usd, year, year_of};
+use crate::ops::tax::{ThresholdCrossing, usd, year, year_of};
 use crate::ops::{Result, settings};
 use crate::store::batches::Batch;
 use crate::store::claims::Override;
-use crate::store::payees::Named;
+use crate::store::payees::PayeeIdentity;
 use crate::store::{Db, tax};
 
 /// One payee's part of a batch in one currency.
 #[derive(Clone, Debug)]
 pub struct ClaimView {
     pub payee: Payee,
-    pub named: Option<Named>,
+    pub named: Option<PayeeIdentity>,
     /// Where the money goes; `None` without a payout profile.
     pub destination: Option<Destination>,
     /// The sum of its rewards.
@@ -44,7 +44,7 @@ pub struct ClaimView {
     /// Why it is paid although it is below the earning threshold.
     pub overridden: Option<Override>,
     /// How it takes the payee's year over the tax reporting threshold, if it does; set by [`view`] only.
-    pub crossing: Option<Crossing>,
+    pub crossing: Option<ThresholdCrossing>,
 }
 
 impl ClaimView {
@@ -93,7 +93,7 @@ pub fn sums(claims: &[ClaimView]) -> Vec<Sum> {
 
 /// The payees that a batch takes over this year's tax reporting threshold: US dollars only, and only while US Tax Tracking
 /// is on. A paid batch is already in the books and crosses nothing.
-pub async fn crossings(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Crossing>> {
+pub async fn crossings(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<ThresholdCrossing>> {
     let rules = settings::load(db).await?;
     let claims = view.claims.iter().filter(|claim| claim.total.currency == Currency::USD);
     let adds: HashMap<Payee, Money> = claims.map(|claim| (claim.payee, claim.net)).collect();
@@ -112,7 +112,7 @@ pub async fn crossings(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Cr
     let crossing = |payee: Payee| {
         let so_far = Sum::new(so_far.get(&payee).copied().unwrap_or(0), Currency::USD);
         let adds = adds.get(&payee).copied()?;
-        rules::crosses(so_far, adds, line).then_some(Crossing { payee, so_far, adds, line })
+        rules::crosses(so_far, adds, line).then_some(ThresholdCrossing { payee, so_far, adds, line })
     };
     Ok(of.into_iter().filter_map(crossing).collect())
 }

@@ -12,9 +12,9 @@ use crate::store::transactions::ReadLine;
 pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
     let name = vendor.label();
     if line.source == "notice" {
-        let told =
+        let message =
             Notice::parse(&line.effect).map_or_else(|| plain(&line.effect), |it| it.label().to_owned());
-        return format!("A mail was written: {told}");
+        return format!("A mail was written: {message}");
     }
     by_people(line).or_else(|| about_money(&line.effect)).map(str::to_owned).unwrap_or_else(|| {
         match line.effect.as_str() {
@@ -159,20 +159,20 @@ mod tests {
 
     #[test]
     fn a_state_is_told_as_people_know_it() {
-        let told = particulars("the vendor was asked; the payment is in_transit");
-        assert_eq!(told, "the vendor was asked; the payment is Pending Processing");
-        let told = particulars("the vendor was asked; the payment is payout_canceled");
-        assert_eq!(told, "the vendor was asked; the payment is Payout Failed, canceled");
+        let message = particulars("the vendor was asked; the payment is in_transit");
+        assert_eq!(message, "the vendor was asked; the payment is Pending Processing");
+        let message = particulars("the vendor was asked; the payment is payout_canceled");
+        assert_eq!(message, "the vendor was asked; the payment is Payout Failed, canceled");
         assert_eq!(particulars("asked about 2 payments"), "asked about 2 payments");
         for state in State::ALL {
-            let told = particulars(&format!("the payment is {}", state.as_str()));
-            assert!(!told.contains('_'), "{told}");
+            let message = particulars(&format!("the payment is {}", state.as_str()));
+            assert!(!message.contains('_'), "{message}");
         }
     }
 
     #[test]
     fn particulars_say_what_they_are() {
-        let told = |source: &str, detail: &str| {
+        let describe = |source: &str, detail: &str| {
             let line = ReadLine { detail: Some(detail.to_owned()), ..line(source, "sent") };
             of_line(&line, Vendor::PayPal).unwrap()
         };
@@ -199,7 +199,7 @@ mod tests {
             ),
             ("person", "the vendor told me: refused", "the vendor told me: refused"),
         ] {
-            assert_eq!(told(source, detail), words);
+            assert_eq!(describe(source, detail), words);
         }
     }
 

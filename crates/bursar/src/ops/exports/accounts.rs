@@ -65,8 +65,8 @@ fn check(what: &str, name: &str) -> std::result::Result<(), Refusal> {
         return Err(Refusal::new("missing", format!("{what}: give the account a name.")).at("accounts"));
     }
     if name.chars().count() > MOST_CHARACTERS || name.chars().any(char::is_control) {
-        let told = format!("{what}: a name is one line of at most {MOST_CHARACTERS} characters.");
-        return Err(Refusal::new("invalid", told).at("accounts"));
+        let message = format!("{what}: a name is one line of at most {MOST_CHARACTERS} characters.");
+        return Err(Refusal::new("invalid", message).at("accounts"));
     }
     Ok(())
 }

@@ -4,10 +4,10 @@
 use payout::eligibility::TaxReport;
 use payout::money::Sum;
 
-use super::gathered::{AT_ONCE, Gathered, place};
+use super::gathered::{AT_ONCE, RowPage, place};
 use crate::clock::date;
 use crate::documents::columns::{self, EarningsRow, share};
-use crate::ops::dashboard::{self, Line, Place};
+use crate::ops::dashboard::{self, EarningsCursor, Line};
 use crate::ops::{OpsError, Result, tax};
 use crate::store::scope::Scope;
 use crate::store::{Db, earnings};
@@ -35,16 +35,16 @@ pub async fn gather(
     after: Option<String>,
     chosen: &[String],
     now: i64,
-) -> Result<Gathered> {
+) -> Result<RowPage> {
     let after = after.as_deref().and_then(|place| place.split_once(BETWEEN));
-    let from = Place::Name(after.map(|(name, id)| (name.to_owned(), id.to_owned())));
+    let from = EarningsCursor::Name(after.map(|(name, id)| (name.to_owned(), id.to_owned())));
     let some = dashboard::earnings(db, whose, year, &from, PAYEES_AT_ONCE).await?;
     let next = match some.next {
-        Some(Place::Name(Some((name, id)))) => Some(place(0, &format!("{name}{BETWEEN}{id}"))),
-        Some(Place::Name(None) | Place::Net(_)) | None => None,
+        Some(EarningsCursor::Name(Some((name, id)))) => Some(place(0, &format!("{name}{BETWEEN}{id}"))),
+        Some(EarningsCursor::Name(None) | EarningsCursor::Net(_)) | None => None,
     };
     let rows = some.lines.iter().map(|line| columns::earnings(&row(line, year, now), chosen)).collect();
-    Ok(Gathered { rows, next })
+    Ok(RowPage { rows, next })
 }
 
 fn row(line: &Line, year: i32, now: i64) -> EarningsRow {

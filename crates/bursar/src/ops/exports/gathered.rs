@@ -10,7 +10,7 @@ pub const AT_ONCE: i64 = 2_000;
 
 /// Some rows, and where the next begin; `None` after the last.
 #[derive(Debug)]
-pub struct Gathered {
+pub struct RowPage {
     /// The cells of the chosen columns.
     pub rows: Vec<Vec<Cell>>,
     /// What to ask for next.

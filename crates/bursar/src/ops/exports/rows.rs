@@ -10,8 +10,8 @@ use payout::ledger::Payee;
 use payout::money::Sum;
 
 use super::accounts;
-use super::gathered::{AT_ONCE, Gathered, place};
-use super::scope::{Asked, Scope};
+use super::gathered::{AT_ONCE, RowPage, place};
+use super::scope::{ExportRequest, Scope};
 use crate::clock::{date, start_of_date};
 use crate::documents::Heading;
 use crate::documents::columns::{self, RewardRow, TransactionRow};
@@ -26,8 +26,8 @@ use crate::store::{Db, StoreError, audit, batches, payees};
 const DAY_US: i64 = 86_400_000_000;
 
 /// The next rows of an export, as of `now`.
-pub async fn gather(db: &mut Db, asked: &Asked, place: Option<&str>, now: i64) -> Result<Gathered> {
-    let place = Place::read(place)?;
+pub async fn gather(db: &mut Db, asked: &ExportRequest, place: Option<&str>, now: i64) -> Result<RowPage> {
+    let place = Cursor::read(place)?;
     let chosen: Vec<String> = asked.heads().iter().map(|head: &Heading| head.name.to_owned()).collect();
     match &asked.scope {
         Scope::Rewards { filter, eligible, sort, descending } => {
@@ -45,7 +45,7 @@ pub async fn gather(db: &mut Db, asked: &Asked, place: Option<&str>, now: i64) -
             };
             let names = accounts::names(db).await?;
             let rows = lines.iter().map(|line| line.cells(*layout, &names, &chosen)).collect();
-            Ok(Gathered { rows, next })
+            Ok(RowPage { rows, next })
         }
         Scope::Audit(filter) => of_audit(db, filter, place.0, &chosen).await,
     }
@@ -65,9 +65,9 @@ pub async fn count(db: &mut Db, scope: &Scope, now: i64) -> Result<i64> {
 }
 
 /// A position in a list: a number and an id; some lists need only one of them.
-struct Place(Option<(i64, String)>);
+struct Cursor(Option<(i64, String)>);
 
-impl Place {
+impl Cursor {
     fn read(text: Option<&str>) -> Result<Self> {
         let Some(text) = text else { return Ok(Self(None)) };
         let read = || -> Option<(i64, String)> { serde_json::from_str(text).ok() };
@@ -91,7 +91,7 @@ async fn of_pool(db: &mut Db, filter: &RewardFilter, eligible: Option<bool>, now
         let window = Window { sort: Sort::CreatedAt, descending: true, after, limit: AT_ONCE };
         let some = of_rewards(db, filter, eligible, &window, &[], now).await?;
         all += some.rows.len();
-        after = Place::read(some.next.as_deref())?.0;
+        after = Cursor::read(some.next.as_deref())?.0;
         if after.is_none() {
             return Ok(i64::try_from(all).unwrap_or(i64::MAX));
         }
@@ -105,7 +105,7 @@ async fn of_rewards(
     window: &Window,
     chosen: &[String],
     now: i64,
-) -> Result<Gathered> {
+) -> Result<RowPage> {
     let (found, next) = match eligible {
         Some(eligible) => {
             let page = pool(db, filter, window, eligible, now).await?;
@@ -122,7 +122,7 @@ async fn of_rewards(
         columns::reward(&RewardRow { reward, blockers: whys.join(" "), now }, chosen)
     };
     let rows = found.into_iter().map(row).collect();
-    Ok(Gathered { rows, next: next.map(|(key, id)| place(key, &id)) })
+    Ok(RowPage { rows, next: next.map(|(key, id)| place(key, &id)) })
 }
 
 async fn of_transactions(
@@ -130,7 +130,7 @@ async fn of_transactions(
     filter: &TransactionFilter,
     after: Option<String>,
     chosen: &[String],
-) -> Result<Gathered> {
+) -> Result<RowPage> {
     let filter = TransactionFilter { after, ..filter.clone() };
     let found = transactions::list(db, &filter, AT_ONCE).await?;
     let next = found.last().filter(|_| is_full(found.len())).map(|last| place(0, &last.id.to_string()));
@@ -149,7 +149,7 @@ async fn of_transactions(
         let fee_taken = fees.get(&transaction.id).copied();
         columns::transaction(&TransactionRow { transaction, named, batch, fee_taken }, chosen)
     };
-    Ok(Gathered { rows: found.into_iter().map(row).collect(), next })
+    Ok(RowPage { rows: found.into_iter().map(row).collect(), next })
 }
 
 async fn of_audit(
@@ -157,12 +157,12 @@ async fn of_audit(
     filter: &audit::Filter,
     place_before: Option<(i64, String)>,
     chosen: &[String],
-) -> Result<Gathered> {
+) -> Result<RowPage> {
     let before = place_before.and_then(|(at, seq)| Some((at, seq.parse().ok()?)));
     let found = audit::list(db, &audit::Filter { before, ..filter.clone() }, AT_ONCE).await?;
     let next =
         found.last().filter(|_| is_full(found.len())).map(|last| place(last.at, &last.seq.to_string()));
-    Ok(Gathered { rows: found.iter().map(|row| columns::audit(row, chosen)).collect(), next })
+    Ok(RowPage { rows: found.iter().map(|row| columns::audit(row, chosen)).collect(), next })
 }
 
 /// The lines of the next journals, one entry per journal and currency, and the next position.

@@ -44,7 +44,7 @@ pub enum Scope {
 
 /// An export as somebody requested it.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ExportRequest {
     pub scope: Scope,
     pub format: Format,
     /// Starts a CSV file with the byte-order mark by which Excel recognizes UTF-8.
@@ -90,7 +90,7 @@ impl Scope {
     }
 }
 
-impl Asked {
+impl ExportRequest {
     /// The column headings, in the order of the file.
     pub fn heads(&self) -> Vec<Heading> {
         let all = self.scope.headings();
@@ -124,7 +124,7 @@ impl Asked {
         })
     }
 
-    /// Parses [`Asked::json`]; `None` if this program cannot have written it.
+    /// Parses [`ExportRequest::json`]; `None` if this program cannot have written it.
     pub fn read(kept: &Value) -> Option<Self> {
         let scope = &kept["scope"];
         let scope = match Kind::parse(kept["of"].as_str()?)? {
@@ -383,9 +383,9 @@ fn read_transactions(kept: &Value) -> Option<TransactionFilter> {
 mod tests {
     use super::*;
 
-    fn asked(scope: Scope) -> Asked {
+    fn asked(scope: Scope) -> ExportRequest {
         let columns = vec!["number".to_owned()];
-        Asked { scope, format: Format::Xlsx, marked: true, columns, told: "all of them".to_owned() }
+        ExportRequest { scope, format: Format::Xlsx, marked: true, columns, told: "all of them".to_owned() }
     }
 
     #[test]
@@ -432,10 +432,10 @@ mod tests {
         for scope in scopes {
             let asked = asked(scope);
             let kept = asked.json();
-            assert_eq!(format!("{:?}", Asked::read(&kept).unwrap()), format!("{asked:?}"));
+            assert_eq!(format!("{:?}", ExportRequest::read(&kept).unwrap()), format!("{asked:?}"));
         }
         let mut wrong = asked(Scope::Audit(Box::default())).json();
         wrong["of"] = json!("secrets");
-        assert!(Asked::read(&wrong).is_none());
+        assert!(ExportRequest::read(&wrong).is_none());
     }
 }

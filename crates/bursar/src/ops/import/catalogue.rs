@@ -14,13 +14,13 @@ use super::layout::{
     ACCOUNTS, ACCOUNTS_REQUIRED, ACTIVITIES, ACTIVITIES_REQUIRED, PARTNERS, PARTNERS_REQUIRED,
 };
 use super::points;
-use super::table::{Destined, Faults, Report, Row, RowError, Table, problem, refused};
+use super::table::{DestinationChange, Faults, Report, Row, RowError, Table, problem, refused};
 use crate::app::{Actor, App};
 use crate::ops::Result;
-use crate::ops::idempotency::{Once, finish};
+use crate::ops::idempotency::{Idempotency, finish};
 use crate::ops::partners::{is_country, wrong_country};
 use crate::ops::settings::{is_address, lowering};
-use crate::store::programs::{self, Account, Activity, Partner, Program, Worth};
+use crate::store::programs::{self, Account, Activity, Partner, Program, RewardValue};
 use crate::store::{Tx, audit, payees};
 use crate::transact;
 
@@ -31,7 +31,7 @@ pub struct ToConnect {
     pub payee: Payee,
     pub destination: Destination,
     /// Described for people, if this changes the destination of an existing payee.
-    pub told: Option<Destined>,
+    pub told: Option<DestinationChange>,
 }
 
 /// Imports accounts; also returns the destinations to set.
@@ -43,7 +43,7 @@ pub async fn accounts(
     actor: &Actor,
     file: &[u8],
     dry_run: bool,
-    once: Option<&Once<Report>>,
+    once: Option<&Idempotency<Report>>,
 ) -> Result<(Report, Vec<ToConnect>)> {
     let table = Table::read(file, ACCOUNTS, ACCOUNTS_REQUIRED)?;
     transact!(app, |tx| {
@@ -70,7 +70,7 @@ pub(super) async fn accounts_of(
     let known: HashMap<String, Account> =
         known.into_iter().map(|account| (account.external_id.clone(), account)).collect();
     let places = places(tx, known.values().map(|account| Payee::Account(account.id)).collect()).await?;
-    let mut sorted = Sorted::new(table, places);
+    let mut sorted = PlannedRows::new(table, places);
     for row in &table.rows {
         sorted.take(row, |row| {
             let before = known.get(row.get("external_id"));
@@ -97,7 +97,7 @@ fn account(row: &Row, before: Option<&Account>, faults: &mut Faults, app: &App, 
     let country = faults.take(country(row));
     let owner_email = faults.take(email(row, "owner_email"));
     Some(Account {
-        id: before.map_or_else(|| AccountId::fresh(now, app.clock.chance()), |before| before.id),
+        id: before.map_or_else(|| AccountId::fresh(now, app.clock.random()), |before| before.id),
         external_id: external_id?.to_owned(),
         name: name?.to_owned(),
         country: country?.or_else(|| before.and_then(|before| before.country.clone())),
@@ -118,7 +118,7 @@ pub async fn partners(
     actor: &Actor,
     file: &[u8],
     dry_run: bool,
-    once: Option<&Once<Report>>,
+    once: Option<&Idempotency<Report>>,
 ) -> Result<(Report, Vec<ToConnect>)> {
     let table = Table::read(file, PARTNERS, PARTNERS_REQUIRED)?;
     transact!(app, |tx| {
@@ -148,7 +148,7 @@ pub(super) async fn partners_of(
     let companies = programs::accounts_named(tx, &table.distinct("account")).await?;
     let companies: HashMap<String, AccountId> =
         companies.into_iter().map(|account| (account.external_id, account.id)).collect();
-    let mut sorted = Sorted::new(table, places);
+    let mut sorted = PlannedRows::new(table, places);
     for row in &table.rows {
         sorted.take(row, |row| {
             let before = known.get(row.get("external_id"));
@@ -179,16 +179,16 @@ fn partner(
     let (before, companies) = known;
     let external_id = faults.take(row.required("external_id"));
     let account = faults.take(row.required("account").and_then(|account| {
-        let told = "There is no account with this external id; import the accounts first.";
+        let message = "There is no account with this external id; import the accounts first.";
         let company = companies.get(account);
-        let company = company.ok_or_else(|| problem(row, "account", "unknown_account", told))?;
+        let company = company.ok_or_else(|| problem(row, "account", "unknown_account", message))?;
         Ok((*company, account.to_owned()))
     }));
     let name = faults.take(row.required("name"));
     let email = faults.take(row.required("email").and_then(|_| email(row, "email")));
     let country = faults.take(country(row));
     Some(Partner {
-        id: before.map_or_else(|| PartnerId::fresh(now, app.clock.chance()), |before| before.id),
+        id: before.map_or_else(|| PartnerId::fresh(now, app.clock.random()), |before| before.id),
         external_id: external_id?.to_owned(),
         account: account?,
         name: name?.to_owned(),
@@ -211,7 +211,7 @@ pub async fn activities(
     actor: &Actor,
     file: &[u8],
     dry_run: bool,
-    once: Option<&Once<Report>>,
+    once: Option<&Idempotency<Report>>,
 ) -> Result<Report> {
     let table = Table::read(file, ACTIVITIES, ACTIVITIES_REQUIRED)?;
     transact!(app, |tx| {
@@ -239,7 +239,7 @@ pub(super) async fn activities_of(
     let mut runs = Programs { known: programs::all_programs(tx).await?, made: Vec::new() };
     let longest = runs.known.iter().map(|program| program.hold_days).max().unwrap_or(0);
     let may_shorten = lowering::is_operators_own(tx, actor).await?;
-    let mut sorted = Sorted::new(table, Places::new());
+    let mut sorted = PlannedRows::new(table, Places::new());
     for row in &table.rows {
         sorted.take(row, |row| {
             let before = known.get(row.get("external_id"));
@@ -248,13 +248,13 @@ pub(super) async fn activities_of(
             if !may_shorten && before.is_some_and(|before| activity.hold_days < before.hold_days) {
                 // A rejected row creates no program.
                 runs.made.truncate(made);
-                let told = "This API key may not move an activity to a program with a shorter hold period. An administrator can do it on the pages.";
-                return Err(problem(row, "program", "person_needed", told));
+                let message = "This API key may not move an activity to a program with a shorter hold period. An administrator can do it on the pages.";
+                return Err(problem(row, "program", "person_needed", message));
             }
             if !may_shorten && runs.made.len() > made && longest > 0 {
                 runs.made.truncate(made);
-                let told = "This API key may not create a program with a shorter hold period than another. An administrator can do it on the pages.";
-                return Err(problem(row, "program", "person_needed", told));
+                let message = "This API key may not create a program with a shorter hold period than another. An administrator can do it on the pages.";
+                return Err(problem(row, "program", "person_needed", message));
             }
             Ok((before == Some(&activity), activity, None))
         });
@@ -290,13 +290,14 @@ impl Programs {
         let is_it = |program: &&Program| program.external_id == name || program.name == name;
         if let Some(program) = self.known.iter().chain(&self.made).find(is_it) {
             if kind.is_some_and(|kind| kind != program.reward_type) {
-                let told = "The program with this name has the other type. Change the file or the program.";
-                return Err(problem(row, "program_type", "type_conflict", told));
+                let message =
+                    "The program with this name has the other type. Change the file or the program.";
+                return Err(problem(row, "program_type", "type_conflict", message));
             }
             return Ok(program.clone());
         }
         let program = Program {
-            id: ProgramId::fresh(now, app.clock.chance()),
+            id: ProgramId::fresh(now, app.clock.random()),
             external_id: name.to_owned(),
             name: name.to_owned(),
             reward_type: kind.unwrap_or(RewardType::Cash),
@@ -332,7 +333,7 @@ fn activity(
     }
     let ((external_id, name), (program, worth)) = read?;
     Ok(Activity {
-        id: before.map_or_else(|| ActivityId::fresh(now, app.clock.chance()), |before| before.id),
+        id: before.map_or_else(|| ActivityId::fresh(now, app.clock.random()), |before| before.id),
         external_id: external_id.to_owned(),
         worth,
         program: (program.id, program.external_id),
@@ -345,17 +346,17 @@ fn activity(
     })
 }
 
-fn default_worth(row: &Row, kind: RewardType) -> std::result::Result<Option<Worth>, RowError> {
+fn default_worth(row: &Row, kind: RewardType) -> std::result::Result<Option<RewardValue>, RowError> {
     let (value, code) = (row.get("default_value"), row.get("default_currency"));
     if value.is_empty() {
         return Ok(None);
     }
     let worth = match kind {
-        RewardType::Points => points(value).map(Worth::Points),
+        RewardType::Points => points(value).map(RewardValue::Points),
         RewardType::Cash => {
             let wrong = |told: &'static str, code| problem(row, "default_currency", code, told);
             let currency = Currency::parse(code).map_err(|error| wrong(error.sentence(), error.code()))?;
-            Money::parse(value, currency).map(Worth::Cash)
+            Money::parse(value, currency).map(RewardValue::Cash)
         }
     };
     worth.map(Some).map_err(|error| problem(row, "default_value", error.code(), error.sentence()))
@@ -370,7 +371,7 @@ async fn places(tx: &mut Tx, known: Vec<Payee>) -> Result<Places> {
 }
 
 /// The sorted rows of a file.
-struct Sorted<T> {
+struct PlannedRows<T> {
     places: Places,
     report: Report,
     changed: Vec<T>,
@@ -380,14 +381,14 @@ struct Sorted<T> {
 
 type Taken<T> = (bool, T, Option<(Payee, Destination)>);
 
-impl<T> Sorted<T> {
+impl<T> PlannedRows<T> {
     fn new(table: &Table, places: Places) -> Self {
         let (report, seen) = (table.report(), HashMap::new());
         Self { places, report, changed: Vec::new(), to_connect: Vec::new(), seen }
     }
 
     /// Describes how a row changes its payee's destination; `None` for a new payee or the same destination.
-    fn moved(&self, row: &Row, payee: Payee, to: &Destination) -> Option<Destined> {
+    fn moved(&self, row: &Row, payee: Payee, to: &Destination) -> Option<DestinationChange> {
         let before = self.places.get(&payee)?;
         if before.as_ref() == Some(to) {
             return None;
@@ -399,7 +400,7 @@ impl<T> Sorted<T> {
             }
             None => (None, to.masked()),
         };
-        Some(Destined { line: row.line, external_id: row.get("external_id").to_owned(), old, new })
+        Some(DestinationChange { line: row.line, external_id: row.get("external_id").to_owned(), old, new })
     }
 
     /// Sorts a row. `read` returns whether the row changes nothing, the record it describes, and the destination it names.
@@ -413,15 +414,16 @@ impl<T> Sorted<T> {
             if *earlier == content {
                 self.report.duplicates += 1;
             } else {
-                let told = "This external id is on an earlier line with different content; that line counts.";
-                self.report.rejected.push(problem(row, "external_id", "external_id_conflict", told));
+                let message =
+                    "This external id is on an earlier line with different content; that line counts.";
+                self.report.rejected.push(problem(row, "external_id", "external_id_conflict", message));
             }
             return;
         }
         self.seen.insert(id, content);
-        let told = destination.as_ref().and_then(|(payee, to)| self.moved(row, *payee, to));
+        let destination_change = destination.as_ref().and_then(|(payee, to)| self.moved(row, *payee, to));
         // A row that changes its payee's destination is not a duplicate.
-        if unchanged && told.is_none() {
+        if unchanged && destination_change.is_none() {
             self.report.duplicates += 1;
         } else {
             self.report.accepted += 1;
@@ -429,9 +431,9 @@ impl<T> Sorted<T> {
         if !unchanged {
             self.changed.push(thing);
         }
-        self.report.destinations.extend(told.clone());
+        self.report.destinations.extend(destination_change.clone());
         if let Some((payee, destination)) = destination {
-            self.to_connect.push(ToConnect { line: row.line, payee, destination, told });
+            self.to_connect.push(ToConnect { line: row.line, payee, destination, told: destination_change });
         }
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 
 use super::layout::columns;
-use crate::store::imports::What;
+use crate::store::imports::ImportKind;
 
 /// The example of a kind, with all its columns.
-pub fn example(what: What) -> String {
+pub fn example(what: ImportKind) -> String {
     let columns = columns(what);
     let mut text = columns.join(",");
     text.push('\n');
@@ -22,9 +22,9 @@ pub fn example(what: What) -> String {
 }
 
 /// The rows' values by column; unnamed columns stay empty. No value needs quoting.
-fn rows(what: What) -> &'static [&'static [(&'static str, &'static str)]] {
+fn rows(what: ImportKind) -> &'static [&'static [(&'static str, &'static str)]] {
     match what {
-        What::Accounts => &[
+        ImportKind::Accounts => &[
             &[("external_id", "example-north"), ("name", "Example North Ltd"), ("country", "GB")],
             &[
                 ("external_id", "example-south"),
@@ -33,7 +33,7 @@ fn rows(what: What) -> &'static [&'static [(&'static str, &'static str)]] {
                 ("owner_email", "owner@example.com"),
             ],
         ],
-        What::Partners => &[
+        ImportKind::Partners => &[
             &[
                 ("external_id", "example-ana"),
                 ("account", "example-north"),
@@ -51,7 +51,7 @@ fn rows(what: What) -> &'static [&'static [(&'static str, &'static str)]] {
                 ("language", "es"),
             ],
         ],
-        What::Activities => &[
+        ImportKind::Activities => &[
             &[
                 ("external_id", "example-deal"),
                 ("program", "Example program"),
@@ -67,7 +67,7 @@ fn rows(what: What) -> &'static [&'static [(&'static str, &'static str)]] {
                 ("name", "Example: passed course"),
             ],
         ],
-        What::Rewards => &[
+        ImportKind::Rewards => &[
             &[("external_id", "example-1"), ("activity", "example-deal"), ("owner", "example-ana")],
             &[
                 ("external_id", "example-2"),
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn each_names_its_columns_only_and_fills_in_what_must_be() {
-        for what in What::ALL {
+        for what in ImportKind::ALL {
             for row in rows(what) {
                 let named: Vec<&str> = row.iter().map(|(column, _)| *column).collect();
                 assert!(named.iter().all(|column| columns(what).contains(column)), "{named:?}");

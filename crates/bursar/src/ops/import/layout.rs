@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::records::{Lines, Records, hint};
 use super::{COLUMNS, Columns, REQUIRED};
-use crate::store::imports::What;
+use crate::store::imports::ImportKind;
 
 pub(super) const ACCOUNTS: Columns =
     &["external_id", "name", "country", "owner_email", "vendor", "destination"];
@@ -43,16 +43,17 @@ impl Layout {
         let mut records = Records::of(text, u8::try_from(delimiter).unwrap_or(b','))?;
         let headers: Vec<String> = records.header.iter().map(|name| name.trim().to_owned()).collect();
         if headers.iter().all(String::is_empty) {
-            let told = "The file has no header. Its first line must name the columns. Nothing was imported.";
-            return Err(Refusal::new("missing_header", told).at("file"));
+            let message =
+                "The file has no header. Its first line must name the columns. Nothing was imported.";
+            return Err(Refusal::new("missing_header", message).at("file"));
         }
         let mut rows = 0;
         while records.next().is_some() {
             rows += 1;
         }
         if rows == 0 {
-            let told = "The file has a header but no rows, so there is nothing to import.";
-            return Err(Refusal::new("no_rows", told).at("file"));
+            let message = "The file has a header but no rows, so there is nothing to import.";
+            return Err(Refusal::new("no_rows", message).at("file"));
         }
         Ok((Self { delimiter, headers, lines: Some(records.lines) }, rows))
     }
@@ -87,7 +88,7 @@ impl Layout {
 
 impl Layout {
     /// Another column with the same normalized header.
-    fn twin(&self, place: usize) -> Option<usize> {
+    fn duplicate_header(&self, place: usize) -> Option<usize> {
         let name = plain(self.headers.get(place)?);
         let same = |(at, header): &(usize, &String)| *at != place && plain(header) == name;
         self.headers.iter().enumerate().find(same).map(|(at, _)| at).filter(|_| !name.is_empty())
@@ -115,22 +116,22 @@ pub(super) fn delimiter(text: &str) -> char {
 }
 
 /// The columns of a kind of file.
-pub fn columns(what: What) -> Columns {
+pub fn columns(what: ImportKind) -> Columns {
     match what {
-        What::Rewards => COLUMNS,
-        What::Partners => PARTNERS,
-        What::Accounts => ACCOUNTS,
-        What::Activities => ACTIVITIES,
+        ImportKind::Rewards => COLUMNS,
+        ImportKind::Partners => PARTNERS,
+        ImportKind::Accounts => ACCOUNTS,
+        ImportKind::Activities => ACTIVITIES,
     }
 }
 
 /// The required columns of a kind of file.
-pub fn required(what: What) -> Columns {
+pub fn required(what: ImportKind) -> Columns {
     match what {
-        What::Rewards => REQUIRED,
-        What::Partners => PARTNERS_REQUIRED,
-        What::Accounts => ACCOUNTS_REQUIRED,
-        What::Activities => ACTIVITIES_REQUIRED,
+        ImportKind::Rewards => REQUIRED,
+        ImportKind::Partners => PARTNERS_REQUIRED,
+        ImportKind::Accounts => ACCOUNTS_REQUIRED,
+        ImportKind::Activities => ACTIVITIES_REQUIRED,
     }
 }
 
@@ -144,15 +145,19 @@ pub(super) struct Places {
 ///
 /// # Errors
 /// If two headers map to one column, a chosen header occurs twice in the file, or a required column is not mapped.
-pub(super) fn places(what: What, layout: &Layout, chosen: &[Option<String>]) -> Result<Places, Refusal> {
+pub(super) fn places(
+    what: ImportKind,
+    layout: &Layout,
+    chosen: &[Option<String>],
+) -> Result<Places, Refusal> {
     if chosen.len() != layout.headers.len() {
-        let told = "This form is for another file. Load the page again.";
-        return Err(Refusal::new("changed_meanwhile", told).at("columns"));
+        let message = "This form is for another file. Load the page again.";
+        return Err(Refusal::new("changed_meanwhile", message).at("columns"));
     }
     let columns = columns(what);
     if let Some(name) = chosen.iter().flatten().find(|name| !columns.contains(&name.as_str())) {
-        let told = format!("There is no column {name:?}; the columns are: {}.", columns.join(", "));
-        return Err(Refusal::new("unknown_column", told).at("columns"));
+        let message = format!("There is no column {name:?}; the columns are: {}.", columns.join(", "));
+        return Err(Refusal::new("unknown_column", message).at("columns"));
     }
     let mut at = Vec::with_capacity(columns.len());
     for column in columns {
@@ -161,30 +166,31 @@ pub(super) fn places(what: What, layout: &Layout, chosen: &[Option<String>]) -> 
         let (first, second) = (standing.next(), standing.next());
         if let (Some(first), Some(second)) = (first, second) {
             let (one, other) = (layout.name(first), layout.name(second));
-            let told = format!("Both “{one}” and “{other}” are mapped to {column}. Leave one of them out.");
-            return Err(Refusal::new("duplicate_column", told).at("columns"));
+            let message =
+                format!("Both “{one}” and “{other}” are mapped to {column}. Leave one of them out.");
+            return Err(Refusal::new("duplicate_column", message).at("columns"));
         }
-        if let Some((first, other)) = first.and_then(|first| Some((first, layout.twin(first)?))) {
-            let told = format!(
+        if let Some((first, other)) = first.and_then(|first| Some((first, layout.duplicate_header(first)?))) {
+            let message = format!(
                 "The file has two columns “{}”, its column {} and its column {}, so it is unclear which one is {column}. Give them different names in the file, or delete one, and upload it again. Nothing was imported.",
                 layout.name(first),
                 first.min(other) + 1,
                 first.max(other) + 1
             );
-            return Err(Refusal::new("duplicate_column", told).at("columns"));
+            return Err(Refusal::new("duplicate_column", message).at("columns"));
         }
         at.push(first);
     }
     let absent = |name: &&'static str| !chosen.iter().flatten().any(|it| it == *name);
     let missing: Vec<&str> = required(what).iter().copied().filter(absent).collect();
     if !missing.is_empty() {
-        let told = format!(
+        let message = format!(
             "An import of {} needs {}, but no column of the file is mapped to {}. Choose the column for each, or add it to the file.",
             what.as_str(),
             missing.join(", "),
             if missing.len() == 1 { "it" } else { "them" }
         );
-        return Err(Refusal::new("missing_column", told).at("columns"));
+        return Err(Refusal::new("missing_column", message).at("columns"));
     }
     Ok(Places { columns, at })
 }
@@ -197,7 +203,7 @@ pub(super) fn plain(header: &str) -> String {
 /// What each header probably maps to: what it mapped to last time, or else its name, or else a common alias. No column is
 /// guessed twice.
 pub(super) fn guess(
-    what: What,
+    what: ImportKind,
     layout: &Layout,
     remembered: &[(String, Option<String>)],
 ) -> Vec<Option<String>> {
@@ -223,44 +229,46 @@ pub(super) fn guess(
 }
 
 /// Common aliases of a column, normalized by [`plain`].
-fn other_names(what: What, column: &str) -> &'static [&'static str] {
+fn other_names(what: ImportKind, column: &str) -> &'static [&'static str] {
     match (what, column) {
-        (What::Rewards, "external_id") => {
+        (ImportKind::Rewards, "external_id") => {
             &["id", "rewardid", "externalreference", "recordid", "dealid", "crmid"]
         }
-        (What::Rewards, "activity") => &["rewardactivity", "activityid", "activityname"],
-        (What::Rewards, "owner") => {
+        (ImportKind::Rewards, "activity") => &["rewardactivity", "activityid", "activityname"],
+        (ImportKind::Rewards, "owner") => {
             &["partner", "partnerid", "partneruser", "ownerid", "user", "userid", "payee"]
         }
-        (What::Rewards, "value") => &["amount", "reward", "rewardvalue", "rewardamount", "sum"],
-        (What::Rewards, "currency") => &["currencycode", "ccy", "isocurrency"],
-        (What::Rewards, "payment_type") => &["paidto", "payto"],
-        (What::Rewards, "form_reference") => {
+        (ImportKind::Rewards, "value") => &["amount", "reward", "rewardvalue", "rewardamount", "sum"],
+        (ImportKind::Rewards, "currency") => &["currencycode", "ccy", "isocurrency"],
+        (ImportKind::Rewards, "payment_type") => &["paidto", "payto"],
+        (ImportKind::Rewards, "form_reference") => {
             &["form", "formdata", "reference", "opportunity", "opportunityid"]
         }
-        (What::Rewards, "earned_on") => &["earned", "earneddate", "dateearned", "date", "rewarddate"],
-        (What::Rewards, "expires_on") => &["expires", "expiry", "expirydate", "expirationdate"],
-        (What::Rewards, "note") => &["notes", "comment", "comments", "remark", "description", "memo"],
-        (What::Accounts, "external_id") => &["id", "accountid", "companyid"],
-        (What::Accounts, "name") => &["company", "account", "accountname", "companyname"],
-        (What::Accounts, "owner_email") => &["owner", "accountowner", "accountowneremail", "email"],
-        (What::Partners, "external_id") => &["id", "partnerid", "userid"],
-        (What::Partners, "account") => &["accountid", "company", "companyid"],
-        (What::Partners, "name") => &["fullname", "partnername", "partner"],
-        (What::Partners, "email") => &["mail", "emailaddress", "address"],
-        (What::Partners, "language") => &["lang", "locale"],
-        (What::Accounts | What::Partners, "country") => &["countrycode"],
-        (What::Accounts | What::Partners, "vendor") => &["payoutmethod", "paidthrough", "method"],
-        (What::Accounts | What::Partners, "destination") => {
+        (ImportKind::Rewards, "earned_on") => &["earned", "earneddate", "dateearned", "date", "rewarddate"],
+        (ImportKind::Rewards, "expires_on") => &["expires", "expiry", "expirydate", "expirationdate"],
+        (ImportKind::Rewards, "note") => &["notes", "comment", "comments", "remark", "description", "memo"],
+        (ImportKind::Accounts, "external_id") => &["id", "accountid", "companyid"],
+        (ImportKind::Accounts, "name") => &["company", "account", "accountname", "companyname"],
+        (ImportKind::Accounts, "owner_email") => &["owner", "accountowner", "accountowneremail", "email"],
+        (ImportKind::Partners, "external_id") => &["id", "partnerid", "userid"],
+        (ImportKind::Partners, "account") => &["accountid", "company", "companyid"],
+        (ImportKind::Partners, "name") => &["fullname", "partnername", "partner"],
+        (ImportKind::Partners, "email") => &["mail", "emailaddress", "address"],
+        (ImportKind::Partners, "language") => &["lang", "locale"],
+        (ImportKind::Accounts | ImportKind::Partners, "country") => &["countrycode"],
+        (ImportKind::Accounts | ImportKind::Partners, "vendor") => &["payoutmethod", "paidthrough", "method"],
+        (ImportKind::Accounts | ImportKind::Partners, "destination") => {
             &["payoutdestination", "paypal", "paypaladdress", "stripeaccount"]
         }
-        (What::Activities, "external_id") => &["id", "activityid"],
-        (What::Activities, "program") => &["programme", "programname"],
-        (What::Activities, "program_type") => &["type", "rewardtype", "programmetype"],
-        (What::Activities, "name") => &["activity", "activityname", "rewardactivity"],
-        (What::Activities, "default_value") => &["value", "amount", "defaultamount"],
-        (What::Activities, "default_currency") => &["currency", "currencycode"],
-        (What::Rewards | What::Partners | What::Accounts | What::Activities, _) => &[],
+        (ImportKind::Activities, "external_id") => &["id", "activityid"],
+        (ImportKind::Activities, "program") => &["programme", "programname"],
+        (ImportKind::Activities, "program_type") => &["type", "rewardtype", "programmetype"],
+        (ImportKind::Activities, "name") => &["activity", "activityname", "rewardactivity"],
+        (ImportKind::Activities, "default_value") => &["value", "amount", "defaultamount"],
+        (ImportKind::Activities, "default_currency") => &["currency", "currencycode"],
+        (ImportKind::Rewards | ImportKind::Partners | ImportKind::Accounts | ImportKind::Activities, _) => {
+            &[]
+        }
     }
 }
 
@@ -292,7 +300,7 @@ mod tests {
     fn headers_are_guessed_and_remembered() {
         let file = layout("Deal ID;Reward Activity;Partner;Amount;Currency;value;Region");
         let guessed = |remembered: &[(String, Option<String>)]| {
-            let guessed = guess(What::Rewards, &file, remembered);
+            let guessed = guess(ImportKind::Rewards, &file, remembered);
             guessed.into_iter().map(|column| column.unwrap_or_default()).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(guessed(&[]), "external_id activity owner  currency value ");
@@ -305,7 +313,7 @@ mod tests {
         let file = layout("a,b");
         let told = |chosen: [Option<&str>; 2]| {
             let chosen = chosen.map(|column| column.map(str::to_owned));
-            places(What::Accounts, &file, &chosen).map(|places| places.at).map_err(|it| it.sentence)
+            places(ImportKind::Accounts, &file, &chosen).map(|places| places.at).map_err(|it| it.sentence)
         };
         assert!(
             told([Some("name"), Some("name")]).unwrap_err().contains("Both “a” and “b” are mapped to name")
@@ -313,7 +321,7 @@ mod tests {
         assert!(told([None, Some("name")]).unwrap_err().contains("needs external_id"));
         let doubled = layout("id,Name,name ");
         let chosen = [Some("external_id"), Some("name"), None].map(|column| column.map(str::to_owned));
-        let refused = places(What::Accounts, &doubled, &chosen).map(|places| places.at).unwrap_err();
+        let refused = places(ImportKind::Accounts, &doubled, &chosen).map(|places| places.at).unwrap_err();
         assert!(
             refused.code == "duplicate_column" && refused.sentence.contains("column 2 and its column 3"),
             "{}",

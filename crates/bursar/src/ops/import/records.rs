@@ -43,7 +43,7 @@ impl fmt::Display for Lines {
 
 /// A quoting error in a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Fault {
+pub(super) enum QuoteError {
     /// A quotation mark opens a field and none closes it.
     Unclosed,
     /// A quotation mark inside an unquoted field, or a closing one not followed by the end of the field.
@@ -52,7 +52,7 @@ pub(super) enum Fault {
     AroundRows,
 }
 
-impl Fault {
+impl QuoteError {
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::Unclosed => "unclosed_quote",
@@ -81,7 +81,7 @@ pub(super) struct Record<'a> {
     /// The line on which it begins, counted from 1.
     pub(super) line: u64,
     /// Its fields, or the index of the invalid field (from 0) and what is wrong with it.
-    pub(super) fields: Result<Vec<String>, (usize, Fault)>,
+    pub(super) fields: Result<Vec<String>, (usize, QuoteError)>,
     /// The text of its lines, without the last line end.
     pub(super) raw: &'a str,
 }
@@ -167,13 +167,13 @@ pub(super) fn hint(text: &str) -> (Option<char>, &str) {
     }
 }
 
-fn broken_header(line: u64, place: usize, fault: Fault) -> Refusal {
-    let told = format!(
+fn broken_header(line: u64, place: usize, fault: QuoteError) -> Refusal {
+    let message = format!(
         "The header on line {line} cannot be read, at its column {}: {} Nothing was imported.",
         place + 1,
         fault.sentence()
     );
-    Refusal::new(fault.code(), told).at("header")
+    Refusal::new(fault.code(), message).at("header")
 }
 
 /// The text after the line end it starts with; `None` if it does not start with one.
@@ -205,7 +205,7 @@ impl Scan<'_> {
     }
 
     /// The fields of the record at the cursor; leaves the cursor at the end of its last line.
-    fn fields(&mut self, delimiter: u8, width: usize) -> Result<Vec<String>, (usize, Fault)> {
+    fn fields(&mut self, delimiter: u8, width: usize) -> Result<Vec<String>, (usize, QuoteError)> {
         let mut fields = Vec::with_capacity(width);
         loop {
             let place = fields.len();
@@ -222,11 +222,11 @@ impl Scan<'_> {
         }
     }
 
-    fn plain(&mut self, delimiter: u8) -> Result<String, Fault> {
+    fn plain(&mut self, delimiter: u8) -> Result<String, QuoteError> {
         let from = self.at;
         while !self.at_line_end() && self.peek() != Some(delimiter) {
             if self.peek() == Some(b'"') {
-                return Err(Fault::Misplaced);
+                return Err(QuoteError::Misplaced);
             }
             self.at += 1;
         }
@@ -234,7 +234,7 @@ impl Scan<'_> {
     }
 
     /// A quoted field. If it spans lines that look like rows of the file, it is a quoting error, not a text.
-    fn quoted(&mut self, delimiter: u8, place: usize, width: usize) -> Result<String, Fault> {
+    fn quoted(&mut self, delimiter: u8, place: usize, width: usize) -> Result<String, QuoteError> {
         let (mut field, mut delimiters, mut line_ends, mut rows) = (String::new(), 0, 0, false);
         // A sign of swallowed rows: the last line has as many delimiters before the field's end as the first has before its
         // start.
@@ -243,7 +243,7 @@ impl Scan<'_> {
         let mut from = self.at;
         loop {
             match self.peek() {
-                None => return Err(Fault::Unclosed),
+                None => return Err(QuoteError::Unclosed),
                 Some(b'"') => {
                     field.push_str(&self.text[from..self.at]);
                     self.at += 1;
@@ -251,8 +251,8 @@ impl Scan<'_> {
                         // An escaped quote: the second mark belongs to the text, and reading continues from it.
                         Some(b'"') => from = self.at,
                         next if self.at_line_end() || next == Some(delimiter) => break,
-                        _ if around(rows, line_ends, delimiters) => return Err(Fault::AroundRows),
-                        _ => return Err(Fault::Misplaced),
+                        _ if around(rows, line_ends, delimiters) => return Err(QuoteError::AroundRows),
+                        _ => return Err(QuoteError::Misplaced),
                     }
                 }
                 Some(b'\r') if self.text[self.at..].starts_with("\r\n") => {}
@@ -265,7 +265,7 @@ impl Scan<'_> {
             self.at += 1;
         }
         if around(rows, line_ends, delimiters) {
-            return Err(Fault::AroundRows);
+            return Err(QuoteError::AroundRows);
         }
         self.line_ends += line_ends;
         Ok(field)
@@ -281,14 +281,14 @@ mod tests {
     /// Describes each record of a text for the assertions: its line and fields, or the error and its field.
     fn told(text: &str) -> (Vec<String>, Lines) {
         let mut records = Records::of(text, b',').unwrap();
-        let mut told = Vec::new();
+        let mut messages = Vec::new();
         while let Some(record) = records.next() {
-            told.push(match record.fields {
+            messages.push(match record.fields {
                 Ok(fields) => format!("{} {}", record.line, fields.join("|")),
                 Err((place, fault)) => format!("{} !{} at {place}", record.line, fault.code()),
             });
         }
-        (told, records.lines)
+        (messages, records.lines)
     }
 
     #[test]
@@ -309,11 +309,11 @@ mod tests {
             ("1,\"open\n2,\"fine\"\n", &["2 !quote_around_rows at 1", "3 2|fine"]),
         ] {
             let text = format!("id,note\n{rows}");
-            let (told, lines) = told(&text);
-            assert_eq!(told, expected, "{text:?}");
+            let (messages, lines) = told(&text);
+            assert_eq!(messages, expected, "{text:?}");
             assert_eq!(
                 (lines.rows(), lines.total),
-                (told.len() as u64, text.lines().count() as u64),
+                (messages.len() as u64, text.lines().count() as u64),
                 "{text:?}"
             );
         }

@@ -17,11 +17,11 @@ pub use super::sample::Sample;
 use super::layout::{guess, places, plain};
 use super::sample::{of_catalogue, of_rewards};
 use super::table::{Destinations, Table, text};
-use super::{Destined, Report, RowError, ToConnect, catalogue, enter, error_file, sorted};
+use super::{DestinationChange, Report, RowError, ToConnect, catalogue, error_file, insert_rows, sorted};
 use crate::app::{Actor, App};
-use crate::ops::idempotency::{Once, finish};
+use crate::ops::idempotency::{Idempotency, finish};
 use crate::ops::{OpsError, Result, people};
-use crate::store::imports::{self, Counts, Import, ImportState, Refused, What};
+use crate::store::imports::{self, Counts, Import, ImportKind, ImportState, Refused};
 use crate::store::people as persons;
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
@@ -37,10 +37,10 @@ const KEPT_US: i64 = 30 * 86_400_000_000;
 /// The longest file name that is stored, in characters.
 const MOST_NAME: usize = 120;
 
-pub fn permission(what: What) -> Permission {
+pub fn permission(what: ImportKind) -> Permission {
     match what {
-        What::Rewards => Permission::Review,
-        What::Partners | What::Accounts | What::Activities => Permission::ManagePartners,
+        ImportKind::Rewards => Permission::Review,
+        ImportKind::Partners | ImportKind::Accounts | ImportKind::Activities => Permission::ManagePartners,
     }
 }
 
@@ -51,10 +51,10 @@ pub fn permission(what: What) -> Permission {
 pub async fn upload(
     app: &App,
     actor: &Actor,
-    what: What,
+    what: ImportKind,
     name: &str,
     file: &[u8],
-    once: Option<&Once<Import>>,
+    once: Option<&Idempotency<Import>>,
 ) -> Result<Import> {
     let body = text(file)?;
     let (layout, total) = Layout::of(body)?;
@@ -63,7 +63,7 @@ pub async fn upload(
     let name: String = name.chars().filter(|letter| !letter.is_control()).take(MOST_NAME).collect();
     transact!(app, |tx| {
         let import = Import {
-            id: ImportId::fresh(now, app.clock.chance()),
+            id: ImportId::fresh(now, app.clock.random()),
             number: store::next_numbers(tx, "import", 1).await?,
             what,
             file_name: if name.is_empty() { "pasted rows".to_owned() } else { name.clone() },
@@ -158,8 +158,8 @@ pub async fn first_rows(db: &mut Db, import: &Import, most: usize) -> Result<Vec
 async fn body(db: &mut Db, import: &Import) -> Result<String> {
     let body = imports::body(db, import.id).await?;
     body.ok_or_else(|| {
-        let told = "The file was deleted after 30 days. Upload it again.";
-        Refusal::new("file_forgotten", told).into()
+        let message = "The file was deleted after 30 days. Upload it again.";
+        Refusal::new("file_forgotten", message).into()
     })
 }
 
@@ -190,7 +190,7 @@ pub async fn name_columns(app: &App, named: &str, chosen: &[Option<String>]) -> 
     if import.total <= UNIT {
         advance(app, &import).await?;
     }
-    app.nudge.imports.ring();
+    app.nudge.imports.notify();
     Ok(())
 }
 
@@ -221,9 +221,9 @@ pub async fn start(app: &App, actor: &Actor, named: &str, seen: i64) -> Result<I
             return Err(not_now(&before));
         }
         if before.fence != seen {
-            let told =
+            let message =
                 "Somebody changed this import since you looked at it, so nothing was done. Look again.";
-            return Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)));
+            return Err(OpsError::Conflict(Refusal::new("changed_meanwhile", message)));
         }
         let started = Some((now, actor.id.to_string()));
         let state = ImportState::Importing;
@@ -233,11 +233,11 @@ pub async fn start(app: &App, actor: &Actor, named: &str, seen: i64) -> Result<I
             import.counts = Counts::default();
             imports::clear_refused(tx, before.id).await?;
         }
-        let told = json!({"number": import.number(), "what": import.what.as_str(), "rows": import.total});
-        note(tx, now, &actor.id.to_string(), "import_started", &import, &told);
+        let body = json!({"number": import.number(), "what": import.what.as_str(), "rows": import.total});
+        note(tx, now, &actor.id.to_string(), "import_started", &import, &body);
         save(tx, &before, import, now).await
     })?;
-    app.nudge.imports.ring();
+    app.nudge.imports.notify();
     Ok(import)
 }
 
@@ -256,8 +256,8 @@ pub async fn cancel(app: &App, actor: &Actor, named: &str) -> Result<Import> {
             }
             let state = ImportState::Canceled;
             let import = Import { state, canceled_at: Some(now), ..before.clone() };
-            let told = json!({"number": import.number(), "done": import.done, "rows": import.total});
-            note(tx, now, &actor.id.to_string(), "import_canceled", &import, &told);
+            let body = json!({"number": import.number(), "done": import.done, "rows": import.total});
+            note(tx, now, &actor.id.to_string(), "import_canceled", &import, &body);
             save(tx, &before, import, now).await
         });
         match canceled {
@@ -271,7 +271,7 @@ pub async fn cancel(app: &App, actor: &Actor, named: &str) -> Result<Import> {
 }
 
 fn not_now(import: &Import) -> OpsError {
-    let told = match import.state {
+    let message = match import.state {
         ImportState::Uploaded => "First map the columns of the file.",
         ImportState::Checking => "The file is still being checked. Wait until that is done.",
         ImportState::Checked => "The file is already checked and can be imported.",
@@ -280,7 +280,7 @@ fn not_now(import: &Import) -> OpsError {
         ImportState::Failed => "This import stopped. Its page says why.",
         ImportState::Canceled => "This import was canceled. To import it, upload the file again.",
     };
-    OpsError::Conflict(Refusal::new("import_state", told))
+    OpsError::Conflict(Refusal::new("import_state", message))
 }
 
 /// Saves the state of an import, unless somebody else did in the meantime.
@@ -288,8 +288,8 @@ async fn save(tx: &mut Tx, before: &Import, import: Import, free_at: i64) -> Res
     if imports::save(tx, before, &import, free_at).await? {
         return Ok(Import { fence: before.fence + 1, ..import });
     }
-    let told = "Somebody changed this import at the same time, so nothing was done. Look again.";
-    Err(OpsError::Conflict(Refusal::new("changed_meanwhile", told)))
+    let message = "Somebody changed this import at the same time, so nothing was done. Look again.";
+    Err(OpsError::Conflict(Refusal::new("changed_meanwhile", message)))
 }
 
 /// Leases the import that has waited longest, for one unit of work.
@@ -308,8 +308,8 @@ pub async fn lease(app: &App, now: i64) -> Result<Option<Import>> {
 /// Database errors. Any other failure stops the import and is recorded as its reason.
 pub async fn advance(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
     if import.tries > MOST_TRIES {
-        let told = "It was started several times and could not continue. Bursar's log says why.";
-        fail(app, import, told).await?;
+        let message = "It was started several times and could not continue. Bursar's log says why.";
+        fail(app, import, message).await?;
         return Ok(Vec::new());
     }
     match unit(app, import).await {
@@ -341,8 +341,8 @@ async fn unit(app: &App, import: &Import) -> Result<Vec<ToConnect>> {
 /// shown.
 fn counted_as_now(import: &Import, body: &str) -> Result<()> {
     if layout(import)?.lines.is_none() && Layout::of(body)?.1 != import.total {
-        let told = "Since Bursar was updated it reads quotation marks more strictly, and the rows differ from those shown. Upload the file again; nothing is entered twice.";
-        return Err(Refusal::new("changed_meanwhile", told).into());
+        let message = "Since Bursar was updated it reads quotation marks more strictly, and the rows differ from those shown. Upload the file again; nothing is entered twice.";
+        return Err(Refusal::new("changed_meanwhile", message).into());
     }
     Ok(())
 }
@@ -362,23 +362,25 @@ async fn check(app: &App, import: &Import, body: &str) -> Result<()> {
     let table = table(import, body, 0..i64::MAX)?;
     let actor = on_behalf(app, import).await?;
     let (report, entered) = match import.what {
-        What::Rewards => {
+        ImportKind::Rewards => {
             let mut db = app.store.read().await?;
             let (entered, report) = sorted(&mut db, app, &actor, &table).await?;
             (report, entered)
         }
-        What::Partners | What::Accounts | What::Activities => {
+        ImportKind::Partners | ImportKind::Accounts | ImportKind::Activities => {
             let (report, _) =
                 transact!(app, |tx| { catalogued(tx, app, &actor, import.what, &table, true).await })?;
             (report, Vec::new())
         }
     };
     let sample = match import.what {
-        What::Rewards => {
+        ImportKind::Rewards => {
             let sample = of_rewards(&mut app.store.read().await?, &table, &entered).await?;
             Sample { totals: report.totals.iter().map(ToString::to_string).collect(), ..sample }
         }
-        What::Partners | What::Accounts | What::Activities => of_catalogue(import.what, &table, &report),
+        ImportKind::Partners | ImportKind::Accounts | ImportKind::Activities => {
+            of_catalogue(import.what, &table, &report)
+        }
     };
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -401,15 +403,15 @@ async fn check(app: &App, import: &Import, body: &str) -> Result<()> {
 async fn enter_some(app: &App, import: &Import, body: &str) -> Result<()> {
     let actor = on_behalf(app, import).await?;
     let end = match import.what {
-        What::Rewards => import.total.min(import.done + UNIT),
-        What::Partners | What::Accounts | What::Activities => import.total,
+        ImportKind::Rewards => import.total.min(import.done + UNIT),
+        ImportKind::Partners | ImportKind::Accounts | ImportKind::Activities => import.total,
     };
     let table = table(import, body, import.done..end)?;
     let now = app.clock.now();
     let connects = transact!(app, |tx| {
         let (report, to_connect) = match import.what {
-            What::Rewards => (enter(tx, app, &actor, &table).await?, Vec::new()),
-            What::Partners | What::Accounts | What::Activities => {
+            ImportKind::Rewards => (insert_rows(tx, app, &actor, &table).await?, Vec::new()),
+            ImportKind::Partners | ImportKind::Accounts | ImportKind::Activities => {
                 catalogued(tx, app, &actor, import.what, &table, false).await?
             }
         };
@@ -432,7 +434,7 @@ async fn enter_some(app: &App, import: &Import, body: &str) -> Result<()> {
         Ok(!to_connect.is_empty())
     })?;
     if connects {
-        app.nudge.imports.ring();
+        app.nudge.imports.notify();
     }
     app.nudge.tell_watchers();
     Ok(())
@@ -441,12 +443,12 @@ async fn enter_some(app: &App, import: &Import, body: &str) -> Result<()> {
 /// Marks an import as done.
 async fn done(tx: &mut Tx, before: &Import, import: Import, now: i64) -> Result<()> {
     let counts = import.counts;
-    let told = json!({
+    let body = json!({
         "number": import.number(), "accepted": counts.accepted, "duplicates": counts.duplicates,
         "rejected": counts.rejected, "destinations_changed": sample(&import)?.destinations.changed,
     });
     let by = import.started.as_ref().map_or(import.created_by.clone(), |(_, by)| by.clone());
-    note(tx, now, &by, "import_finished", &import, &told);
+    note(tx, now, &by, "import_finished", &import, &body);
     let done = Import { state: ImportState::Done, finished_at: Some(now), ..import };
     save(tx, before, done, now).await?;
     Ok(())
@@ -456,15 +458,17 @@ async fn catalogued(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
-    what: What,
+    what: ImportKind,
     table: &Table,
     dry_run: bool,
 ) -> Result<(Report, Vec<ToConnect>)> {
     match what {
-        What::Partners => catalogue::partners_of(tx, app, actor, table, dry_run).await,
-        What::Accounts => catalogue::accounts_of(tx, app, actor, table, dry_run).await,
-        What::Activities => Ok((catalogue::activities_of(tx, app, actor, table, dry_run).await?, Vec::new())),
-        What::Rewards => Ok((Report::default(), Vec::new())),
+        ImportKind::Partners => catalogue::partners_of(tx, app, actor, table, dry_run).await,
+        ImportKind::Accounts => catalogue::accounts_of(tx, app, actor, table, dry_run).await,
+        ImportKind::Activities => {
+            Ok((catalogue::activities_of(tx, app, actor, table, dry_run).await?, Vec::new()))
+        }
+        ImportKind::Rewards => Ok((Report::default(), Vec::new())),
     }
 }
 
@@ -491,14 +495,14 @@ async fn left_to_connect(app: &App, import: &Import, body: &str) -> Result<Vec<T
 pub async fn connected(
     app: &App,
     import: &Import,
-    one: (u64, Option<&Destined>),
+    one: (u64, Option<&DestinationChange>),
     refusal: Option<&str>,
 ) -> Result<Import> {
     let now = app.clock.now();
     let line = i64::try_from(one.0).unwrap_or(i64::MAX);
     transact!(app, |tx| {
         let mut further = Import { connected_line: line, tries: 0, ..import.clone() };
-        if let Some(told) = refusal {
+        if let Some(message) = refusal {
             // Count the row once: it was counted when it was saved, and is rejected now.
             let Counts { accepted, duplicates, rejected } = &mut further.counts;
             *if *accepted > 0 { accepted } else { duplicates } -= 1;
@@ -509,7 +513,7 @@ pub async fn connected(
                 further.sample = Some(written(&sample)?);
             }
             let (field, code) = ("destination".to_owned(), "destination_refused".to_owned());
-            let detail = format!("The row is saved, but its destination was not set: {told}");
+            let detail = format!("The row is saved, but its destination was not set: {message}");
             imports::note_refused(
                 tx,
                 import.id,
@@ -536,8 +540,8 @@ async fn fail(app: &App, import: &Import, why: &str) -> Result<()> {
         let stopped = Import { state: ImportState::Failed, failed, ..import.clone() };
         // If somebody canceled it in the meantime, it did not fail.
         if imports::save(tx, import, &stopped, now).await? {
-            let told = json!({"number": stopped.number(), "why": why});
-            note(tx, now, "imports", "import_failed", &stopped, &told);
+            let body = json!({"number": stopped.number(), "why": why});
+            note(tx, now, "imports", "import_failed", &stopped, &body);
         }
         Ok(())
     })
@@ -558,8 +562,8 @@ pub async fn on_behalf(app: &App, import: &Import) -> Result<Actor> {
         return Ok(Actor { id, name, role, partner: None, may_write: true, came_from });
     };
     if person.disabled_at.is_some() || !allows(person.role, permission(import.what)) {
-        let told = "The person who started it may no longer do so. Upload the file again.";
-        return Err(Refusal::new("permission_denied", told).into());
+        let message = "The person who started it may no longer do so. Upload the file again.";
+        return Err(Refusal::new("permission_denied", message).into());
     }
     Ok(Actor { came_from, ..people::actor(&person) })
 }
@@ -620,7 +624,7 @@ mod tests {
             [("id", "external_id"), ("amount", "value"), ("currency", "currency"), ("extra", "-")]
         );
         let (ordinary, _) = Layout::of("id,Amount,Currency\nR,5,USD\n").unwrap();
-        let guessed: Vec<Option<String>> = guess(What::Rewards, &ordinary, &kept);
+        let guessed: Vec<Option<String>> = guess(ImportKind::Rewards, &ordinary, &kept);
         assert_eq!(guessed.iter().flatten().collect::<Vec<_>>(), ["external_id", "value", "currency"]);
     }
 }

@@ -12,7 +12,7 @@ use super::table::Destinations;
 use super::table::{Row, Table};
 use crate::ops::Result;
 use crate::store::Db;
-use crate::store::imports::What;
+use crate::store::imports::ImportKind;
 use crate::store::programs;
 use crate::store::rewards::Entered;
 
@@ -53,8 +53,8 @@ pub(super) async fn of_rewards(db: &mut Db, table: &Table, entered: &[Entered]) 
             activity.map_or_else(String::new, |activity| activity.name.clone()),
             owner.map_or_else(String::new, |partner| partner.name.clone()),
             match one.worth {
-                programs::Worth::Cash(money) => money.to_string(),
-                programs::Worth::Points(points) => format!("{points} points"),
+                programs::RewardValue::Cash(money) => money.to_string(),
+                programs::RewardValue::Points(points) => format!("{points} points"),
             },
             one.payment_type.map_or("", |kind| kind.as_str()).to_owned(),
             one.form_reference.clone().unwrap_or_default(),
@@ -69,7 +69,7 @@ pub(super) async fn of_rewards(db: &mut Db, table: &Table, entered: &[Entered]) 
 }
 
 /// The first valid rows of any other kind of file. Destinations are masked, as on the payees' pages.
-pub(super) fn of_catalogue(what: What, table: &Table, report: &Report) -> Sample {
+pub(super) fn of_catalogue(what: ImportKind, table: &Table, report: &Report) -> Sample {
     let columns: Vec<String> = columns(what).iter().map(|column| (*column).to_owned()).collect();
     let refused: HashSet<u64> = report.rejected.iter().map(|error| error.line).collect();
     let good = table.rows.iter().filter(|row| !refused.contains(&row.line));

@@ -31,15 +31,15 @@ pub struct RowError {
 const MOST_OF_A_VALUE: usize = 80;
 
 /// A value from the file for display. Destinations are masked everywhere, so they are left out here.
-pub(super) fn as_told(column: &str, text: &str) -> String {
+pub(super) fn quoted(column: &str, text: &str) -> String {
     if column == "destination" {
         return String::new();
     }
-    let mut told: String = text.chars().take(MOST_OF_A_VALUE).collect();
-    if told.len() < text.len() {
-        told.push('…');
+    let mut message: String = text.chars().take(MOST_OF_A_VALUE).collect();
+    if message.len() < text.len() {
+        message.push('…');
     }
-    told
+    message
 }
 
 /// The result of importing a file.
@@ -56,12 +56,12 @@ pub struct Report {
     /// The total of the accepted rewards, one per currency.
     pub totals: Vec<Sum>,
     /// Existing payees whose destination the file sets or changes; each such row counts as accepted.
-    pub destinations: Vec<Destined>,
+    pub destinations: Vec<DestinationChange>,
 }
 
 /// A new or changed destination of an existing payee.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Destined {
+pub struct DestinationChange {
     /// The line of the file.
     pub line: u64,
     /// The payee's external id.
@@ -80,31 +80,31 @@ pub struct Destinations {
     /// Existing payees who had no destination.
     pub first: u64,
     /// The first rows: changed destinations first, then by line.
-    pub rows: Vec<Destined>,
+    pub rows: Vec<DestinationChange>,
 }
 
 /// At most this many are listed; the rest are only counted.
 const NAMED: usize = 100;
 
 impl Destinations {
-    pub fn of(all: &[Destined]) -> Self {
+    pub fn of(all: &[DestinationChange]) -> Self {
         let count = |with: bool| all.iter().filter(|one| one.old.is_some() == with).count() as u64;
         // List changed destinations before new ones.
-        let mut rows: Vec<Destined> = all.to_vec();
+        let mut rows: Vec<DestinationChange> = all.to_vec();
         rows.sort_by_key(|one| (one.old.is_none(), one.line));
         rows.truncate(NAMED);
         Self { changed: count(true), first: count(false), rows }
     }
 
     /// Removes one that could not be set.
-    pub fn refused(&mut self, one: &Destined) {
+    pub fn refused(&mut self, one: &DestinationChange) {
         let count = if one.old.is_some() { &mut self.changed } else { &mut self.first };
         *count = count.saturating_sub(1);
         self.rows.retain(|row| row.line != one.line);
     }
 
     /// Describes the changes to existing payees' destinations; `None` if there are none.
-    pub fn told(&self, future: bool) -> Option<String> {
+    pub fn destination_changes(&self, future: bool) -> Option<String> {
         let would = if future { "would be" } else { "is" };
         let would_many = if future { "would be" } else { "are" };
         let changed = match self.changed {
@@ -119,8 +119,8 @@ impl Destinations {
             1 => Some(format!("1 payee without a destination {would} given one.")),
             many => Some(format!("{many} payees without a destination {would_many} given one.")),
         };
-        let told: Vec<String> = changed.into_iter().chain(first).collect();
-        (!told.is_empty()).then(|| told.join(" "))
+        let messages: Vec<String> = changed.into_iter().chain(first).collect();
+        (!messages.is_empty()).then(|| messages.join(" "))
     }
 }
 
@@ -159,7 +159,7 @@ impl Row {
                 Err(problem(self, column, "invalid", crate::ops::partners::NO_DIRECTION))
             }
             text => match crate::ops::partners::unfit(text) {
-                Some(told) => Err(problem(self, column, "invalid", told)),
+                Some(message) => Err(problem(self, column, "invalid", message)),
                 None => Ok(text),
             },
         }
@@ -168,7 +168,7 @@ impl Row {
 
 /// An error in a field of a row.
 pub(super) fn problem(row: &Row, column: &'static str, code: &'static str, detail: &str) -> RowError {
-    let value = as_told(column, row.get(column));
+    let value = quoted(column, row.get(column));
     RowError { line: row.line, column, code, detail: detail.to_owned(), value }
 }
 
@@ -292,7 +292,7 @@ impl Table {
                         let text = clean(place.and_then(|at| fields.get(at)).map_or("", String::as_str));
                         read_field(column, text).map_err(|refusal| {
                             let Refusal { code, sentence: detail, .. } = refusal;
-                            let value = as_told(column, text);
+                            let value = quoted(column, text);
                             RowError { line, column, code, detail, value }
                         })
                     };
@@ -350,10 +350,10 @@ fn read_field(column: &str, text: &str) -> Result<String, Refusal> {
 /// If it is not UTF-8, or contains characters that no text has.
 pub(super) fn text(file: &[u8]) -> Result<&str, Refusal> {
     if let Some(what) = not_a_table(file) {
-        let told = format!(
+        let message = format!(
             "This file is {what}, not CSV. Nothing was imported. Open it, save it as \"CSV UTF-8\" and import that."
         );
-        return Err(Refusal::new("not_csv", told).at("file"));
+        return Err(Refusal::new("not_csv", message).at("file"));
     }
     if file.starts_with(b"\xFF\xFE") || file.starts_with(b"\xFE\xFF") {
         return Err(utf16());
@@ -410,12 +410,12 @@ fn unnamed(header: &[&str], mut records: Records) -> Result<(), Refusal> {
         let fields = record.fields.unwrap_or_default();
         let holds = |place: usize| fields.get(place).is_some_and(|field| !field.trim().is_empty());
         if let Some(place) = (0..header.len()).find(|place| header[*place].is_empty() && holds(*place)) {
-            let told = format!(
+            let message = format!(
                 "Column {} of the file has no name in the header but has a value on line {}. Name it or empty it. Nothing was imported.",
                 place + 1,
                 record.line
             );
-            return Err(Refusal::new("unknown_column", told).at("header"));
+            return Err(Refusal::new("unknown_column", message).at("header"));
         }
     }
     Ok(())
@@ -430,19 +430,19 @@ fn places(
     let known = columns.join(", ");
     for (at, name) in header.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
         if !columns.contains(name) {
-            let told = format!(
+            let message = format!(
                 "The file has an unknown column {name:?}; the known columns are: {known}. Nothing was imported."
             );
-            return Err(Refusal::new("unknown_column", told).at("header"));
+            return Err(Refusal::new("unknown_column", message).at("header"));
         }
         if header.iter().take(at).any(|earlier| earlier == name) {
-            let told = format!("The column {name:?} is in the header twice. Nothing was imported.");
-            return Err(Refusal::new("duplicate_column", told).at("header"));
+            let message = format!("The column {name:?} is in the header twice. Nothing was imported.");
+            return Err(Refusal::new("duplicate_column", message).at("header"));
         }
     }
     if let Some(missing) = required.iter().find(|name| !header.iter().any(|found| *found == **name)) {
-        let told = format!("The column {missing:?} is missing from the header. Nothing was imported.");
-        return Err(Refusal::new("missing_column", told).at("header"));
+        let message = format!("The column {missing:?} is missing from the header. Nothing was imported.");
+        return Err(Refusal::new("missing_column", message).at("header"));
     }
     Ok(columns.iter().map(|name| header.iter().position(|found| *found == *name)).collect())
 }
@@ -455,8 +455,8 @@ fn in_two_bytes(file: &[u8]) -> bool {
 }
 
 fn utf16() -> Refusal {
-    let told = "The file is in UTF-16, which Excel calls \"Unicode Text\". Nothing was imported. Save it as \"CSV UTF-8\", one of the types under Save As, and import it again.";
-    Refusal::new("not_utf8", told).at("file")
+    let message = "The file is in UTF-16, which Excel calls \"Unicode Text\". Nothing was imported. Save it as \"CSV UTF-8\", one of the types under Save As, and import it again.";
+    Refusal::new("not_utf8", message).at("file")
 }
 
 fn not_utf8(file: &[u8], at: usize) -> Refusal {
@@ -464,10 +464,10 @@ fn not_utf8(file: &[u8], at: usize) -> Refusal {
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let begins = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let (place, byte) = (at - begins + 1, file.get(at).copied().unwrap_or_default());
-    let told = format!(
+    let message = format!(
         "The file is not UTF-8: byte {place} of line {line} is 0x{byte:02X}, which is not valid there. Nothing was imported. Save it as \"CSV UTF-8\" and import it again."
     );
-    Refusal::new("not_utf8", told).at("file")
+    Refusal::new("not_utf8", message).at("file")
 }
 
 #[cfg(test)]

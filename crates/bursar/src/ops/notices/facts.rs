@@ -20,8 +20,8 @@ use crate::clock::date;
 use crate::mail::Language;
 use crate::ops::{batches as verbs, settings};
 use crate::store::batches::{self, PoolFilter};
-use crate::store::outbox::Told;
-use crate::store::programs::Worth;
+use crate::store::outbox::OutboxNotice;
+use crate::store::programs::RewardValue;
 use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Transaction};
 use crate::store::{self, Db, StoreError, mails, payees, people, vendors};
@@ -75,7 +75,7 @@ impl Facts {
         if !self.gates.is_empty() {
             let blocker = |code: &Code| {
                 let (message, remedy) = match partner {
-                    true => language.gate(*code),
+                    true => language.blocker(*code),
                     false => (code.message().to_owned(), code.remedy().to_owned()),
                 };
                 json!({"code": code.as_str(), "message": message, "remedy": remedy})
@@ -115,7 +115,7 @@ fn write_amounts(name: &str, value: &mut Value, language: Language) {
 ///
 /// # Errors
 /// [`StoreError::Missing`] if their subject is gone; otherwise database errors.
-pub async fn read(db: &mut Db, together: &[Told], base_url: &str, now: i64) -> store::Result<Facts> {
+pub async fn read(db: &mut Db, together: &[OutboxNotice], base_url: &str, now: i64) -> store::Result<Facts> {
     let first = together.first().ok_or(StoreError::Missing)?;
     let detail: Value = serde_json::from_str(&first.detail).unwrap_or(Value::Null);
     let mut facts = Facts {
@@ -201,7 +201,12 @@ fn put(facts: &mut Facts, values: Value) {
     }
 }
 
-async fn of_rewards(facts: &mut Facts, db: &mut Db, together: &[Told], base: &str) -> store::Result<()> {
+async fn of_rewards(
+    facts: &mut Facts,
+    db: &mut Db,
+    together: &[OutboxNotice],
+    base: &str,
+) -> store::Result<()> {
     // A reward that was approved, edited and approved again is listed once.
     let ids: BTreeSet<RewardId> = together.iter().filter_map(|told| RewardId::parse(&told.about)).collect();
     let shown: Vec<RewardId> = ids.iter().copied().take(SHOWN).collect();
@@ -226,8 +231,8 @@ async fn of_rewards(facts: &mut Facts, db: &mut Db, together: &[Told], base: &st
 /// A reward in a list; `adds` is its contribution, in a payment.
 fn row(reward: &Reward, adds: Option<Money>) -> Value {
     let worth = match reward.entered.worth {
-        Worth::Cash(money) => money.to_string(),
-        Worth::Points(points) => format!("{points} points"),
+        RewardValue::Cash(money) => money.to_string(),
+        RewardValue::Points(points) => format!("{points} points"),
     };
     let reason = reward.entered.reason.as_deref().filter(|_| reward.reason_shown_at.is_some());
     json!({
@@ -240,7 +245,7 @@ fn row(reward: &Reward, adds: Option<Money>) -> Value {
 async fn of_transaction(
     facts: &mut Facts,
     db: &mut Db,
-    told: &Told,
+    told: &OutboxNotice,
     base: &str,
     now: i64,
 ) -> store::Result<()> {
@@ -306,7 +311,12 @@ fn text(detail: &Value, field: &str) -> String {
 }
 
 /// The payee's name; also sets the link to their page for our own people.
-async fn concern(facts: &mut Facts, db: &mut Db, told: &Told, base: &str) -> store::Result<(Payee, String)> {
+async fn concern(
+    facts: &mut Facts,
+    db: &mut Db,
+    told: &OutboxNotice,
+    base: &str,
+) -> store::Result<(Payee, String)> {
     let payee = Payee::parse(&told.about).ok_or(StoreError::Missing)?;
     facts.payee = Some(payee);
     facts.links.1 = format!("{base}/partners/{payee}");
@@ -316,7 +326,7 @@ async fn concern(facts: &mut Facts, db: &mut Db, told: &Told, base: &str) -> sto
 async fn of_profile(
     facts: &mut Facts,
     db: &mut Db,
-    told: &Told,
+    told: &OutboxNotice,
     detail: &Value,
     base: &str,
 ) -> store::Result<()> {
@@ -345,7 +355,7 @@ async fn of_profile(
 async fn of_payee(
     facts: &mut Facts,
     db: &mut Db,
-    told: &Told,
+    told: &OutboxNotice,
     detail: &Value,
     base: &str,
     now: i64,
@@ -384,7 +394,13 @@ fn totals(amounts: impl IntoIterator<Item = impl Into<Sum>>) -> Vec<String> {
     sums.into_iter().map(|sum| sum.to_string()).collect()
 }
 
-async fn of_release(facts: &mut Facts, db: &mut Db, told: &Told, base: &str, now: i64) -> store::Result<()> {
+async fn of_release(
+    facts: &mut Facts,
+    db: &mut Db,
+    told: &OutboxNotice,
+    base: &str,
+    now: i64,
+) -> store::Result<()> {
     let view = verbs::view(db, &told.about, now).await.map_err(gone)?;
     let asked_by = match PersonId::parse(&view.batch.changed.0) {
         Some(id) => people::by_id(db, id).await?.map(|person| person.name),
@@ -399,7 +415,12 @@ async fn of_release(facts: &mut Facts, db: &mut Db, told: &Told, base: &str, now
     Ok(())
 }
 
-async fn of_ended_batch(facts: &mut Facts, db: &mut Db, told: &Told, base: &str) -> store::Result<()> {
+async fn of_ended_batch(
+    facts: &mut Facts,
+    db: &mut Db,
+    told: &OutboxNotice,
+    base: &str,
+) -> store::Result<()> {
     let batch = batches::find(db, &told.about).await?;
     facts.people = std::iter::once(batch.created.0).chain(batch.paid.map(|(by, _)| by)).collect();
     facts.links.1 = format!("{base}/claims/{}/pay", batch.number);
@@ -422,7 +443,7 @@ async fn of_ended_batch(facts: &mut Facts, db: &mut Db, told: &Told, base: &str)
 }
 
 /// A login whose one-time link was shown to somebody else. The names were recorded at that time.
-fn of_login(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+fn of_login(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/people/{}", told.about);
     let values = json!({
         "by": isolated(&text(detail, "by")), "whose": isolated(&text(detail, "whose")),
@@ -432,7 +453,7 @@ fn of_login(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
 }
 
 /// What the identity provider has changed about a login.
-fn of_provider(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+fn of_provider(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
     of_login(facts, told, detail, base);
     facts.links.0 = match told.notice == Notice::LoginLinked {
         true => text(detail, "link"),
@@ -447,7 +468,7 @@ fn of_provider(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
 }
 
 /// What became of a login that moves money or lets people in. Whoever it is reads it as well, who is nobody's partner.
-fn of_rights(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+fn of_rights(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
     of_login(facts, told, detail, base);
     facts.links.0 = format!("{base}/me");
     put(
@@ -456,7 +477,7 @@ fn of_rights(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     );
 }
 
-fn of_safeguard(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+fn of_safeguard(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
     let page = format!("{base}/activity");
     // Whoever administered when it was written, and does no more, is no partner either.
     facts.links = (page.clone(), page);
@@ -470,7 +491,7 @@ fn of_safeguard(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
 }
 
 /// An API key that is new or ends soon. Its name and its maker's are what somebody typed.
-fn of_key(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+fn of_key(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/keys");
     let values = json!({
         "by": isolated(&text(detail, "by")), "key": isolated(&text(detail, "key")), "hint": text(detail, "hint"),
@@ -480,7 +501,7 @@ fn of_key(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
     put(facts, values);
 }
 
-fn of_master_key(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
+fn of_master_key(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/activity");
     let (by, key, old) = (text(detail, "by"), text(detail, "key"), text(detail, "old"));
     put(facts, json!({ "by": isolated(&by), "key": key, "old": old, "date": date(told.at) }));
@@ -489,7 +510,7 @@ fn of_master_key(facts: &mut Facts, told: &Told, detail: &Value, base: &str) {
 async fn of_vendor(
     facts: &mut Facts,
     db: &mut Db,
-    told: &Told,
+    told: &OutboxNotice,
     detail: &Value,
     base: &str,
 ) -> store::Result<()> {

@@ -21,7 +21,7 @@ const LONGEST_WAIT_MINUTES: i64 = 6 * 60;
 
 /// The result of a delivery attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Posted {
+pub enum DeliveryOutcome {
     /// The mail server accepted it.
     Taken(String),
     /// A temporary failure: the server was unreachable, asked to retry, or rejected us rather than the address.
@@ -60,21 +60,23 @@ pub async fn lease(app: &App, now: i64, limit: i64) -> Result<Vec<Mail>> {
 }
 
 /// Records the mail server's answer. Temporary failures are retried after one minute, two, four and so on, for three days.
-pub async fn note(app: &App, mail: &Mail, posted: &Posted, now: i64) -> Result<()> {
+pub async fn note(app: &App, mail: &Mail, posted: &DeliveryOutcome, now: i64) -> Result<()> {
     transact!(app, |tx| {
         let (state, next_at, answer) = match posted {
-            Posted::Taken(answer) => (MailState::Sent, now, answer),
-            Posted::Later(answer) => (MailState::Waiting, now + wait_us(mail.tries), answer),
+            DeliveryOutcome::Taken(answer) => (MailState::Sent, now, answer),
+            DeliveryOutcome::Later(answer) => (MailState::Waiting, now + wait_us(mail.tries), answer),
             // The server may have taken it, so it is sent again only a few times.
-            Posted::Unknown(answer) => {
+            DeliveryOutcome::Unknown(answer) => {
                 (MailState::Waiting, now + wait_us(mail.tries).max(60 * MINUTE_US), answer)
             }
-            Posted::Refused(answer) | Posted::NoSuchAddress(answer) => (MailState::Failed, now, answer),
+            DeliveryOutcome::Refused(answer) | DeliveryOutcome::NoSuchAddress(answer) => {
+                (MailState::Failed, now, answer)
+            }
         };
         if !mails::note(tx, mail, state, next_at, answer, now).await? {
             return Ok(());
         }
-        if matches!(posted, Posted::NoSuchAddress(_)) {
+        if matches!(posted, DeliveryOutcome::NoSuchAddress(_)) {
             mails::suppress(tx, &mail.recipient, answer, &mail.id, now).await?;
         }
         if state == MailState::Sent && mail.notice.carries_secret() {
@@ -106,15 +108,15 @@ pub fn without_links(body: &str) -> String {
 /// [`OpsError::Refused`] if there is a mail server, and for a mail without such a link.
 pub async fn hand_on(app: &App, actor: &Actor, id: &str) -> Result<String> {
     if app.config.smtp_url.is_some() {
-        let told = "A mail server delivers this mail, so only its receiver may see its link. Give them a new link instead.";
-        return Err(Refusal::new("mail_is_carried", told).into());
+        let message = "A mail server delivers this mail, so only its receiver may see its link. Give them a new link instead.";
+        return Err(Refusal::new("mail_is_carried", message).into());
     }
     transact!(app, |tx| {
         let mail = mails::find(tx, id).await?;
         let button = |line: &str| Some(line.strip_prefix("> ")?.split_once(" | ")?.1.trim().to_owned());
         let link = mail.body.lines().find_map(button).filter(|_| mail.notice.carries_secret());
-        let told = "This mail has no link that only its receiver may see.";
-        let link = link.ok_or_else(|| OpsError::from(Refusal::new("no_link", told)))?;
+        let message = "This mail has no link that only its receiver may see.";
+        let link = link.ok_or_else(|| OpsError::from(Refusal::new("no_link", message)))?;
         tx.audit(audit::Entry {
             at: app.clock.now(),
             actor: actor.id.to_string(),
@@ -136,17 +138,17 @@ pub async fn again(app: &App, actor: &Actor, id: &str) -> Result<()> {
         let now = app.clock.now();
         let mail = mails::find(tx, id).await?;
         if mails::suppression(tx, &mail.recipient).await?.is_some() {
-            let told = "This address is suppressed. Lift the suppression first.";
-            return Err(Refusal::new("address_suppressed", told).into());
+            let message = "This address is suppressed. Lift the suppression first.";
+            return Err(Refusal::new("address_suppressed", message).into());
         }
         if mail.created_at + TOO_OLD_US < now {
-            let told =
+            let message =
                 "This mail is older than three days, so its news is out of date. It stays here to be read.";
-            return Err(Refusal::new("mail_too_old", told).into());
+            return Err(Refusal::new("mail_too_old", message).into());
         }
         if !mails::wait_again(tx, id, now).await? {
-            let told = "This mail has not failed: it was sent, or will be.";
-            return Err(Refusal::new("mail_not_given_up", told).into());
+            let message = "This mail has not failed: it was sent, or will be.";
+            return Err(Refusal::new("mail_not_given_up", message).into());
         }
         let (actor, subject) = (actor.id.to_string(), mail.id);
         tx.audit(audit::Entry {
@@ -158,7 +160,7 @@ pub async fn again(app: &App, actor: &Actor, id: &str) -> Result<()> {
         });
         Ok(())
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -205,10 +207,10 @@ pub async fn test(
     let mail = transact!(app, |tx| {
         let now = app.clock.now();
         let reader = mails::person(tx, &actor.id.to_string()).await?;
-        let told = "Your account has no e-mail address.";
-        let reader = reader.ok_or_else(|| Refusal::new("no_address", told))?;
+        let message = "Your account has no e-mail address.";
+        let reader = reader.ok_or_else(|| Refusal::new("no_address", message))?;
         let mail = Mail {
-            id: format!("mail_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.chance()))),
+            id: format!("mail_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random()))),
             outbox_id: None,
             notice,
             about: "test".to_owned(),
@@ -229,7 +231,7 @@ pub async fn test(
         mails::insert(tx, vec![mail.clone()]).await?;
         Ok(mail)
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(mail)
 }
 
@@ -246,10 +248,10 @@ mod tests {
     #[test]
     fn a_link_is_taken_out() {
         let body = "Hello,\n\n> Confirm | https://bursar.example/confirm/secret\n\nBye";
-        let told = without_links(body);
+        let message = without_links(body);
         assert!(
-            !told.contains("secret") && told.contains("Confirm (only the receiver sees the link)"),
-            "{told}"
+            !message.contains("secret") && message.contains("Confirm (only the receiver sees the link)"),
+            "{message}"
         );
     }
 }

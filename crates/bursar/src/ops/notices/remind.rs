@@ -64,6 +64,6 @@ pub async fn remind(app: &App, actor: &Actor, only: Option<Payee>) -> Result<Rem
         }
         Ok(reminded)
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(reminded)
 }

@@ -48,8 +48,8 @@ pub async fn save(
         body: template.body.replace("\r\n", "\n").trim().to_owned(),
     });
     if template.is_some() && notice.is_fixed() {
-        let told = "This mail always has Bursar's own text, so that a person who weakens a safeguard cannot choose how others are told. Nothing was saved.";
-        return Err(Refusal::new("template_fixed", told).at("body").into());
+        let message = "This mail always has Bursar's own text, so that a person who weakens a safeguard cannot choose how others are told. Nothing was saved.";
+        return Err(Refusal::new("template_fixed", message).at("body").into());
     }
     if let Some(template) = &template {
         template

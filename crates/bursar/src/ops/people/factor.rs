@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use totp_rs::{Builder, Secret, Totp};
 
-use super::logins::AtTheMachine;
+use super::logins::MachineUser;
 use super::provider::settle::first_factor;
-use super::team::stands_for;
+use super::team::block_second_person;
 use super::{OPERATOR, Session, note, sessions};
 use crate::app::{Actor, App};
 use crate::ops::settings::{self, lowering};
 use crate::ops::{OpsError, Result, master_key};
-use crate::secrets::{Place, token_hash};
+use crate::secrets::{SealedAt, token_hash};
 use crate::store::people::{self, Person};
 use crate::store::sealed::Column;
 use crate::store::{self, Db, Tx, audit, factors, passkeys};
@@ -42,7 +42,7 @@ pub struct Setup {
 
 /// The second factors that a person has.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct FactorStatus {
     /// Since when they have an app.
     pub since: Option<i64>,
     pub passkeys: Vec<passkeys::Passkey>,
@@ -52,7 +52,7 @@ pub struct Standing {
     pub required: bool,
 }
 
-impl Standing {
+impl FactorStatus {
     pub fn is_on(&self) -> bool {
         self.since.is_some() || !self.passkeys.is_empty()
     }
@@ -90,9 +90,9 @@ impl Means {
 }
 
 /// The second factors that a person has.
-pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Result<Standing> {
+pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Result<FactorStatus> {
     let found = factors::get(db, id).await?;
-    Ok(Standing {
+    Ok(FactorStatus {
         since: found.map(|factor| factor.confirmed_at),
         passkeys: passkeys::of(db, id).await?,
         codes_left: factors::codes_left(db, id).await?,
@@ -111,8 +111,8 @@ pub async fn must_set_up(app: &App, session: &Session) -> Result<bool> {
 /// Begins to set up a secret; the current one works until the new one is confirmed.
 pub async fn begin(app: &App, session: &Session) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
-    let mut bytes = app.clock.chance().to_be_bytes().to_vec();
-    bytes.extend_from_slice(&app.clock.chance().to_be_bytes()[..4]);
+    let mut bytes = app.clock.random().to_be_bytes().to_vec();
+    bytes.extend_from_slice(&app.clock.random().to_be_bytes()[..4]);
     let secret = Secret::from(bytes).to_base32();
     transact!(app, |tx| {
         let sealed = master_key::seal(tx, app, &begun_of(id), &secret).await?;
@@ -183,7 +183,7 @@ pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> 
             false => sessions::rename_in(tx, app, session).await?,
         }))
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     let token = match done {
         Ok(token) => token,
         Err(not_done) => return Ok(not_done),
@@ -205,15 +205,15 @@ pub async fn new_codes(app: &App, session: &Session) -> Result<Vec<String>> {
     transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         if factors::since(tx, id).await?.is_none() {
-            let told = "There is no second factor to make recovery codes for.";
-            return Err(Refusal::new("no_second_factor", told).into());
+            let message = "There is no second factor to make recovery codes for.";
+            return Err(Refusal::new("no_second_factor", message).into());
         }
         still_theirs(tx, session, now).await?;
         factors::put_codes(tx, id, &hashes(id, &codes), now).await?;
         note(tx, now, &id.to_string(), "recovery_codes_made", id, json!({ "from": session.actor.came_from }));
         tell_owner(tx, app, &person, "recovery_codes", "", now).await
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(codes)
 }
 
@@ -226,8 +226,8 @@ pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
     transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         if needs_second_factor(person.role) && required(app, tx).await? {
-            let told = "Your role needs a second factor here, so it is not turned off. Set up another device instead.";
-            return Err(Refusal::new("second_factor_required", told).into());
+            let message = "Your role needs a second factor here, so it is not turned off. Set up another device instead.";
+            return Err(Refusal::new("second_factor_required", message).into());
         }
         still_theirs(tx, session, now).await?;
         if factors::drop(tx, id).await? {
@@ -244,7 +244,7 @@ pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
         }
         Ok(())
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -259,14 +259,14 @@ pub async fn remove_app(app: &App, session: &Session) -> Result<()> {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         still_theirs(tx, session, now).await?;
         if passkeys::of(tx, id).await?.is_empty() || !factors::drop_app(tx, id).await? {
-            let told = "An app is removed by itself where there is a passkey beside it.";
-            return Err(Refusal::new("app_is_needed", told).into());
+            let message = "An app is removed by itself where there is a passkey beside it.";
+            return Err(Refusal::new("app_is_needed", message).into());
         }
         end_elsewhere(tx, session).await?;
         note(tx, now, &id.to_string(), "app_removed", id, json!({ "from": session.actor.came_from }));
         tell_owner(tx, app, &person, "app_removed", "", now).await
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -284,7 +284,7 @@ pub(super) async fn still_theirs(tx: &mut Tx, session: &Session, now: i64) -> Re
 
 pub(super) async fn end_elsewhere(tx: &mut Tx, session: &Session) -> Result<()> {
     store::sessions::end_others(tx, session.actor.id, &session.id).await?;
-    factors::end_halves(tx, session.actor.id).await?;
+    factors::end_half_logins(tx, session.actor.id).await?;
     Ok(())
 }
 
@@ -295,8 +295,8 @@ pub(super) async fn end_elsewhere(tx: &mut Tx, session: &Session) -> Result<()> 
 /// [`OpsError::Missing`] if there is no such login; a refusal for one's own, or if there is no second factor.
 pub async fn reset(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     if actor.id == id {
-        let told = "Your own second factor is turned off or renewed on the page about it, with a code or a recovery code.";
-        return Err(Refusal::new("own_login", told).into());
+        let message = "Your own second factor is turned off or renewed on the page about it, with a code or a recovery code.";
+        return Err(Refusal::new("own_login", message).into());
     }
     transact!(app, |tx| {
         let person = people::hold(tx, id).await?.filter(|one| one.kind == "person");
@@ -304,19 +304,19 @@ pub async fn reset(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
         let by = (actor.id.to_string(), actor.name.clone());
         take_away(tx, app, &person, by, json!({})).await
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
 /// The same from the command line, for somebody who has lost app and codes when no administrator can sign in either.
-pub async fn reset_at_the_machine(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> {
+pub async fn reset_at_the_machine(app: &App, email: &str, by: MachineUser<'_>) -> Result<()> {
     transact!(app, |tx| {
         let found = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
         let person = people::hold(tx, found.id).await?.ok_or(OpsError::Missing)?;
         let names = (OPERATOR.to_owned(), format!("{} at the command line", by.0));
         take_away(tx, app, &person, names, json!({ "system_user": by.0 })).await
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -329,13 +329,13 @@ async fn take_away(
 ) -> Result<()> {
     let now = app.clock.now();
     if !factors::drop(tx, person.id).await? {
-        let told = "This login has no second factor, so nothing was done.";
-        return Err(Refusal::new("no_second_factor", told).into());
+        let message = "This login has no second factor, so nothing was done.";
+        return Err(Refusal::new("no_second_factor", message).into());
     }
     store::sessions::end_all(tx, person.id).await?;
-    factors::end_halves(tx, person.id).await?;
+    factors::end_half_logins(tx, person.id).await?;
     // Whoever did this may know the password too: for a day the login does not count as a second person.
-    stands_for(tx, person, &by, now).await?;
+    block_second_person(tx, person, &by, now).await?;
     note(tx, now, &by, "second_factor_reset", person.id, detail);
     tell_owner(tx, app, person, "factor_reset", &name, now).await?;
     let detail = json!({
@@ -438,7 +438,7 @@ pub fn code_at(secret: &str, now: i64) -> Option<String> {
 }
 
 /// Where the secret being set up is stored.
-fn begun_of(id: PersonId) -> Place {
+fn begun_of(id: PersonId) -> SealedAt {
     Column::FactorBegun.place(&id.to_string())
 }
 
@@ -455,7 +455,7 @@ fn address_of(base_url: &str, email: &str, secret: &str) -> String {
 
 /// 120 random bits in six groups of letters and digits.
 pub(super) fn recovery_code(app: &App) -> String {
-    let drawn = payout::ids::encode(app.clock.chance()).to_lowercase();
+    let drawn = payout::ids::encode(app.clock.random()).to_lowercase();
     let last: Vec<char> = drawn.chars().skip(2).collect();
     last.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join("-")
 }
@@ -481,7 +481,7 @@ const NAME: &str = "sign_in";
 /// When a second factor is required of the roles that move money or let people in.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wanted {
+pub enum FactorPolicy {
     /// While a mail server is configured, which can tell people what happens to their logins.
     #[default]
     WithMail,
@@ -489,7 +489,7 @@ pub enum Wanted {
     Never,
 }
 
-impl Wanted {
+impl FactorPolicy {
     /// How strict it is. Compares the settings themselves, not their effect, which may differ between nodes.
     fn strength(self) -> u8 {
         match self {
@@ -512,11 +512,11 @@ impl Wanted {
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct SignIn {
-    second_factor: Wanted,
+    second_factor: FactorPolicy,
 }
 
 /// The current policy for second factors, and its version.
-pub async fn wanted(db: &mut Db) -> Result<(Wanted, i64)> {
+pub async fn wanted(db: &mut Db) -> Result<(FactorPolicy, i64)> {
     let (kept, version) = store::settings::get(db, NAME).await?.unwrap_or_default();
     Ok((serde_json::from_str::<SignIn>(&kept).unwrap_or_default().second_factor, version))
 }
@@ -529,7 +529,7 @@ pub(super) async fn required(app: &App, db: &mut Db) -> Result<bool> {
 ///
 /// # Errors
 /// `second_person_needed` while another administrator is needed.
-pub async fn want(app: &App, actor: &Actor, wanted_now: Wanted) -> Result<()> {
+pub async fn want(app: &App, actor: &Actor, wanted_now: FactorPolicy) -> Result<()> {
     let now = app.clock.now();
     let saved = transact!(app, |tx| {
         let (before, version) = wanted(tx).await?;
@@ -580,8 +580,8 @@ mod tests {
     #[test]
     fn what_an_app_reads_names_whose_it_is_and_where() {
         let uri = address_of("https://pay.example:8443", "ana+b@example.com", "ABC");
-        let told = "otpauth://totp/Bursar%20pay.example:ana%2Bb%40example.com?secret=ABC&issuer=Bursar%20pay.example";
-        assert_eq!(uri, told);
+        let message = "otpauth://totp/Bursar%20pay.example:ana%2Bb%40example.com?secret=ABC&issuer=Bursar%20pay.example";
+        assert_eq!(uri, message);
     }
 
     #[test]

@@ -31,6 +31,6 @@ pub async fn ask(app: &App, email: &str) -> Result<()> {
         note(tx, now, &id.to_string(), "password_link_asked", id, json!({}));
         Ok(())
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }

@@ -12,8 +12,8 @@ use payout::scope::Scopes;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::logins::{AtTheMachine, partner_of};
-use super::team::waits;
+use super::logins::{MachineUser, partner_of};
+use super::team::delay_second_person;
 use super::{OPERATOR, actor, note};
 use crate::app::{Actor, App};
 use crate::clock;
@@ -43,7 +43,7 @@ const USED_ELSEWHERE_US: i64 = 60 * 1_000_000;
 
 /// The result of authenticating an API key.
 #[derive(Clone, Debug)]
-pub enum Sent {
+pub enum KeyLookup {
     /// Accepted: the key as an actor, and its scopes.
     In(Actor, Scopes),
     /// There is no such key, or it was revoked.
@@ -58,7 +58,7 @@ pub enum Sent {
     NoAddresses(PersonId),
 }
 
-impl Sent {
+impl KeyLookup {
     /// The actor, if the key was accepted.
     pub fn actor(self) -> Option<Actor> {
         match self {
@@ -73,29 +73,29 @@ impl Sent {
 }
 
 /// Authenticates an API key sent from this address.
-pub async fn by_key(app: &App, key: &str, from: Option<IpAddr>) -> Result<Sent> {
+pub async fn by_key(app: &App, key: &str, from: Option<IpAddr>) -> Result<KeyLookup> {
     let found = people::by_key_hash(&mut app.store.read().await?, &token_hash(key)).await?;
-    let Some(found) = found else { return Ok(Sent::Unknown(None)) };
+    let Some(found) = found else { return Ok(KeyLookup::Unknown(None)) };
     let (now, id) = (app.clock.now(), found.person.id);
     if found.person.disabled_at.is_some() {
-        return Ok(Sent::Unknown(Some(id)));
+        return Ok(KeyLookup::Unknown(Some(id)));
     }
     if let Some(at) = found.ends_at.filter(|at| *at <= now) {
-        return Ok(Sent::Ended(id, at));
+        return Ok(KeyLookup::Ended(id, at));
     }
     if is_orphan(found.maker) {
-        return Ok(Sent::MakerGone(id));
+        return Ok(KeyLookup::MakerGone(id));
     }
     let scopes = Scopes::kept(&found.person.scopes);
     if found.networks.is_empty() {
         if scopes.pay_or_administer(found.person.role) && rules(found.rules.as_deref()).addresses_required {
-            return Ok(Sent::NoAddresses(id));
+            return Ok(KeyLookup::NoAddresses(id));
         }
     } else if !from.is_some_and(|from| is_within(&found.networks, from)) {
-        return Ok(Sent::FromElsewhere(id, from));
+        return Ok(KeyLookup::FromElsewhere(id, from));
     }
     note_used(app, &found, from, now);
-    Ok(Sent::In(actor(&found.person), scopes))
+    Ok(KeyLookup::In(actor(&found.person), scopes))
 }
 
 /// Whether the maker of a key may no longer make keys: they are disabled, or no longer an administrator.
@@ -127,7 +127,7 @@ fn note_used(app: &App, key: &Key, from: Option<IpAddr>, now: i64) {
 
 /// Whether a key works, for lists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum KeyStatus {
     Works,
     /// Its expiry date is over.
     Ended,
@@ -136,7 +136,7 @@ pub enum Standing {
     Revoked,
 }
 
-impl Standing {
+impl KeyStatus {
     /// Whether a listed key works now.
     pub fn of(key: &Listed, now: i64) -> Self {
         if key.disabled_at.is_some() {
@@ -221,8 +221,8 @@ pub fn addresses(typed: &str) -> std::result::Result<Vec<Range>, Refusal> {
     for word in typed.split([',', ' ', '\t', '\r', '\n']).filter(|word| !word.is_empty()) {
         let range: Range = word.parse().map_err(|told: String| refuse(format!("{told}.")))?;
         if range.is_wide() {
-            let told = "{} holds most of the addresses there are. Name the networks that the program really calls from.";
-            return Err(refuse(told.replace("{}", word)));
+            let message = "{} holds most of the addresses there are. Name the networks that the program really calls from.";
+            return Err(refuse(message.replace("{}", word)));
         }
         if !all.contains(&range) {
             all.push(range);
@@ -248,7 +248,7 @@ pub async fn create_key(app: &App, new: &NewKey) -> Result<String> {
 
 /// The same, with the operating-system user in the audit trail and a notice to administrators. If there is an
 /// administrator, a key that may release does not count as a second person for a day.
-pub async fn create_key_at_the_machine(app: &App, new: &NewKey, by: AtTheMachine<'_>) -> Result<String> {
+pub async fn create_key_at_the_machine(app: &App, new: &NewKey, by: MachineUser<'_>) -> Result<String> {
     make(app, OPERATOR, new, Some(by)).await
 }
 
@@ -261,15 +261,15 @@ pub async fn make_key(app: &App, by: &str, new: &NewKey) -> Result<String> {
     make(app, by, new, None).await
 }
 
-async fn make(app: &App, by: &str, new: &NewKey, user: Option<AtTheMachine<'_>>) -> Result<String> {
+async fn make(app: &App, by: &str, new: &NewKey, user: Option<MachineUser<'_>>) -> Result<String> {
     let name = new.name.trim();
     if name.is_empty() || name.chars().count() > 100 {
-        let told = "Name the key after what uses it, in at most 100 letters.";
-        return Err(Refusal::new("missing", told).at("name").into());
+        let message = "Name the key after what uses it, in at most 100 letters.";
+        return Err(Refusal::new("missing", message).at("name").into());
     }
     new.scopes.fit(new.role)?;
     let now = app.clock.now();
-    let id = PersonId::fresh(now, app.clock.chance());
+    let id = PersonId::fresh(now, app.clock.random());
     let key = format!("brs_{}", app.clock.secret());
     let hint = key.get(key.len().saturating_sub(HINT)..).unwrap_or_default().to_owned();
     transact!(app, |tx| {
@@ -291,34 +291,34 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<AtTheMachine<'_>>)
         people::insert(tx, &person, Some(&mark), by, now).await?;
         // The person at the command line may have prepared what the key would release: give others a day to notice.
         let counts_from = match user.is_some() && people::has_administrator(tx).await? {
-            true => waits(tx, id, new.role, now).await?,
+            true => delay_second_person(tx, id, new.role, now).await?,
             false => None,
         };
         let mut detail = json!({ "role": new.role.as_str(), "scopes": person.scopes });
         detail["system_user"] = json!(user.map(|user| user.0));
         if let Some(from) = counts_from {
-            detail["counts_from"] = json!(clock::told(from));
+            detail["counts_from"] = json!(clock::human(from));
         }
         if let Some(at) = new.ends_at {
-            detail["ends"] = json!(clock::told(at));
+            detail["ends"] = json!(clock::human(at));
         }
         if let Some(networks) = &mark.networks {
             detail["addresses"] = json!(networks);
         }
         note(tx, now, by, "api_key_created", id, detail);
-        tell(tx, app, &person, &mark, (by, user), now).await
+        notify_administrators(tx, app, &person, &mark, (by, user), now).await
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(key)
 }
 
 /// Notifies every administrator of a new key, so that nobody with a stolen password creates one unseen.
-async fn tell(
+async fn notify_administrators(
     tx: &mut Tx,
     app: &App,
     key: &Person,
     mark: &KeyMark,
-    (by, user): (&str, Option<AtTheMachine<'_>>),
+    (by, user): (&str, Option<MachineUser<'_>>),
     now: i64,
 ) -> Result<()> {
     let maker = match PersonId::parse(by) {
@@ -400,8 +400,8 @@ async fn must_have_addresses(db: &mut Db, scopes: Scopes, role: Role, addresses:
     if !addresses.is_empty() || !scopes.pay_or_administer(role) || !addresses_required(db).await? {
         return Ok(());
     }
-    let told = "A key that pays or administers names here the addresses it is taken from. Name at least one, like 203.0.113.7 or 203.0.113.0/24.";
-    Err(Refusal::new("addresses_required", told).at("addresses").into())
+    let message = "A key that pays or administers names here the addresses it is taken from. Name at least one, like 203.0.113.7 or 203.0.113.0/24.";
+    Err(Refusal::new("addresses_required", message).at("addresses").into())
 }
 
 /// Sets whether keys that may pay or administer must have an address list. Relaxing it takes two administrators, or one and
@@ -450,11 +450,11 @@ async fn none_would_stop(db: &mut Db) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    let told = format!(
+    let message = format!(
         "These keys pay or administer and name no addresses, so they would stop at once: {}. Name their addresses or revoke them first; nothing was changed.",
         names.join(", ")
     );
-    Err(Refusal::new("addresses_missing", told).into())
+    Err(Refusal::new("addresses_missing", message).into())
 }
 
 #[cfg(test)]

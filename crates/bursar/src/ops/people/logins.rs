@@ -6,7 +6,7 @@ use payout::ids::{PartnerId, PersonId};
 use serde_json::json;
 
 use super::rights::{self, Became};
-use super::team::{link_shown, stands_for, waits};
+use super::team::{block_second_person, delay_second_person, link_shown};
 use super::{LINK_US, OPERATOR, hashed, link, note};
 use crate::app::App;
 use crate::ops::settings::is_address;
@@ -34,9 +34,9 @@ pub struct NewPerson {
 
 /// The operating-system user who runs a command; the program knows nothing else about them.
 #[derive(Clone, Copy, Debug)]
-pub struct AtTheMachine<'a>(pub &'a str);
+pub struct MachineUser<'a>(pub &'a str);
 
-impl AtTheMachine<'_> {
+impl MachineUser<'_> {
     /// What they are called in mails.
     fn named(self) -> String {
         format!("{} at the command line", self.0)
@@ -57,14 +57,14 @@ pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
 ///
 /// # Errors
 /// As [`add`].
-pub async fn add_at_the_machine(app: &App, new: &NewPerson, by: AtTheMachine<'_>) -> Result<String> {
+pub async fn add_at_the_machine(app: &App, new: &NewPerson, by: MachineUser<'_>) -> Result<String> {
     enter(app, new, Some(by)).await
 }
 
-async fn enter(app: &App, new: &NewPerson, by: Option<AtTheMachine<'_>>) -> Result<String> {
+async fn enter(app: &App, new: &NewPerson, by: Option<MachineUser<'_>>) -> Result<String> {
     let email = address(&new.email)?;
     let now = app.clock.now();
-    let id = PersonId::fresh(now, app.clock.chance());
+    let id = PersonId::fresh(now, app.clock.random());
     let mut person = Person {
         id,
         kind: "person".to_owned(),
@@ -91,24 +91,24 @@ async fn enter(app: &App, new: &NewPerson, by: Option<AtTheMachine<'_>>) -> Resu
         let person = Person { partner, ..person.clone() };
         if !people::insert(tx, &person, None, OPERATOR, now).await? {
             let known = people::by_email(tx, &email).await?;
-            let told = match known.is_some_and(|known| known.disabled_at.is_some()) {
+            let message = match known.is_some_and(|known| known.disabled_at.is_some()) {
                 true => {
                     "Somebody of this address was entered before and is shut out. Let them in again instead."
                 }
                 false => "Somebody signs in with this address already; reset them instead.",
             };
-            return Err(Refusal::new("email_taken", told).at("email").into());
+            return Err(Refusal::new("email_taken", message).at("email").into());
         }
         people::add_link(tx, &token_hash(&token), (id, LinkFor::Login), now + LINK_US).await?;
         if let Some(by) = by_somebody {
-            waits(tx, id, new.role, now).await?;
+            delay_second_person(tx, id, new.role, now).await?;
             shown_at_the_machine(tx, app, &person, by, now).await?;
         }
         let detail = json!({"role": new.role.as_str(), "system_user": by.map(|by| by.0)});
         note(tx, now, OPERATOR, "person_added", id, detail);
         Ok(())
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(link(app, &token))
 }
 
@@ -118,10 +118,10 @@ async fn shown_at_the_machine(
     tx: &mut Tx,
     app: &App,
     person: &Person,
-    by: AtTheMachine<'_>,
+    by: MachineUser<'_>,
     now: i64,
 ) -> Result<()> {
-    stands_for(tx, person, OPERATOR, now).await?;
+    block_second_person(tx, person, OPERATOR, now).await?;
     if person.partner.is_some() {
         return Ok(());
     }
@@ -132,8 +132,8 @@ async fn shown_at_the_machine(
 pub(super) fn address(typed: &str) -> std::result::Result<String, Refusal> {
     let email = typed.trim().to_lowercase();
     if !is_address(&email) {
-        let told = "No mail can be sent to this; write one e-mail address like ana@example.com.";
-        return Err(Refusal::new("invalid_email", told).at("email"));
+        let message = "No mail can be sent to this; write one e-mail address like ana@example.com.";
+        return Err(Refusal::new("invalid_email", message).at("email"));
     }
     Ok(email)
 }
@@ -157,7 +157,7 @@ pub(super) async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -
 ///
 /// # Errors
 /// If no login has this address, it is disabled, or the password is not acceptable.
-pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMachine<'_>) -> Result<String> {
+pub async fn reset(app: &App, email: &str, password: Option<&str>, by: MachineUser<'_>) -> Result<String> {
     let hash = match password {
         Some(password) => {
             let found = people::by_email(&mut app.store.read().await?, &email.trim().to_lowercase()).await?;
@@ -170,8 +170,8 @@ pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMach
     transact!(app, |tx| {
         let person = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
         if person.disabled_at.is_some() {
-            let told = "They are shut out, so no link would let them in. Let them in again first; nothing was changed.";
-            return Err(OpsError::Conflict(Refusal::new("disabled", told)));
+            let message = "They are shut out, so no link would let them in. Let them in again first; nothing was changed.";
+            return Err(OpsError::Conflict(Refusal::new("disabled", message)));
         }
         people::set_password(tx, person.id, hash.as_deref()).await?;
         people::drop_links(tx, person.id).await?;
@@ -180,7 +180,7 @@ pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMach
         note(tx, now, OPERATOR, "person_reset", person.id, json!({ "system_user": by.0 }));
         Ok(())
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(link(app, &token))
 }
 
@@ -188,7 +188,7 @@ pub async fn reset(app: &App, email: &str, password: Option<&str>, by: AtTheMach
 ///
 /// # Errors
 /// If nobody has this address or id, or they are the last administrator.
-pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Result<()> {
+pub async fn disable(app: &App, email_or_id: &str, by: MachineUser<'_>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
         // Locked first, so that what is read afterwards cannot change.
@@ -214,7 +214,7 @@ pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Resu
         }
         Ok(())
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -222,7 +222,7 @@ pub async fn disable(app: &App, email_or_id: &str, by: AtTheMachine<'_>) -> Resu
 ///
 /// # Errors
 /// When there is nobody of this address.
-pub async fn enable(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> {
+pub async fn enable(app: &App, email: &str, by: MachineUser<'_>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
         let email = email.trim().to_lowercase();
@@ -230,13 +230,13 @@ pub async fn enable(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<()> 
         if people::enable(tx, person.id).await? == 1 {
             // Read after the update: their role may have been changed just before.
             let person = people::by_id(tx, person.id).await?.ok_or(OpsError::Missing)?;
-            let from = super::team::waits(tx, person.id, person.role, now).await?;
+            let from = super::team::delay_second_person(tx, person.id, person.role, now).await?;
             note(tx, now, OPERATOR, "person_enabled", person.id, json!({ "system_user": by.0 }));
             rights::tell(tx, app, &person, Became::LetIn(from), (&by.named(), now)).await?;
         }
         Ok(())
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 

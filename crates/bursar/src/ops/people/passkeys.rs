@@ -12,15 +12,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::factor::{CODES, end_elsewhere, hashes, recovery_code, required, still_theirs, tell_owner};
 use super::provider::settle::first_factor;
-use super::sessions::{self, Browser, By, Entered, enter};
-use super::{Proof, Session, note};
+use super::sessions::{self, Browser, By, SignInProgress, enter};
+use super::{Session, StepUpOutcome, note};
 use crate::app::App;
 use crate::ops::{OpsError, Result};
-use crate::secrets::{Place, token_hash};
+use crate::secrets::{SealedAt, token_hash};
 use crate::store::people::{self, Person};
-use crate::store::{Db, Tx, came_back, factors, passkeys as stored};
+use crate::store::{Db, Tx, factors, passkeys as stored, used_login_states};
 use crate::transact;
-use crate::webauthn::{self, Made, Refused, Shown, Site};
+use crate::webauthn::{self, Assertion, Made, Refused, Site};
 
 pub use stored::Passkey;
 
@@ -57,9 +57,9 @@ impl Purpose {
 
 /// The action that a passkey signs for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Deed(String);
+pub struct SignedAction(String);
 
-impl Deed {
+impl SignedAction {
     /// A form posted to this path with these fields. Line endings are normalized, because browsers differ.
     pub fn of<'a>(path: &str, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
@@ -83,7 +83,7 @@ impl Deed {
 
 /// A challenge for a device.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct PasskeyRequest {
     pub challenge: String,
     /// The site that the passkey belongs to.
     pub site: String,
@@ -109,11 +109,11 @@ pub struct Owner {
 /// A refusal if the base URL does not support passkeys.
 pub fn site(app: &App) -> Result<Site> {
     Site::of(&app.base_url).ok_or_else(|| {
-        let told = format!(
+        let message = format!(
             "Passkeys need an address that begins with https:// and has a name. BURSAR_BASE_URL says {}, so there are none here.",
             app.base_url
         );
-        Refusal::new("no_passkeys_here", told).into()
+        Refusal::new("no_passkeys_here", message).into()
     })
 }
 
@@ -149,7 +149,7 @@ async fn asked(
     bound_to: &str,
     of: PersonId,
     deed: &str,
-) -> Result<Asked> {
+) -> Result<PasskeyRequest> {
     let site = site(app)?;
     let known = stored::of(tx, of).await?;
     if known.is_empty() {
@@ -157,7 +157,7 @@ async fn asked(
     }
     let challenge = ask(tx, app, purpose, bound_to, deed).await?;
     let known = known.into_iter().map(|one| one.credential_id).collect();
-    Ok(Asked { challenge, site: site.name, known, owner: None })
+    Ok(PasskeyRequest { challenge, site: site.name, known, owner: None })
 }
 
 fn none_of_theirs() -> OpsError {
@@ -168,7 +168,7 @@ fn none_of_theirs() -> OpsError {
 ///
 /// # Errors
 /// A refusal if they have none.
-pub async fn ask_to_prove(app: &App, session: &Session, deed: &Deed) -> Result<Asked> {
+pub async fn ask_to_prove(app: &App, session: &Session, deed: &SignedAction) -> Result<PasskeyRequest> {
     transact!(app, |tx| {
         asked(tx, app, Purpose::Prove, &session.id, session.actor.id, deed.as_str()).await
     })
@@ -178,7 +178,7 @@ pub async fn ask_to_prove(app: &App, session: &Session, deed: &Deed) -> Result<A
 ///
 /// # Errors
 /// A refusal if they have none, or the sign-in is not halfway.
-pub async fn ask_second(app: &App, half: &str) -> Result<Asked> {
+pub async fn ask_second(app: &App, half: &str) -> Result<PasskeyRequest> {
     let hash = token_hash(half);
     transact!(app, |tx| {
         let person = factors::half(tx, &hash, app.clock.now()).await?.ok_or_else(none_of_theirs)?;
@@ -188,7 +188,7 @@ pub async fn ask_second(app: &App, half: &str) -> Result<Asked> {
 
 /// What a browser stores, sealed, between the challenge and its answer, before sign-in.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct BrowserChallenge {
     nonce: String,
     until: i64,
 }
@@ -200,25 +200,25 @@ const SIGN_IN: &str = "sign in";
 ///
 /// # Errors
 /// A refusal if passkeys cannot be used.
-pub fn ask_anybody(app: &App) -> Result<(Asked, String)> {
+pub fn ask_anybody(app: &App) -> Result<(PasskeyRequest, String)> {
     let site = site(app)?;
-    let kept = Kept { nonce: app.clock.secret(), until: app.clock.now() + WAITS_US };
+    let kept = BrowserChallenge { nonce: app.clock.secret(), until: app.clock.now() + WAITS_US };
     let challenge = challenge_of(Purpose::SignIn.as_str(), ANYBODY, SIGN_IN, &kept.nonce);
     let text = serde_json::to_string(&kept).unwrap_or_default();
     let sealed = app.master_key.seal(&app.clock, &place(&challenge), &text);
-    Ok((Asked { challenge, site: site.name, known: Vec::new(), owner: None }, sealed))
+    Ok((PasskeyRequest { challenge, site: site.name, known: Vec::new(), owner: None }, sealed))
 }
 
 /// What a sign-in challenge is bound to: any browser that has its sealed state.
 const ANYBODY: &str = "a browser";
 
 /// Browsers keep this for minutes only, so no value is left from before sealed values named their key.
-fn place(challenge: &str) -> Place {
-    Place::kept_by_browser("asked for a passkey", challenge)
+fn place(challenge: &str) -> SealedAt {
+    SealedAt::kept_by_browser("asked for a passkey", challenge)
 }
 
 /// The state that the browser has stored for the challenge being answered.
-fn kept(app: &App, sealed: &str, shown: &Shown) -> Option<Kept> {
+fn kept(app: &App, sealed: &str, shown: &Assertion) -> Option<BrowserChallenge> {
     let challenge = webauthn::challenge_in(&shown.client_data)?;
     let text = app.master_key.open(&place(&challenge), sealed)?;
     serde_json::from_str(&text).ok()
@@ -232,15 +232,15 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
     site(app)?;
     transact!(app, |tx| {
         if stored::of(tx, session.actor.id).await?.len() >= MOST {
-            let told = "This login has 20 passkeys. Remove one before you add another.";
-            return Err(Refusal::new("too_many_passkeys", told).into());
+            let message = "This login has 20 passkeys. Remove one before you add another.";
+            return Err(Refusal::new("too_many_passkeys", message).into());
         }
         ask(tx, app, Purpose::Add, &session.id, "add a passkey").await.map(|_| ())
     })
 }
 
 /// The challenge for adding a passkey, if one was begun in this session and has not expired.
-pub async fn begun(app: &App, session: &Session) -> Result<Option<Asked>> {
+pub async fn begun(app: &App, session: &Session) -> Result<Option<PasskeyRequest>> {
     let Some(site) = Site::of(&app.base_url) else { return Ok(None) };
     let (mut db, id) = (app.store.read().await?, session.actor.id);
     let add = Purpose::Add.as_str();
@@ -250,7 +250,7 @@ pub async fn begun(app: &App, session: &Session) -> Result<Option<Asked>> {
     let known = stored::of(&mut db, id).await?.into_iter().map(|one| one.credential_id).collect();
     let person = people::by_id(&mut db, id).await?.ok_or(OpsError::Missing)?;
     let owner = Owner { id: id.to_string(), email: person.email.unwrap_or_default(), name: person.name };
-    Ok(Some(Asked { challenge, site: site.name, known, owner: Some(owner) }))
+    Ok(Some(PasskeyRequest { challenge, site: site.name, known, owner: Some(owner) }))
 }
 
 /// The result of adding a passkey.
@@ -287,7 +287,7 @@ pub async fn add(app: &App, session: &Session, name: &str, made: &Made) -> Resul
         };
         let first = factors::since(tx, id).await?.is_none();
         let one = Passkey {
-            id: encode(fresh(now, app.clock.chance())),
+            id: encode(fresh(now, app.clock.random())),
             person: id,
             credential_id: new.id,
             public_key: new.key,
@@ -313,7 +313,7 @@ pub async fn add(app: &App, session: &Session, name: &str, made: &Made) -> Resul
         // The token was replaced, so a copy of the old one is useless.
         Ok(Ok((first, sessions::prove_in(tx, app, session).await?)))
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     match done {
         Ok((first, token)) => {
             sessions::renew(app, session, token);
@@ -341,8 +341,8 @@ pub async fn remove(app: &App, session: &Session, one: &str) -> Result<()> {
         let found = all.iter().find(|known| known.id == one).ok_or(OpsError::Missing)?;
         let last = all.len() == 1 && factors::get(tx, id).await?.is_none();
         if last && needs_second_factor(person.role) && required(app, tx).await? {
-            let told = "Your role needs a second factor here, and this passkey is the only one. Add another one first.";
-            return Err(Refusal::new("second_factor_required", told).into());
+            let message = "Your role needs a second factor here, and this passkey is the only one. Add another one first.";
+            return Err(Refusal::new("second_factor_required", message).into());
         }
         stored::remove(tx, id, one).await?;
         if last {
@@ -357,7 +357,7 @@ pub async fn remove(app: &App, session: &Session, one: &str) -> Result<()> {
         note(tx, now, &id.to_string(), "passkey_removed", id, detail);
         tell_owner(tx, app, &person, "passkey_removed", &found.name, now).await
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -375,10 +375,10 @@ pub async fn names(app: &App, email: &str) -> Result<Vec<String>> {
 }
 
 /// Where a challenge's state is stored.
-enum Waits {
+enum ChallengeStore {
     Here,
     /// In the browser that answers it; `None` if it has none for this challenge.
-    There(Option<Kept>),
+    There(Option<BrowserChallenge>),
 }
 
 /// An answer to a challenge, and what it must match.
@@ -387,20 +387,20 @@ pub(in crate::ops) struct Answer<'a> {
     /// What the challenge is bound to.
     bound_to: &'a str,
     /// The action, if it must match.
-    deed: Option<&'a Deed>,
-    waits: Waits,
-    shown: &'a Shown,
+    deed: Option<&'a SignedAction>,
+    waits: ChallengeStore,
+    shown: &'a Assertion,
     from: &'a str,
 }
 
 impl<'a> Answer<'a> {
     /// In place of a code.
-    pub(super) fn second(half_hash: &'a str, shown: &'a Shown, browser: &'a Browser) -> Self {
+    pub(super) fn second(half_hash: &'a str, shown: &'a Assertion, browser: &'a Browser) -> Self {
         Self {
             purpose: Purpose::Second,
             bound_to: half_hash,
             deed: None,
-            waits: Waits::Here,
+            waits: ChallengeStore::Here,
             shown,
             from: &browser.address,
         }
@@ -421,8 +421,8 @@ pub(super) async fn take(
         return Ok(None);
     };
     let (asked, until) = match &answer.waits {
-        Waits::Here => (stored::take(tx, &challenge, purpose, answer.bound_to, now).await?, None),
-        Waits::There(kept) => {
+        ChallengeStore::Here => (stored::take(tx, &challenge, purpose, answer.bound_to, now).await?, None),
+        ChallengeStore::There(kept) => {
             let kept = kept.as_ref().filter(|kept| kept.until > now);
             (kept.map(|kept| (SIGN_IN.to_owned(), kept.nonce.clone())), kept.map(|kept| kept.until))
         }
@@ -440,7 +440,7 @@ pub(super) async fn take(
     let judged = match known {
         Some(known) => {
             let devices = known.devices.as_deref();
-            let kept = webauthn::Kept { key: &known.public_key, owner: &owner, devices };
+            let kept = webauthn::StoredPasskey { key: &known.public_key, owner: &owner, devices };
             webauthn::shown(&site, &challenge, kept, shown).map(|told| (known, told))
         }
         None => Err(Refused::Owner),
@@ -455,7 +455,7 @@ pub(super) async fn take(
     // Store only correct answers, so that strangers cannot fill the table. If the same answer arrives twice, the second is
     // rejected.
     if let Some(until) = until
-        && !came_back::first(tx, &token_hash(&challenge), now, until).await?
+        && !used_login_states::first(tx, &token_hash(&challenge), now, until).await?
     {
         refused(tx, now, person, answer.from.to_owned(), purpose, Refused::Challenge);
         return Ok(None);
@@ -482,7 +482,12 @@ fn refused(tx: &mut Tx, now: i64, of: &Person, from: String, purpose: &str, why:
 
 /// Steps up a session with a passkey, for one action, and replaces the session's token. The signed data goes into the audit
 /// trail.
-pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> Result<Proof> {
+pub async fn step_up(
+    app: &App,
+    session: &Session,
+    deed: &SignedAction,
+    shown: &Assertion,
+) -> Result<StepUpOutcome> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let token = transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
@@ -490,7 +495,7 @@ pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> 
             purpose: Purpose::Prove,
             bound_to: &session.id,
             deed: Some(deed),
-            waits: Waits::Here,
+            waits: ChallengeStore::Here,
             shown,
             from: &session.actor.came_from,
         };
@@ -500,13 +505,13 @@ pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> 
         note(tx, now, &id.to_string(), "proved_again", id, detail);
         Ok(Some(token))
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(match token {
         Some(token) => {
             sessions::renew(app, session, token);
-            Proof::Right
+            StepUpOutcome::Right
         }
-        None => Proof::WrongPasskey,
+        None => StepUpOutcome::WrongPasskey,
     })
 }
 
@@ -515,9 +520,9 @@ pub async fn prove(app: &App, session: &Session, deed: &Deed, shown: &Shown) -> 
 pub async fn sign_in(
     app: &App,
     asked: &str,
-    shown: &Shown,
+    shown: &Assertion,
     browser: &Browser,
-) -> Result<Option<(String, Entered)>> {
+) -> Result<Option<(String, SignInProgress)>> {
     let Some(id) = webauthn::id_in(shown) else { return Ok(None) };
     let mut db = app.store.read().await?;
     let Some(known) = stored::called(&mut db, &id).await? else { return Ok(None) };
@@ -529,12 +534,12 @@ pub async fn sign_in(
         purpose: Purpose::SignIn,
         bound_to: ANYBODY,
         deed: None,
-        waits: Waits::There(kept(app, asked, shown)),
+        waits: ChallengeStore::There(kept(app, asked, shown)),
         shown,
         from: &browser.address,
     };
     let entered = enter(app, &person, browser, By::Passkey(&answer)).await?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(entered.map(|entered| (person.email.unwrap_or_default(), entered)))
 }
 
@@ -545,18 +550,18 @@ mod tests {
     #[test]
     fn a_deed_is_its_path_and_its_form() {
         let fields = [("reason", "one\r\ntwo"), ("id", "7")];
-        let deed = Deed::of("/claims/PB-1/pay", fields);
-        assert_eq!(deed, Deed::of("/claims/PB-1/pay", [("reason", "one\ntwo"), ("id", "7")]));
-        assert_eq!(Deed::named(deed.as_str()), Some(deed.clone()));
+        let deed = SignedAction::of("/claims/PB-1/pay", fields);
+        assert_eq!(deed, SignedAction::of("/claims/PB-1/pay", [("reason", "one\ntwo"), ("id", "7")]));
+        assert_eq!(SignedAction::named(deed.as_str()), Some(deed.clone()));
         let others = [
-            Deed::of("/claims/PB-2/pay", fields),
-            Deed::of("/claims/PB-1/pay", [("reason", "one\ntwo"), ("id", "8")]),
-            Deed::of("/claims/PB-1/pay", [("reason", "one\ntwo")]),
+            SignedAction::of("/claims/PB-2/pay", fields),
+            SignedAction::of("/claims/PB-1/pay", [("reason", "one\ntwo"), ("id", "8")]),
+            SignedAction::of("/claims/PB-1/pay", [("reason", "one\ntwo")]),
         ];
         for other in others {
             assert_ne!(deed, other);
         }
-        assert_eq!(Deed::named("GET /"), None);
-        assert_eq!(Deed::named("POST /\nPOST /"), None);
+        assert_eq!(SignedAction::named("GET /"), None);
+        assert_eq!(SignedAction::named("POST /\nPOST /"), None);
     }
 }

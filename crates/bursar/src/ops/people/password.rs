@@ -6,7 +6,7 @@ use payout::Refusal;
 use zxcvbn::{Score, zxcvbn};
 
 use crate::store::people::Person;
-use crate::store::programs::{self, Named};
+use crate::store::programs::{self, NamedBy};
 use crate::store::{self, Db};
 
 const LEAST: usize = 12;
@@ -30,13 +30,13 @@ pub fn check(password: &str, known: &[String]) -> Result<(), Refusal> {
     }
     let lower = password.to_lowercase();
     if known.iter().any(|word| lower.contains(word.as_str())) {
-        let told = "This password holds your name, your address, your company's name or ours, which are tried first. Leave them out.";
-        return refuse("password_names_you", told);
+        let message = "This password holds your name, your address, your company's name or ours, which are tried first. Leave them out.";
+        return refuse("password_names_you", message);
     }
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     if zxcvbn(password, &known).score() < Score::Three {
-        let told = "This password is among those that are tried first: it is well known, or made by a pattern. Take several words that do not belong together.";
-        return refuse("password_common", told);
+        let message = "This password is among those that are tried first: it is well known, or made by a pattern. Take several words that do not belong together.";
+        return refuse("password_common", message);
     }
     Ok(())
 }
@@ -46,8 +46,8 @@ pub async fn known_of(db: &mut Db, base_url: &str, person: &Person) -> store::Re
     let mut texts = vec!["bursar".to_owned(), person.name.clone(), person.email.clone().unwrap_or_default()];
     texts.extend(url::Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)));
     if let Some(id) = person.partner
-        && let Some(partner) = programs::partner(db, Named::Either(&id.to_string())).await?
-        && let Some(account) = programs::account(db, Named::Either(&partner.account.0.to_string())).await?
+        && let Some(partner) = programs::partner(db, NamedBy::Either(&id.to_string())).await?
+        && let Some(account) = programs::account(db, NamedBy::Either(&partner.account.0.to_string())).await?
     {
         texts.extend([partner.name.clone(), account.name]);
     }

@@ -11,13 +11,13 @@ use payout::access::Role;
 use payout::ids::PersonId;
 use serde::{Deserialize, Serialize};
 
-use super::sessions::{Browser, By, Entered, enter as enter_by};
+use super::sessions::{Browser, By, SignInProgress, enter as enter_by};
 use crate::app::App;
 use crate::config::Oidc;
 use crate::ops::Result;
-use crate::secrets::{Place, token_hash};
+use crate::secrets::{SealedAt, token_hash};
 use crate::store::people::{self, Person};
-use crate::store::{Db, came_back, identities};
+use crate::store::{Db, identities, used_login_states};
 use crate::transact;
 
 use settle::Provided;
@@ -26,7 +26,7 @@ use settle::Provided;
 const VISIT_US: i64 = 10 * 60 * 1_000_000;
 
 /// The values sent to the provider with a redirect.
-pub struct Sent {
+pub struct AuthorizationRequest {
     /// The `state` parameter; comes back in the URL.
     pub state: String,
     /// The `nonce`; comes back in the ID token.
@@ -35,7 +35,7 @@ pub struct Sent {
     pub verifier: String,
 }
 
-impl Sent {
+impl AuthorizationRequest {
     pub fn fresh(app: &App) -> Self {
         let secret = || app.clock.secret();
         Self { state: secret(), nonce: secret(), verifier: secret() }
@@ -44,7 +44,7 @@ impl Sent {
 
 /// What the browser stores, sealed, until it comes back.
 #[derive(Serialize, Deserialize)]
-pub struct Visit {
+pub struct PendingSignIn {
     /// Must match the ID token.
     pub nonce: String,
     pub verifier: String,
@@ -60,8 +60,14 @@ pub struct Visit {
 
 /// The sealed state for a browser about to be redirected to the provider. Stores nothing here, because anybody may ask.
 /// `again` asks for re-authentication.
-pub fn visit(app: &App, sent: &Sent, next: &str, again: bool, whose: Option<PersonId>) -> String {
-    let visit = Visit {
+pub fn visit(
+    app: &App,
+    sent: &AuthorizationRequest,
+    next: &str,
+    again: bool,
+    whose: Option<PersonId>,
+) -> String {
+    let visit = PendingSignIn {
         nonce: sent.nonce.clone(),
         verifier: sent.verifier.clone(),
         next: next.to_owned(),
@@ -74,23 +80,23 @@ pub fn visit(app: &App, sent: &Sent, next: &str, again: bool, whose: Option<Pers
 }
 
 /// The state of a browser that has come back, once; `None` if it does not match or has expired.
-pub async fn back(app: &App, state: &str, kept: &str) -> Result<Option<Visit>> {
+pub async fn back(app: &App, state: &str, kept: &str) -> Result<Option<PendingSignIn>> {
     let (state, now) = (token_hash(state), app.clock.now());
     let text = app.master_key.open(&place(&state), kept);
-    let visit: Option<Visit> = text.and_then(|text| serde_json::from_str(&text).ok());
+    let visit: Option<PendingSignIn> = text.and_then(|text| serde_json::from_str(&text).ok());
     let Some(visit) = visit.filter(|visit| visit.until > now) else { return Ok(None) };
-    let first = transact!(app, |tx| { Ok(came_back::first(tx, &state, now, visit.until).await?) })?;
+    let first = transact!(app, |tx| { Ok(used_login_states::first(tx, &state, now, visit.until).await?) })?;
     Ok(Some(visit).filter(|_| first))
 }
 
 /// Browsers keep this for minutes only, so no value is left from before sealed values named their key.
-fn place(state_hash: &str) -> Place {
-    Place::kept_by_browser("visit of the provider", state_hash)
+fn place(state_hash: &str) -> SealedAt {
+    SealedAt::kept_by_browser("visit of the provider", state_hash)
 }
 
 /// The claims that the provider signed.
 #[derive(Clone, Debug, Default)]
-pub struct Shown {
+pub struct IdentityClaims {
     pub issuer: String,
     /// The subject: their permanent id at the provider.
     pub subject: String,
@@ -108,7 +114,7 @@ pub struct Shown {
 
 /// Why somebody authenticated by the provider is not signed in here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Why {
+pub enum SignInRefusal {
     /// No login is linked to them, and their address is not verified there, or there is none.
     Unverified,
     /// No login here has their address.
@@ -135,20 +141,20 @@ pub enum Why {
 /// back from a step-up.
 pub async fn enter(
     app: &App,
-    shown: &Shown,
+    shown: &IdentityClaims,
     browser: &Browser,
     whose: Option<&str>,
-) -> Result<std::result::Result<Entered, Why>> {
+) -> Result<std::result::Result<SignInProgress, SignInRefusal>> {
     if let Some(claim) = &shown.lacks {
         settle::not_of_us(app, shown, claim).await?;
-        app.nudge.notify.ring();
-        return Ok(Err(Why::NotOfUs));
+        app.nudge.notify.notify();
+        return Ok(Err(SignInRefusal::NotOfUs));
     }
     let role = match role_of(&app.config.oidc, &shown.roles) {
         Ok(role) => role,
         Err(why) => {
             settle::without_role(app, shown).await?;
-            app.nudge.notify.ring();
+            app.nudge.notify.notify();
             return Ok(Err(why));
         }
     };
@@ -158,18 +164,18 @@ pub async fn enter(
         Err(why) => return Ok(Err(why)),
     };
     if whose.is_some() && found.as_ref().map(|person| person.id.to_string()).as_deref() != whose {
-        return Ok(Err(Why::Other));
+        return Ok(Err(SignInRefusal::Other));
     }
     let person = match (found, role.filter(|_| app.config.oidc.make_logins)) {
         (Some(person), _) => person,
-        (None, None) => return Ok(Err(Why::Unknown)),
+        (None, None) => return Ok(Err(SignInRefusal::Unknown)),
         (None, Some(role)) => match settle::make(app, shown, &provided, role).await? {
             Some(made) => made,
             // Another sign-in created the login first, most likely their own in another window: use that one.
             None => match find(&mut app.store.read().await?, shown).await? {
                 Ok(found) => match found {
                     Some(found) => found,
-                    None => return Ok(Err(Why::Over)),
+                    None => return Ok(Err(SignInRefusal::Over)),
                 },
                 Err(why) => return Ok(Err(why)),
             },
@@ -186,45 +192,52 @@ pub async fn enter(
             Err(why) => return Ok(Err(why)),
         }
     }
-    app.nudge.notify.ring();
-    Ok(entered.ok_or(Why::Over))
+    app.nudge.notify.notify();
+    Ok(entered.ok_or(SignInRefusal::Over))
 }
 
 /// The role for the claim's values: the first mapping that matches; `None` if roles are not managed by the provider.
-fn role_of(oidc: &Oidc, values: &[String]) -> std::result::Result<Option<Role>, Why> {
+fn role_of(oidc: &Oidc, values: &[String]) -> std::result::Result<Option<Role>, SignInRefusal> {
     if oidc.role_claim.is_none() {
         return Ok(None);
     }
     let mapped = oidc.roles.iter().find(|mapped| values.contains(&mapped.value));
-    mapped.map(|mapped| Some(mapped.role)).ok_or(Why::NoRole)
+    mapped.map(|mapped| Some(mapped.role)).ok_or(SignInRefusal::NoRole)
 }
 
 /// The login of an identity: the one it is linked to, or the one with its address, to which it may be linked; `None` if
 /// there is none and one may be created.
-async fn find(db: &mut Db, shown: &Shown) -> Result<std::result::Result<Option<Person>, Why>> {
+async fn find(
+    db: &mut Db,
+    shown: &IdentityClaims,
+) -> Result<std::result::Result<Option<Person>, SignInRefusal>> {
     match find_now(db, shown).await? {
         // Another window of theirs may have linked them between the two queries: ask again.
-        Err(Why::Taken | Why::Unlinked) => find_now(db, shown).await,
+        Err(SignInRefusal::Taken | SignInRefusal::Unlinked) => find_now(db, shown).await,
         found => Ok(found),
     }
 }
 
-async fn find_now(db: &mut Db, shown: &Shown) -> Result<std::result::Result<Option<Person>, Why>> {
+async fn find_now(
+    db: &mut Db,
+    shown: &IdentityClaims,
+) -> Result<std::result::Result<Option<Person>, SignInRefusal>> {
     if shown.subject.chars().any(char::is_control) {
-        return Ok(Err(Why::Unverified));
+        return Ok(Err(SignInRefusal::Unverified));
     }
     if let Some(known) = identities::known(db, &shown.issuer, &shown.subject).await? {
         if known.unlinked_at.is_some() && known.allowed_at.is_none() {
-            return Ok(Err(Why::Unlinked));
+            return Ok(Err(SignInRefusal::Unlinked));
         }
-        let person = match people::by_id(db, known.person).await?.ok_or(Why::ShutOut).and_then(ours) {
+        let person = match people::by_id(db, known.person).await?.ok_or(SignInRefusal::ShutOut).and_then(ours)
+        {
             Ok(person) => person,
             Err(why) => return Ok(Err(why)),
         };
         let is_taken = known.unlinked_at.is_some() && of_issuer(db, &person, &shown.issuer).await?.0;
-        return Ok(if is_taken { Err(Why::Taken) } else { Ok(Some(person)) });
+        return Ok(if is_taken { Err(SignInRefusal::Taken) } else { Ok(Some(person)) });
     }
-    let Some(email) = address(shown) else { return Ok(Err(Why::Unverified)) };
+    let Some(email) = address(shown) else { return Ok(Err(SignInRefusal::Unverified)) };
     let Some(person) = people::by_email(db, &email).await? else { return Ok(Ok(None)) };
     let person = match ours(person) {
         Ok(person) => person,
@@ -233,8 +246,8 @@ async fn find_now(db: &mut Db, shown: &Shown) -> Result<std::result::Result<Opti
     // Several accounts there may use the same address: once one was unlinked, an administrator must say which may be
     // linked.
     Ok(match of_issuer(db, &person, &shown.issuer).await? {
-        (true, _) => Err(Why::Taken),
-        (false, true) => Err(Why::Unlinked),
+        (true, _) => Err(SignInRefusal::Taken),
+        (false, true) => Err(SignInRefusal::Unlinked),
         (false, false) => Ok(Some(person)),
     })
 }
@@ -247,18 +260,18 @@ async fn of_issuer(db: &mut Db, person: &Person, issuer: &str) -> Result<(bool, 
 }
 
 /// The address for linking: verified and ASCII only, because lowercasing other letters may yield somebody else's address.
-fn address(shown: &Shown) -> Option<String> {
+fn address(shown: &IdentityClaims) -> Option<String> {
     let email = shown.email.as_deref().map(str::trim).filter(|email| email.is_ascii())?;
     let email = email.to_ascii_lowercase();
     (shown.email_is_verified && crate::ops::settings::is_address(&email)).then_some(email)
 }
 
 /// Only one of our own people whose login is enabled.
-fn ours(person: Person) -> std::result::Result<Person, Why> {
+fn ours(person: Person) -> std::result::Result<Person, SignInRefusal> {
     if person.role.is_partners() || person.kind != "person" {
-        return Err(Why::Partners);
+        return Err(SignInRefusal::Partners);
     }
-    if person.disabled_at.is_some() { Err(Why::ShutOut) } else { Ok(person) }
+    if person.disabled_at.is_some() { Err(SignInRefusal::ShutOut) } else { Ok(person) }
 }
 
 #[cfg(test)]
@@ -275,15 +288,19 @@ mod tests {
         };
         assert_eq!(of(&["finance"]), Ok(Some(Role::Payer)));
         assert_eq!(of(&["finance", "it"]), Ok(Some(Role::Admin)));
-        assert_eq!(of(&["Finance", ""]), Err(Why::NoRole));
-        assert_eq!(of(&[]), Err(Why::NoRole));
+        assert_eq!(of(&["Finance", ""]), Err(SignInRefusal::NoRole));
+        assert_eq!(of(&[]), Err(SignInRefusal::NoRole));
         assert_eq!(role_of(&Oidc::default(), &["it".to_owned()]), Ok(None));
     }
 
     #[test]
     fn only_an_address_in_ascii_is_somebodys() {
         let of = |email: &str, verified: bool| {
-            address(&Shown { email: Some(email.to_owned()), email_is_verified: verified, ..Shown::default() })
+            address(&IdentityClaims {
+                email: Some(email.to_owned()),
+                email_is_verified: verified,
+                ..IdentityClaims::default()
+            })
         };
         assert_eq!(of(" Kim@Example.com", true).as_deref(), Some("kim@example.com"));
         assert_eq!(of("kim@example.com", false), None);

@@ -47,7 +47,7 @@ pub(super) async fn tell(
     let to: Vec<String> = mails::administrators(tx).await?.into_iter().chain(whose.email.clone()).collect();
     let detail = json!({
         "to": to, "by": by, "what": what, "whose": whose.name, "address": whose.email, "role": whose.role.label(),
-        "old": old.map(Role::label), "from": from.map(clock::told),
+        "old": old.map(Role::label), "from": from.map(clock::human),
     });
     let notice = (Notice::RightsChanged, whose.id.to_string(), detail.to_string());
     outbox::write(tx, &app.clock, now, [notice]).await?;

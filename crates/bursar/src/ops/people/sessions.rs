@@ -19,7 +19,7 @@ use crate::store::preferences::Preferences;
 use crate::store::sessions::{self as store, UsedSince};
 use crate::store::{Db, Tx, factors};
 use crate::transact;
-use crate::webauthn::Shown;
+use crate::webauthn::Assertion;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 /// The longest that a session lasts, however much it is used.
@@ -128,7 +128,7 @@ fn note_used(app: &App, token_hash: &str, seen_at: i64, from: &str) {
 
 /// The result of a sign-in step.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Entered {
+pub enum SignInProgress {
     /// They are signed in: the session's token.
     In(String),
     /// They have a second factor: a halfway token that can only be used to complete it.
@@ -191,7 +191,7 @@ fn first_of(half: &str, provided: Option<&Provided>) -> &'static str {
     }
 }
 
-struct Came<'a> {
+struct SignInContext<'a> {
     /// The token of the new session.
     token: &'a str,
     /// The factors used, for the activity log.
@@ -207,7 +207,7 @@ pub(in crate::ops) async fn enter(
     person: &Person,
     browser: &Browser,
     by: By<'_>,
-) -> Result<Option<Entered>> {
+) -> Result<Option<SignInProgress>> {
     let token = app.clock.secret();
     transact!(app, |tx| {
         let now = app.clock.now();
@@ -227,9 +227,9 @@ pub(in crate::ops) async fn enter(
                         None => None,
                     };
                     let end = now + HALF_WAY_US;
-                    let kept = factors::Half { person: held.id, provided: provided.as_deref(), end };
-                    factors::half_way(tx, &hash, &kept, now).await?;
-                    return Ok(Some(Entered::HalfWay(half)));
+                    let kept = factors::HalfLogin { person: held.id, provided: provided.as_deref(), end };
+                    factors::insert_half_login(tx, &hash, &kept, now).await?;
+                    return Ok(Some(SignInProgress::HalfWay(half)));
                 }
                 None
             }
@@ -238,11 +238,11 @@ pub(in crate::ops) async fn enter(
                 None => return Ok(None),
             },
         };
-        let came = Came { token: &token, with: by.as_str().to_owned(), passkey: passkey.as_ref() };
+        let came = SignInContext { token: &token, with: by.as_str().to_owned(), passkey: passkey.as_ref() };
         if !begin_by(tx, app, &held, by.provided(), browser, &came).await? {
             return Ok(None);
         }
-        Ok(Some(Entered::In(token.clone())))
+        Ok(Some(SignInProgress::In(token.clone())))
     })
 }
 
@@ -257,14 +257,14 @@ pub async fn half_way(app: &App, token: &str) -> Result<Option<Person>> {
 
 /// The second factor of a halfway sign-in.
 #[derive(Clone, Copy, Debug)]
-pub enum Second<'a> {
+pub enum SecondFactor<'a> {
     Code(&'a str),
-    Passkey(&'a Shown),
+    Passkey(&'a Assertion),
 }
 
 /// The result of a second factor.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Finished {
+pub enum SecondFactorOutcome {
     /// They are signed in: the session's token.
     In(String),
     /// The code was used before.
@@ -281,15 +281,20 @@ pub enum Finished {
 }
 
 /// Completes a halfway sign-in with the second factor.
-pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser) -> Result<Finished> {
+pub async fn finish(
+    app: &App,
+    half: &str,
+    second: SecondFactor<'_>,
+    browser: &Browser,
+) -> Result<SecondFactorOutcome> {
     let (token, hash) = (app.clock.secret(), token_hash(half));
     let finished = transact!(app, |tx| {
         let now = app.clock.now();
-        let Some(id) = factors::half(tx, &hash, now).await? else { return Ok(Finished::Over) };
+        let Some(id) = factors::half(tx, &hash, now).await? else { return Ok(SecondFactorOutcome::Over) };
         let provided = match factors::provided(tx, &hash).await? {
             Some(sealed) => match Provided::open(app, &hash, &sealed) {
                 Some(provided) => Some(provided),
-                None => return Ok(Finished::Over),
+                None => return Ok(SecondFactorOutcome::Over),
             },
             None => None,
         };
@@ -297,36 +302,36 @@ pub async fn finish(app: &App, half: &str, second: Second<'_>, browser: &Browser
             provided.hold_first(tx, id).await?;
         }
         let person = people::hold(tx, id).await?.filter(|person| person.disabled_at.is_none());
-        let Some(person) = person else { return Ok(Finished::Over) };
+        let Some(person) = person else { return Ok(SecondFactorOutcome::Over) };
         let issuer = provided.as_ref().map(Provided::issuer);
         let (passkey, second) = match second {
-            Second::Code(code) => match factor::take(tx, app, &person, code, issuer).await? {
+            SecondFactor::Code(code) => match factor::take(tx, app, &person, code, issuer).await? {
                 Taken::Right(means) => (None, means.as_str()),
-                Taken::Used => return Ok(Finished::Used),
-                Taken::Wrong => return Ok(Finished::Wrong),
-                Taken::NoFactor => return Ok(Finished::Over),
-                Taken::Unreadable => return Ok(Finished::Unreadable),
+                Taken::Used => return Ok(SecondFactorOutcome::Used),
+                Taken::Wrong => return Ok(SecondFactorOutcome::Wrong),
+                Taken::NoFactor => return Ok(SecondFactorOutcome::Over),
+                Taken::Unreadable => return Ok(SecondFactorOutcome::Unreadable),
             },
-            Second::Passkey(shown) => {
+            SecondFactor::Passkey(shown) => {
                 let answer = Answer::second(&hash, shown, browser);
                 match passkeys::take(tx, app, &person, &answer).await? {
                     Some((passkey, _)) => (Some(passkey), PASSKEY),
-                    None => return Ok(Finished::WrongPasskey),
+                    None => return Ok(SecondFactorOutcome::WrongPasskey),
                 }
             }
         };
         // A change to the login has ended the halfway sign-in.
-        if !factors::end_half(tx, &hash).await? {
-            return Ok(Finished::Over);
+        if !factors::end_half_login(tx, &hash).await? {
+            return Ok(SecondFactorOutcome::Over);
         }
         let with = format!("{} and {second}", first_of(half, provided.as_ref()));
-        let came = Came { token: &token, with, passkey: passkey.as_ref() };
+        let came = SignInContext { token: &token, with, passkey: passkey.as_ref() };
         if !begin_by(tx, app, &person, provided.as_ref(), browser, &came).await? {
-            return Ok(Finished::Elsewhere);
+            return Ok(SecondFactorOutcome::Elsewhere);
         }
-        Ok(Finished::In(token.clone()))
+        Ok(SecondFactorOutcome::In(token.clone()))
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(finished)
 }
 
@@ -338,7 +343,7 @@ async fn begin_by(
     person: &Person,
     provided: Option<&Provided>,
     browser: &Browser,
-    came: &Came<'_>,
+    came: &SignInContext<'_>,
 ) -> Result<bool> {
     let now = app.clock.now();
     if let Some(provided) = provided
@@ -359,7 +364,7 @@ async fn begin_in(
     app: &App,
     person: PersonId,
     browser: &Browser,
-    came: &Came<'_>,
+    came: &SignInContext<'_>,
 ) -> Result<()> {
     let now = app.clock.now();
     let (csrf, id) = (app.clock.secret(), app.clock.secret());
@@ -393,8 +398,8 @@ pub(super) async fn prove_in(tx: &mut Tx, app: &App, session: &Session) -> Resul
 }
 
 fn elsewhere_meanwhile() -> OpsError {
-    let told = "You have proved it in another window a moment ago, or were signed out, so nothing was done. Load the page again.";
-    OpsError::Conflict(Refusal::new("session_renewed", told))
+    let message = "You have proved it in another window a moment ago, or were signed out, so nothing was done. Load the page again.";
+    OpsError::Conflict(Refusal::new("session_renewed", message))
 }
 
 /// Replaces a session's token within a transaction, without a step-up.
@@ -427,7 +432,7 @@ pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
         let ended = store::end_others(tx, id, &session.id).await?;
-        factors::end_halves(tx, id).await?;
+        factors::end_half_logins(tx, id).await?;
         note(tx, now, &id.to_string(), "signed_out_elsewhere", id, json!({ "sessions": ended }));
         Ok(ended)
     })

@@ -19,7 +19,7 @@ use crate::store::{self, Tx};
 use crate::transact;
 
 #[derive(Clone, Debug)]
-pub struct Colleague {
+pub struct TeamMember {
     /// The address they will sign in with.
     pub email: String,
     /// The name shown in history.
@@ -32,18 +32,18 @@ pub struct Colleague {
 ///
 /// # Errors
 /// If the address is taken or invalid, the name is missing, or the role is a partner's.
-pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitation> {
+pub async fn invite(app: &App, actor: &Actor, new: &TeamMember) -> Result<Invitation> {
     let (email, name) = (address(&new.email)?, new.name.trim());
     if name.is_empty() || name.chars().count() > 100 {
-        let told = "Write the name that history will show, in at most 100 letters.";
-        return Err(Refusal::new("missing", told).at("name").into());
+        let message = "Write the name that history will show, in at most 100 letters.";
+        return Err(Refusal::new("missing", message).at("name").into());
     }
     if new.role.is_partners() {
-        let told = "A partner is invited from their own page.";
-        return Err(Refusal::new("wrong_role", told).at("role").into());
+        let message = "A partner is invited from their own page.";
+        return Err(Refusal::new("wrong_role", message).at("role").into());
     }
     let now = app.clock.now();
-    let (id, token) = (PersonId::fresh(now, app.clock.chance()), app.clock.secret());
+    let (id, token) = (PersonId::fresh(now, app.clock.random()), app.clock.secret());
     let by = actor.id.to_string();
     let invited = transact!(app, |tx| {
         let person = Person {
@@ -59,16 +59,16 @@ pub async fn invite(app: &App, actor: &Actor, new: &Colleague) -> Result<Invitat
             last_seen_at: None,
         };
         if !people::insert(tx, &person, None, &by, now).await? {
-            let told = "Somebody signs in with this address already. Give them a new link instead.";
-            return Err(Refusal::new("email_taken", told).at("email").into());
+            let message = "Somebody signs in with this address already. Give them a new link instead.";
+            return Err(Refusal::new("email_taken", message).at("email").into());
         }
         note(tx, now, &by, "person_invited", id, json!({ "to": email, "role": new.role.as_str() }));
-        waits(tx, id, new.role, now).await?;
-        stands_for(tx, &person, &by, now).await?;
+        delay_second_person(tx, id, new.role, now).await?;
+        block_second_person(tx, &person, &by, now).await?;
         link_shown(tx, app, &person, &actor.name, now).await?;
         give_link(tx, app, &person, &token, now).await
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(invited)
 }
 
@@ -81,18 +81,18 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
     let made = transact!(app, |tx| {
         let person = signs_in(tx, id).await?;
         if person.disabled_at.is_some() {
-            let told = "This login is shut out, so no link is made for it. Let it in again first.";
-            return Err(Refusal::new("login_disabled", told).into());
+            let message = "This login is shut out, so no link is made for it. Let it in again first.";
+            return Err(Refusal::new("login_disabled", message).into());
         }
         people::drop_links(tx, id).await?;
         note(tx, now, &actor.id.to_string(), "login_link_made", id, json!({}));
-        stands_for(tx, &person, &actor.id.to_string(), now).await?;
+        block_second_person(tx, &person, &actor.id.to_string(), now).await?;
         if person.partner.is_none() {
             link_shown(tx, app, &person, &actor.name, now).await?;
         }
         give_link(tx, app, &person, &token, now).await
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(made)
 }
 
@@ -104,7 +104,12 @@ const STANDS_FOR_US: i64 = 24 * 3_600_000_000;
 const COUNTS_AFTER_US: i64 = 24 * 3_600_000_000;
 
 /// Makes a login that newly may pay count as a second person only after a day; returns from when.
-pub(super) async fn waits(tx: &mut Tx, id: PersonId, role: Role, now: i64) -> Result<Option<i64>> {
+pub(super) async fn delay_second_person(
+    tx: &mut Tx,
+    id: PersonId,
+    role: Role,
+    now: i64,
+) -> Result<Option<i64>> {
     if !allows(role, Permission::Pay) {
         return Ok(None);
     }
@@ -122,7 +127,7 @@ pub(super) async fn link_shown(tx: &mut Tx, app: &App, whose: &Person, by: &str,
 }
 
 /// The person who makes a link sees it and could use it: for a day the login does not count as a second person beside them.
-pub(super) async fn stands_for(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
+pub(super) async fn block_second_person(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
     let whom = people::behind(tx, by, now).await?;
     people::stand_for(tx, person.id, &whom, now + STANDS_FOR_US).await?;
     Ok(())
@@ -158,7 +163,7 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
             people::set_role(tx, id, role).await?;
             let from = match allows(person.role, Permission::Pay) {
                 true => None,
-                false => waits(tx, id, role, now).await?,
+                false => delay_second_person(tx, id, role, now).await?,
             };
             let detail = json!({ "old": person.role.as_str(), "new": role.as_str() });
             note(tx, now, &actor.id.to_string(), "role_changed", id, detail);
@@ -168,7 +173,7 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
         }
         Ok(())
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -176,7 +181,7 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
 ///
 /// # Errors
 /// [`OpsError::Missing`] if there is no such login; a refusal for one's own and the last administrator's.
-pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
+pub async fn disable(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
         let held = held(tx, actor, id).await?;
@@ -189,7 +194,7 @@ pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
         }
         Ok(())
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -197,7 +202,7 @@ pub async fn shut_out(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
 ///
 /// # Errors
 /// [`OpsError::Missing`] if there is no such login.
-pub async fn let_in(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
+pub async fn enable(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
         signs_in(tx, id).await?;
@@ -205,13 +210,13 @@ pub async fn let_in(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
             // Read after the update: their role may have been changed just before.
             let person = signs_in(tx, id).await?;
             // A dormant login must not become a second person within a minute.
-            let from = waits(tx, id, person.role, now).await?;
+            let from = delay_second_person(tx, id, person.role, now).await?;
             note(tx, now, &actor.id.to_string(), "person_enabled", id, json!({}));
             rights::tell(tx, app, &person, Became::LetIn(from), (&actor.name, now)).await?;
         }
         Ok(())
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -224,7 +229,7 @@ pub async fn end_sessions(app: &App, actor: &Actor, id: PersonId) -> Result<u64>
     transact!(app, |tx| {
         signs_in(tx, id).await?;
         let ended = store::sessions::end_all(tx, id).await?;
-        store::factors::end_halves(tx, id).await?;
+        store::factors::end_half_logins(tx, id).await?;
         note(tx, now, &actor.id.to_string(), "sessions_ended", id, json!({ "sessions": ended }));
         Ok(ended)
     })

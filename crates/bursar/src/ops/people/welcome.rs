@@ -68,12 +68,12 @@ pub async fn begin(app: &App, session: &Session, first: &First) -> Result<()> {
     let token = transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         if !is_due(&person) {
-            let told = "This was done already. Sign in, or change it under your name.";
-            return Err(OpsError::Conflict(Refusal::new("done_already", told)));
+            let message = "This was done already. Sign in, or change it under your name.";
+            return Err(OpsError::Conflict(Refusal::new("done_already", message)));
         }
         if people::by_email(tx, &email).await?.is_some_and(|known| known.id != id) {
-            let told = "Somebody else signs in with this address.";
-            return Err(Refusal::new("email_taken", told).at("email").into());
+            let message = "Somebody else signs in with this address.";
+            return Err(Refusal::new("email_taken", message).at("email").into());
         }
         people::introduce(tx, id, name, &email).await?;
         people::keep_password(tx, id, &hash).await?;

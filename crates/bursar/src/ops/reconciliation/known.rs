@@ -9,7 +9,7 @@ use payout::money::Vendor;
 use payout::reconciliation::{Aspect, Standing};
 
 use crate::clock;
-use crate::store::put_back::{self, Found, Listed};
+use crate::store::put_back::{self, Found, FoundRow};
 use crate::store::reconciliation::fitting::{self, CalledNotMade, Known};
 use crate::store::reconciliation::{self as kept, Case};
 use crate::store::{self, Db, found, payees};
@@ -86,7 +86,7 @@ pub async fn fee_of(db: &mut Db, case: &Case) -> store::Result<Option<String>> {
 
 /// Whether the case is the movement of a found payment, or its fee: by the vendor's id of the object, or by the id of the
 /// payment by which PayPal has paid the item.
-fn is_it(one: &Listed, case: &Case) -> bool {
+fn is_it(one: &FoundRow, case: &Case) -> bool {
     let one = &one.found;
     one.vendor == case.of.vendor
         && one.amount.currency == case.moved.currency
@@ -95,7 +95,7 @@ fn is_it(one: &Listed, case: &Case) -> bool {
 
 /// Movements that may be found payments whose PayPal payment id is unknown, matched by amount and day. Each matches at most
 /// one movement, the nearest.
-async fn perhaps(db: &mut Db, found: &[Listed]) -> store::Result<HashMap<String, usize>> {
+async fn perhaps(db: &mut Db, found: &[FoundRow]) -> store::Result<HashMap<String, usize>> {
     if !found.iter().any(is_unsaid) {
         return Ok(HashMap::new());
     }
@@ -106,12 +106,12 @@ async fn perhaps(db: &mut Db, found: &[Listed]) -> store::Result<HashMap<String,
     Ok(paired(found, &left))
 }
 
-fn is_unsaid(one: &Listed) -> bool {
+fn is_unsaid(one: &FoundRow) -> bool {
     one.found.vendor == Vendor::PayPal && one.found.reference.is_none()
 }
 
 /// Pairs these movements with these found payments, nearest first; each is used at most once.
-fn paired(found: &[Listed], left: &[Case]) -> HashMap<String, usize> {
+fn paired(found: &[FoundRow], left: &[Case]) -> HashMap<String, usize> {
     let mut pairs = Vec::new();
     for (place, one) in found.iter().enumerate().filter(|(_, one)| is_unsaid(one)) {
         pairs.extend(left.iter().filter_map(|case| Some((apart(one, case)?, &case.subject, place))));
@@ -127,7 +127,7 @@ fn paired(found: &[Listed], left: &[Case]) -> HashMap<String, usize> {
 }
 
 /// How far apart a found payment and a movement of the same amount are, in microseconds; `None` if they cannot be the same.
-fn apart(one: &Listed, case: &Case) -> Option<i64> {
+fn apart(one: &FoundRow, case: &Case) -> Option<i64> {
     let of = &one.found;
     let same = of.vendor == case.of.vendor && of.amount.plus(case.moved).is_some_and(|sum| sum.minor == 0);
     let day = clock::start_of_date(&case.day).filter(|_| same)?;
@@ -165,7 +165,7 @@ fn safe_mode_and(others: Vec<(String, String)>) -> Vec<(String, String)> {
 
 const WITH_ITS_PAYMENT: &str = "Write it down with the payment itself: that explanation counts for both.";
 
-async fn of_found(db: &mut Db, listed: &Listed, case: &Case) -> store::Result<Known> {
+async fn of_found(db: &mut Db, listed: &FoundRow, case: &Case) -> store::Result<Known> {
     let (one, open) = (&listed.found, listed.settled.is_none());
     let (whom, pages) = whom(db, one).await?;
     let pages = safe_mode_and(pages);
@@ -208,7 +208,7 @@ async fn of_found(db: &mut Db, listed: &Listed, case: &Case) -> store::Result<Kn
 }
 
 /// A case that may be a found payment, with all other found payments it may be.
-async fn of_guess(db: &mut Db, found: &[Listed], one: &Listed, case: &Case) -> store::Result<Known> {
+async fn of_guess(db: &mut Db, found: &[FoundRow], one: &FoundRow, case: &Case) -> store::Result<Known> {
     let vendor = one.found.vendor.label();
     if case.aspect == Aspect::Fee {
         return Ok(Known {
@@ -227,14 +227,14 @@ async fn of_guess(db: &mut Db, found: &[Listed], one: &Listed, case: &Case) -> s
         other.found.object_id == one.found.object_id
             || (other.found.reference.is_none() && apart(other, case).is_some())
     });
-    let (mut told, mut pages) = (Vec::new(), Vec::new());
+    let (mut messages, mut pages) = (Vec::new(), Vec::new());
     for other in also {
         let (whom, others) = whom(db, &other.found).await?;
         let settled = if other.settled.is_some() { ", settled" } else { "" };
-        told.push(format!("{} to {whom}{settled}", other.found.object_id));
+        messages.push(format!("{} to {whom}{settled}", other.found.object_id));
         pages.extend(others.into_iter().filter(|page| !pages.contains(page)).collect::<Vec<_>>());
     }
-    let which = match told.as_slice() {
+    let which = match messages.as_slice() {
         [one] => format!("a payment by Bursar ({one}), made"),
         several => format!("one of these payments by Bursar ({}), made", several.join("; ")),
     };
@@ -295,7 +295,7 @@ mod tests {
     use super::*;
     use crate::store::reconciliation::Account;
 
-    fn listed(object: &str, made: Option<&str>) -> Listed {
+    fn listed(object: &str, made: Option<&str>) -> FoundRow {
         let found = Found {
             vendor: Vendor::PayPal,
             object_id: object.to_owned(),
@@ -306,7 +306,7 @@ mod tests {
             reference: None,
         };
         let found_at = clock::start_of_date("2026-11-29").unwrap();
-        Listed { found, found_at, settled: None, payment: None, stands: None, settled_before: None }
+        FoundRow { found, found_at, settled: None, payment: None, stands: None, settled_before: None }
     }
 
     fn left(subject: &str, day: &str, minor: i64) -> Case {
@@ -337,7 +337,7 @@ mod tests {
             left("after", "2026-12-03", -22_000),
             left("other", "2026-11-28", -12_000),
         ];
-        let told = |found: &[Listed]| {
+        let told = |found: &[FoundRow]| {
             let mut told: Vec<(String, usize)> = paired(found, &cases).into_iter().collect();
             told.sort();
             told

@@ -5,13 +5,13 @@
 use payout::notice::Notice;
 use payout::transaction::{AttemptState, Fact, Leg};
 
-use super::{Case, Heard, Sheet, line};
+use super::{Observation, PaymentCase, WriteSet, line};
 use crate::store::transactions::{Attempt, Line};
 
 /// How long a stale answer of a slow worker may still arrive.
 const OLDER_ANSWER_US: i64 = 600_000_000;
 
-impl Case {
+impl PaymentCase {
     /// Whether the vendor reports as made or paid what had ended here: a bank payout that people had marked as not made, or
     /// one the vendor itself had reported as failed or returned. For the latter, stale answers may still arrive for a while
     /// and are ignored.
@@ -30,7 +30,7 @@ impl Case {
     }
 
     /// A contradiction of an attempt is reported once, until it is settled.
-    pub(super) fn is_news(&self, place: usize, heard: &Heard) -> bool {
+    pub(super) fn is_news(&self, place: usize, heard: &Observation) -> bool {
         let (attempt, fact) = (&self.attempts[place], &heard.fact);
         // The object is known by now, and counted.
         let known =
@@ -56,10 +56,10 @@ impl Case {
     pub(super) fn contradicted(
         &mut self,
         place: usize,
-        heard: &Heard,
+        heard: &Observation,
         also: Option<(Leg, AttemptState)>,
         now: i64,
-        sheet: &mut Sheet,
+        sheet: &mut WriteSet,
     ) {
         tracing::error!(transaction = %heard.transaction, fact = heard.fact.as_str(),
             "the vendor contradicts what was final here; a person must look");
@@ -75,7 +75,7 @@ impl Case {
     }
 
     /// A fact about an object that belongs to another payment moves nothing: a person must look.
-    pub(super) fn doubt(&mut self, heard: &Heard, object: &str, now: i64, sheet: &mut Sheet) {
+    pub(super) fn doubt(&mut self, heard: &Observation, object: &str, now: i64, sheet: &mut WriteSet) {
         tracing::error!(transaction = %heard.transaction, object,
             "this object belongs to another payment; nothing was recorded, a person must look");
         metrics::counter!("bursar_alarms_total").increment(1);
@@ -91,7 +91,7 @@ impl Case {
 
     /// The known id of an attempt's object, if the fact names a different one. An id is never replaced: the vendor has made
     /// it twice.
-    pub(super) fn known_as(&self, heard: &Heard) -> Option<String> {
+    pub(super) fn known_as(&self, heard: &Observation) -> Option<String> {
         let attempt = self.attempts.iter().find(|one| one.id == heard.attempt)?;
         let other = heard.vendor_id.is_some() && attempt.vendor_id != heard.vendor_id;
         let known =
@@ -100,7 +100,7 @@ impl Case {
     }
 
     /// A fact about a second object of an attempt moves nothing: a person must look.
-    pub(super) fn made_twice(&mut self, heard: &Heard, known: &str, now: i64, sheet: &mut Sheet) {
+    pub(super) fn made_twice(&mut self, heard: &Observation, known: &str, now: i64, sheet: &mut WriteSet) {
         let object = heard.vendor_id.clone().unwrap_or_default();
         tracing::error!(transaction = %heard.transaction, object, known,
             "the vendor has made this twice; nothing was recorded of the second, a person must look");
@@ -131,7 +131,7 @@ impl Case {
 
 /// Whether an attempt takes the id from a fact: its first one or, if it had ended here, one that a person has proven. A
 /// second object found beside it does not count.
-pub(super) fn takes_an_id(attempt: &Attempt, heard: &Heard) -> bool {
+pub(super) fn takes_an_id(attempt: &Attempt, heard: &Observation) -> bool {
     let beside = matches!(heard.fact, Fact::FoundAfterAll(_)) && !attempt.state.ended();
     (attempt.vendor_id.is_none() && !beside) || (attempt.state.ended() && heard.source == "person")
 }

@@ -12,8 +12,8 @@ use super::owed;
 use crate::ops::placed;
 use crate::ops::{Result, batches, gates, settings};
 use crate::store::Db;
-use crate::store::batches::{self as store, Pick, PoolFilter};
-use crate::store::rewards::{self, Filter, Place, Reward, View, Window};
+use crate::store::batches::{self as store, CandidateSource, PoolFilter};
+use crate::store::rewards::{self, Filter, Position, Reward, View, Window};
 use crate::store::{contradictions, transactions};
 
 /// How many rewards of the pool are checked for a page: first, and then in each further step.
@@ -108,11 +108,11 @@ async fn payee_blockers(db: &mut Db, payee: Payee, total: Money, now: i64) -> Re
 
 /// A page of the pool.
 #[derive(Clone, Debug)]
-pub struct Pooled {
+pub struct PoolPage {
     /// The rewards, each with its blockers.
     pub rows: Vec<(Reward, Vec<Blocker>)>,
     /// Where the next page begins, if there is one.
-    pub next: Option<Place>,
+    pub next: Option<Position>,
     /// How many rewards were checked before the page gave up with too few found; there may be more further on.
     pub looked_at: Option<i64>,
 }
@@ -120,10 +120,16 @@ pub struct Pooled {
 /// A page of the pool: the rewards that pass every gate, or those that do not, with their blockers.
 ///
 /// No index covers the gates, so the pool is scanned in list order, as far as time allows.
-pub async fn pool(db: &mut Db, filter: &Filter, window: &Window, eligible: bool, now: i64) -> Result<Pooled> {
+pub async fn pool(
+    db: &mut Db,
+    filter: &Filter,
+    window: &Window,
+    eligible: bool,
+    now: i64,
+) -> Result<PoolPage> {
     let filter = Filter { view: View::Pool, ..filter.clone() };
     let most = usize::try_from(window.limit).unwrap_or(usize::MAX);
-    let mut picked: Vec<(Place, Vec<Blocker>)> = Vec::new();
+    let mut picked: Vec<(Position, Vec<Blocker>)> = Vec::new();
     let (mut after, mut looked_at) = (window.after.clone(), 0);
     let mut stopped = None;
     for step in STEPS {
@@ -146,10 +152,10 @@ pub async fn pool(db: &mut Db, filter: &Filter, window: &Window, eligible: bool,
     let last = picked.last().filter(|_| more).map(|(place, _)| place.clone());
     let rows = named(db, picked).await?;
     let looked_at = (!more && stopped.is_some()).then_some(looked_at);
-    Ok(Pooled { rows, next: last.or(stopped), looked_at })
+    Ok(PoolPage { rows, next: last.or(stopped), looked_at })
 }
 
-async fn named(db: &mut Db, picked: Vec<(Place, Vec<Blocker>)>) -> Result<Vec<(Reward, Vec<Blocker>)>> {
+async fn named(db: &mut Db, picked: Vec<(Position, Vec<Blocker>)>) -> Result<Vec<(Reward, Vec<Blocker>)>> {
     let ids: Vec<RewardId> = picked.iter().filter_map(|((_, id), _)| RewardId::parse(id)).collect();
     let found = rewards::named(db, &ids).await?;
     let mut found: HashMap<String, Reward> =
@@ -159,7 +165,7 @@ async fn named(db: &mut Db, picked: Vec<(Place, Vec<Blocker>)>) -> Result<Vec<(R
 
 /// The blockers of these rewards of the pool.
 async fn judged(db: &mut Db, ids: &[RewardId], now: i64) -> Result<HashMap<RewardId, Vec<Blocker>>> {
-    let candidates = store::candidates(db, Pick::Named(ids)).await?;
+    let candidates = store::candidates(db, CandidateSource::Named(ids)).await?;
     let payees: BTreeSet<Payee> = candidates.iter().filter_map(|candidate| candidate.payee).collect();
     // A claim is a payee's whole pool in a currency, so check all their rewards together.
     let filter = PoolFilter { payees: Some(payees.into_iter().collect()), ..PoolFilter::default() };

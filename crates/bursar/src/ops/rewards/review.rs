@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Created, DAY_US, changed_meanwhile, expect_version, note, owed};
 use crate::app::{Actor, App};
 use crate::clock::start_of_date;
-use crate::ops::idempotency::{Once, finish};
+use crate::ops::idempotency::{Idempotency, finish};
 use crate::ops::{OpsError, Result, safe_mode};
 use crate::store::rewards::{self, Brief, Decision, Filter, Reward};
 use crate::store::{Tx, contradictions, decisions, ledger, outbox};
@@ -93,7 +93,7 @@ pub async fn decide(
     id: &str,
     seen: Option<i64>,
     verdict: &Verdict,
-    once: Option<&Once<Created>>,
+    once: Option<&Idempotency<Created>>,
 ) -> Result<Reward> {
     let now = app.clock.now();
     let decided = transact!(app, |tx| {
@@ -120,7 +120,7 @@ pub async fn decide(
 
 /// The rewards to decide about.
 #[derive(Clone, Debug)]
-pub enum Which {
+pub enum RewardSelection {
     Ids(Vec<RewardId>),
     /// All that match a filter, if their number is still the one the reviewer saw.
     All(Box<Filter>, i64),
@@ -128,14 +128,14 @@ pub enum Which {
 
 /// The result of a bulk decision.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Done {
+pub struct BulkOutcome {
     /// The rewards that were decided.
     pub done: Vec<RewardId>,
     /// The skipped rewards, each with the code of the rule.
     pub skipped: Vec<(RewardId, &'static str)>,
 }
 
-impl Done {
+impl BulkOutcome {
     fn with(mut self, more: Self) -> Self {
         self.done.extend(more.done);
         self.skipped.extend(more.skipped);
@@ -156,10 +156,10 @@ pub const UNIT: usize = 2_000;
 pub async fn decide_many(
     app: &App,
     actor: &Actor,
-    which: &Which,
+    which: &RewardSelection,
     verdict: &Verdict,
-    once: Option<&Once<Done>>,
-) -> Result<Done> {
+    once: Option<&Idempotency<BulkOutcome>>,
+) -> Result<BulkOutcome> {
     let done = in_units(app, actor, which, verdict, None, Answer::Done(once)).await?;
     app.nudge.tell_watchers();
     Ok(done)
@@ -167,7 +167,7 @@ pub async fn decide_many(
 
 /// A bulk decision that was stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Kept {
+pub struct SavedDecision {
     /// Its id.
     pub id: String,
 }
@@ -180,13 +180,13 @@ pub struct Kept {
 pub async fn decide_and_keep(
     app: &App,
     actor: &Actor,
-    which: &Which,
+    which: &RewardSelection,
     verdict: &Verdict,
     list: &str,
-    once: Option<&Once<Kept>>,
-) -> Result<Kept> {
-    let id = format!("dec_{}", payout::ids::encode(payout::ids::fresh(app.clock.now(), app.clock.chance())));
-    let kept = Kept { id: id.clone() };
+    once: Option<&Idempotency<SavedDecision>>,
+) -> Result<SavedDecision> {
+    let id = format!("dec_{}", payout::ids::encode(payout::ids::fresh(app.clock.now(), app.clock.random())));
+    let kept = SavedDecision { id: id.clone() };
     in_units(app, actor, which, verdict, Some((&id, list)), Answer::Kept(once, &kept)).await?;
     app.nudge.tell_watchers();
     Ok(kept)
@@ -195,12 +195,12 @@ pub async fn decide_and_keep(
 /// The response, stored with the last unit.
 #[derive(Clone, Copy)]
 enum Answer<'a> {
-    Done(Option<&'a Once<Done>>),
-    Kept(Option<&'a Once<Kept>>, &'a Kept),
+    Done(Option<&'a Idempotency<BulkOutcome>>),
+    Kept(Option<&'a Idempotency<SavedDecision>>, &'a SavedDecision),
 }
 
 impl Answer<'_> {
-    async fn write(self, tx: &mut Tx, done: &Done) -> Result<()> {
+    async fn write(self, tx: &mut Tx, done: &BulkOutcome) -> Result<()> {
         match self {
             Self::Done(once) => finish(tx, once, done).await,
             Self::Kept(once, kept) => finish(tx, once, kept).await,
@@ -212,17 +212,19 @@ impl Answer<'_> {
 async fn in_units(
     app: &App,
     actor: &Actor,
-    which: &Which,
+    which: &RewardSelection,
     verdict: &Verdict,
     keep: Option<(&str, &str)>,
     answer: Answer<'_>,
-) -> Result<Done> {
+) -> Result<BulkOutcome> {
     let now = app.clock.now();
     let (filter, expected) = match which {
-        Which::All(filter, expected) if usize::try_from(*expected).is_ok_and(|many| many > UNIT) => {
+        RewardSelection::All(filter, expected)
+            if usize::try_from(*expected).is_ok_and(|many| many > UNIT) =>
+        {
             (filter, *expected)
         }
-        Which::All(..) | Which::Ids(_) => {
+        RewardSelection::All(..) | RewardSelection::Ids(_) => {
             return transact!(app, |tx| {
                 let done = decide_all(tx, app, actor, which, verdict, keep).await?;
                 answer.write(tx, &done).await?;
@@ -235,7 +237,7 @@ async fn in_units(
         let found = rewards::count(&mut app.store.read().await?, filter, now).await?;
         return Err(count_changed(expected, usize::try_from(found).unwrap_or(0)));
     }
-    let (mut all, units) = (Done::default(), ids.len().div_ceil(UNIT));
+    let (mut all, units) = (BulkOutcome::default(), ids.len().div_ceil(UNIT));
     for (place, some) in ids.chunks(UNIT).enumerate() {
         let keep = keep.map(|(id, list)| (id, list, place == 0));
         let last = (place + 1 == units).then_some(answer);
@@ -263,10 +265,10 @@ async fn in_units(
     Ok(all)
 }
 
-type Passed = Vec<(RewardId, &'static str)>;
+type SkippedRewards = Vec<(RewardId, &'static str)>;
 
 /// The requested rewards that were not found.
-fn missing(ids: &[RewardId], found: &rewards::Briefs, why: &'static str) -> Passed {
+fn missing(ids: &[RewardId], found: &rewards::Briefs, why: &'static str) -> SkippedRewards {
     let mut known: HashSet<RewardId> = found.readable.iter().map(|brief| brief.id).collect();
     known.extend(&found.unreadable);
     ids.iter().filter(|id| !known.contains(id)).map(|id| (*id, why)).collect()
@@ -276,19 +278,19 @@ async fn decide_all(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
-    which: &Which,
+    which: &RewardSelection,
     verdict: &Verdict,
     keep: Option<(&str, &str)>,
-) -> Result<Done> {
+) -> Result<BulkOutcome> {
     let now = app.clock.now();
     safe_mode::refuse(tx, "rewards").await?;
     let (briefs, unknown) = match which {
-        Which::Ids(ids) => {
+        RewardSelection::Ids(ids) => {
             let briefs = rewards::briefs(tx, ids).await?;
             let unknown = missing(ids, &briefs, "not_found");
             (briefs, unknown)
         }
-        Which::All(filter, expected) => {
+        RewardSelection::All(filter, expected) => {
             // Count before reading: the difference may be a million rows.
             let found = rewards::count(tx, filter, now).await?;
             if found != *expected {
@@ -313,15 +315,15 @@ async fn decide_about(
     app: &App,
     actor: &Actor,
     verdict: &Verdict,
-    (briefs, unknown): (rewards::Briefs, Passed),
+    (briefs, unknown): (rewards::Briefs, SkippedRewards),
     keep: Option<(&str, &str, bool)>,
     now: i64,
-) -> Result<Done> {
+) -> Result<BulkOutcome> {
     let unreadable = briefs.unreadable.into_iter().map(|id| (id, "record_unreadable"));
     let contradicted = contradictions::rewards(tx).await?;
     let (mut allowed, refused) = judge(briefs.readable, actor, verdict, &contradicted);
     let refused = refused.into_iter().map(|(id, refusal)| (id, refusal.code)).chain(unreadable);
-    let done = Done {
+    let done = BulkOutcome {
         done: allowed.iter().map(|brief| brief.id).collect(),
         skipped: refused.chain(unknown).collect(),
     };
@@ -342,7 +344,7 @@ async fn write_down(
     now: i64,
     actor: &Actor,
     verdict: &Verdict,
-    done: &Done,
+    done: &BulkOutcome,
     (id, list, first): (&str, &str, bool),
 ) -> Result<()> {
     let many = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -380,10 +382,15 @@ fn count_changed(expected: i64, found: usize) -> OpsError {
     ))
 }
 
-type Judged = (Vec<Brief>, Vec<(RewardId, Refusal)>);
+type Partitioned = (Vec<Brief>, Vec<(RewardId, Refusal)>);
 
 /// Splits the rewards by what the rules allow.
-fn judge(briefs: Vec<Brief>, actor: &Actor, verdict: &Verdict, contradicted: &HashSet<RewardId>) -> Judged {
+fn judge(
+    briefs: Vec<Brief>,
+    actor: &Actor,
+    verdict: &Verdict,
+    contradicted: &HashSet<RewardId>,
+) -> Partitioned {
     let (mut allowed, mut refused) = (Vec::new(), Vec::new());
     for brief in briefs {
         let standing = Standing {

@@ -10,13 +10,13 @@ use serde_json::json;
 use super::{changed_meanwhile, note, owed};
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result, safe_mode};
-use crate::store::decisions::{self, Kept, Now, Which};
+use crate::store::decisions::{self, DecidedFilter, DecidedReward, Now};
 use crate::store::{audit, ledger};
 use crate::transact;
 
 /// The result of an undo.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Undone {
+pub struct UndoOutcome {
     /// The number of rewards restored.
     pub given_back: usize,
     /// The number of rewards left as they are, because they have changed since.
@@ -29,7 +29,7 @@ pub struct Undone {
 ///
 /// # Errors
 /// It is in a payout, or was changed or deleted since.
-pub fn give_back(kept: &Kept) -> std::result::Result<&Now, Refusal> {
+pub fn give_back(kept: &DecidedReward) -> std::result::Result<&Now, Refusal> {
     let Some(now) = &kept.now else { return Err(Refusal::new("changed_since", "It was deleted since.")) };
     reward::give_back(now.placed, kept.version == Some(now.version)).map(|()| now)
 }
@@ -38,7 +38,7 @@ pub fn give_back(kept: &Kept) -> std::result::Result<&Now, Refusal> {
 ///
 /// # Errors
 /// Too late, already undone, or one of its rewards is in a payout: then nothing is undone.
-pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
+pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<UndoOutcome> {
     let now = app.clock.now();
     let undone = transact!(app, |tx| {
         safe_mode::refuse(tx, id).await?;
@@ -49,9 +49,9 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
         if !decisions::mark_undone(tx, id, &by, now).await? {
             return Err(changed_meanwhile());
         }
-        let kept = decisions::kept(tx, id, Which::Done(None), None).await?;
+        let kept = decisions::kept(tx, id, DecidedFilter::Done(None), None).await?;
         no_payout(&kept)?;
-        let free: Vec<(&Kept, &Now)> =
+        let free: Vec<(&DecidedReward, &Now)> =
             kept.iter().filter_map(|one| Some((one, give_back(one).ok()?))).collect();
         if free.is_empty() {
             return Err(Refusal::new("changed_since", "Everything in it has been changed since.").into());
@@ -69,7 +69,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
             })
             .collect();
         ledger::write(tx, now, &app.clock, &entries).await?;
-        let untold = decisions::untell(tx, decision.at, &ids, now).await?;
+        let untold = decisions::cancel_notices(tx, decision.at, &ids, now).await?;
         for (one, was) in &free {
             let to = one.before.map(RewardStatus::as_str);
             let detail = json!({"decision": id, "from": was.status.as_str(), "to": to});
@@ -84,14 +84,14 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<Undone> {
             subject: id.to_owned(),
             detail,
         });
-        Ok(Undone { given_back: ids.len(), left, untold })
+        Ok(UndoOutcome { given_back: ids.len(), left, untold })
     })?;
     app.nudge.tell_watchers();
     Ok(undone)
 }
 
 /// Refuses if a reward is in a payout: somebody wants it paid, so the decision stays until it is taken out.
-fn no_payout(kept: &[Kept]) -> Result<()> {
+fn no_payout(kept: &[DecidedReward]) -> Result<()> {
     let placed: Vec<String> = kept
         .iter()
         .filter_map(|one| one.now.as_ref().filter(|now| now.placed))
@@ -102,8 +102,8 @@ fn no_payout(kept: &[Kept]) -> Result<()> {
     }
     let named = placed.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
     let more = if placed.len() > 20 { format!(" and {} more", placed.len() - 20) } else { String::new() };
-    let told = format!(
+    let message = format!(
         "{named}{more}: in a payout since, so nothing was undone. Take these out of the batch first, or decide single rewards."
     );
-    Err(OpsError::Conflict(Refusal::new("reward_in_payout", told)))
+    Err(OpsError::Conflict(Refusal::new("reward_in_payout", message)))
 }

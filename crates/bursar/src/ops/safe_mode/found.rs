@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 use super::note;
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result};
-use crate::store::found::{self, Stands, Unpaid};
-use crate::store::put_back::{self, Listed, Open};
+use crate::store::found::{self, Unpaid, VendorStatus};
+use crate::store::put_back::{self, FoundRow, Open};
 use crate::store::{self, Db, payees};
 use crate::transact;
 
@@ -42,15 +42,15 @@ pub fn steps() -> String {
 
 /// A found payment, for display.
 #[derive(Clone, Debug)]
-pub struct Shown {
-    pub listed: Listed,
+pub struct FoundPayment {
+    pub listed: FoundRow,
     /// The payees it may have paid, with their names.
     pub payees: Vec<(Payee, String)>,
     /// Their rewards that can still be paid; empty if it is settled, or names a payment here.
     pub unpaid: Vec<Unpaid>,
 }
 
-impl Shown {
+impl FoundPayment {
     /// The statement that whoever settles it must confirm: that it paid none of these rewards, or who was paid if the payee
     /// is unknown. It changes whenever the facts do.
     pub fn none_of(&self) -> Option<String> {
@@ -76,16 +76,16 @@ impl Shown {
         let (of, vendor) = (&self.listed.found, self.listed.found.vendor.label());
         let (stands, word) = self.listed.stands.as_ref()?;
         let parked = of.object_id.starts_with("po_");
-        let told = match stands {
-            Stands::Waits => "It has not reached the payee yet, and may come back.",
-            Stands::Paid => "It has not come back.",
-            Stands::Lies => {
+        let message = match stands {
+            VendorStatus::Waits => "It has not reached the payee yet, and may come back.",
+            VendorStatus::Paid => "It has not come back.",
+            VendorStatus::Lies => {
                 "The payee does not have it: the money is in their Stripe balance, and Bursar has no record of it, unless a payout of Stripe's own schedule took it to the bank. Check that first. If none did, reverse the transfer in Stripe's dashboard: its rewards are owed."
             }
-            Stands::CameBack if parked => {
+            VendorStatus::CameBack if parked => {
                 "Its money is back in the payee's Stripe balance, and Bursar has no record of it: reverse its transfer in Stripe's dashboard. Its rewards are owed."
             }
-            Stands::CameBack => {
+            VendorStatus::CameBack => {
                 "Its money came back, so it paid nothing, and its rewards are owed unless they were paid since."
             }
         };
@@ -94,7 +94,7 @@ impl Shown {
                 " {by} had settled it before (“{note}”): enter the rewards again that were voided for it and not paid since."
             )
         });
-        Some(format!("{vendor} says {word}. {told}{}", before.unwrap_or_default()))
+        Some(format!("{vendor} says {word}. {message}{}", before.unwrap_or_default()))
     }
 
     /// The names of the payees it may have paid; empty if none is known.
@@ -103,7 +103,7 @@ impl Shown {
     }
 }
 
-fn none_of(of: &Listed, unpaid: &[Unpaid]) -> String {
+fn none_of(of: &FoundRow, unpaid: &[Unpaid]) -> String {
     let stands = of.stands.as_ref().map_or("", |(stands, _)| stands.as_str());
     let mut hash = Sha256::new_with_prefix(format!("{} {stands}\n", of.found.object_id));
     for one in unpaid {
@@ -152,7 +152,7 @@ pub async fn held(db: &mut Db, open: &Open) -> store::Result<Option<String>> {
     if open.found == 0 {
         return Ok(None);
     }
-    let mut told = vec![match open.found {
+    let mut messages = vec![match open.found {
         1 => "The vendors have 1 payment that is missing here or differs.".to_owned(),
         many => format!("The vendors have {many} payments that are missing here or differ."),
     }];
@@ -162,24 +162,24 @@ pub async fn held(db: &mut Db, open: &Open) -> store::Result<Option<String>> {
     let more = names.len().saturating_sub(NAMED);
     names.truncate(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    told.push(match names.is_empty() {
+    messages.push(match names.is_empty() {
         true => "No payee is on hold for it.".to_owned(),
         false => {
             let settled = if open.found == 1 { "it is" } else { "each is" };
             format!("On hold until {settled} settled: {}{more}.", names.join(", "))
         }
     });
-    told.extend(match open.naming {
+    messages.extend(match open.naming {
         ..=0 => None,
         1 => Some("1 of them names a payment in this database; that payment is held.".to_owned()),
         many => Some(format!("{many} of them name payments in this database; those payments are held.")),
     });
-    told.extend(match open.strangers {
+    messages.extend(match open.strangers {
         ..=0 => None,
         1 => Some("For 1 of them nobody is on hold: find out who was paid.".to_owned()),
         many => Some(format!("For {many} of them nobody is on hold: find out who was paid.")),
     });
-    Ok(Some(told.join(" ")))
+    Ok(Some(messages.join(" ")))
 }
 
 /// Rewards by number and value, up to the limit.
@@ -196,7 +196,7 @@ fn named(unpaid: &[Unpaid]) -> String {
 }
 
 /// The found payments, open ones first, up to `limit`.
-pub async fn list(db: &mut Db, limit: i64) -> store::Result<Vec<Shown>> {
+pub async fn list(db: &mut Db, limit: i64) -> store::Result<Vec<FoundPayment>> {
     let mut all = Vec::new();
     for listed in put_back::list_found(db, limit).await? {
         all.push(shown(db, listed).await?);
@@ -205,14 +205,14 @@ pub async fn list(db: &mut Db, limit: i64) -> store::Result<Vec<Shown>> {
 }
 
 /// A found payment that has not been settled.
-pub async fn open_one(db: &mut Db, object: &str) -> store::Result<Option<Shown>> {
+pub async fn open_one(db: &mut Db, object: &str) -> store::Result<Option<FoundPayment>> {
     match put_back::open_one(db, object).await? {
         Some(listed) => Ok(Some(shown(db, listed).await?)),
         None => Ok(None),
     }
 }
 
-async fn shown(db: &mut Db, listed: Listed) -> store::Result<Shown> {
+async fn shown(db: &mut Db, listed: FoundRow) -> store::Result<FoundPayment> {
     let of = &listed.found;
     let found = found::payees_of(db, of.vendor, &of.object_id).await?;
     let names = payees::names(db, &found).await?;
@@ -221,15 +221,15 @@ async fn shown(db: &mut Db, listed: Listed) -> store::Result<Shown> {
         (None, None) => found::rewards(db, &found, of.amount).await?,
         (Some(_), _) | (None, Some(_)) => Vec::new(),
     };
-    Ok(Shown { payees: called, unpaid, listed })
+    Ok(FoundPayment { payees: called, unpaid, listed })
 }
 
 /// A statement about a found payment.
 #[derive(Clone, Copy, Debug)]
-pub struct Said<'a> {
+pub struct SettlementNote<'a> {
     /// What was done about it, in their words.
     pub note: &'a str,
-    /// The confirmed [`Shown::none_of`], as they saw it: that it paid none of the payable rewards, or that its money came back;
+    /// The confirmed [`FoundPayment::none_of`], as they saw it: that it paid none of the payable rewards, or that its money came back;
     /// or, if the payee is unknown, that whoever it paid is on hold, or that it was not ours.
     pub none_of: Option<&'a str>,
 }
@@ -242,14 +242,19 @@ pub struct Said<'a> {
 /// its rewards, `unpaid_rewards` if payable rewards remain that nobody has confirmed as not paid by it, `nobody_held` if
 /// nobody has confirmed that the unknown payee is on hold, and `still_asking` while its payees' other payments are being
 /// polled; [`OpsError::Missing`] if no such payment is open.
-pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<'_>) -> Result<String> {
+pub async fn settle_found(
+    app: &App,
+    actor: &Actor,
+    object_id: &str,
+    said: SettlementNote<'_>,
+) -> Result<String> {
     let words = said.note.trim();
     if words.is_empty() {
         let sentence =
             "Write what was done about it, such as which rewards were voided. Nothing was changed.";
         return Err(OpsError::Refused(Refusal::new("note_required", sentence).at("note")));
     }
-    let told = transact!(app, |tx| {
+    let message = transact!(app, |tx| {
         let now = app.clock.now();
         found::hold(tx, object_id).await?;
         // Checked before the rewards are read, so that answers arriving in between show in them.
@@ -272,7 +277,7 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<
         if put_back::settle_found(tx, object_id, &actor.name, words, now).await? == 0 {
             return Err(OpsError::Missing);
         }
-        if !matches!(shown.listed.stands, Some((Stands::CameBack, _))) {
+        if !matches!(shown.listed.stands, Some((VendorStatus::CameBack, _))) {
             found::watch(tx, object_id, now.saturating_add(WATCHED_US)).await?;
         }
         let numbers: Vec<String> = shown.unpaid.iter().map(Unpaid::label).collect();
@@ -281,14 +286,14 @@ pub async fn settle_found(app: &App, actor: &Actor, object_id: &str, said: Said<
         what_it_means(tx, &shown).await
     })?;
     // Send what has been waiting for this.
-    app.nudge.dispatch.ring();
+    app.nudge.dispatch.notify();
     app.nudge.tell_watchers();
-    Ok(told)
+    Ok(message)
 }
 
 /// Refuses while the payees' other payments are being polled. One of them may have come back in the missing time, and this
 /// payment may have replaced it; until the vendor answers, nobody knows which rewards are payable.
-async fn still_asked(db: &mut Db, shown: &Shown) -> Result<()> {
+async fn still_asked(db: &mut Db, shown: &FoundPayment) -> Result<()> {
     let payees: Vec<Payee> = shown.payees.iter().map(|(payee, _)| *payee).collect();
     let open = put_back::still_asked(db, &payees).await?;
     if open.is_empty() {
@@ -303,7 +308,7 @@ async fn still_asked(db: &mut Db, shown: &Shown) -> Result<()> {
     Err(OpsError::Conflict(Refusal::new("still_asking", sentence)))
 }
 
-fn not_asked(shown: &Shown, of_others: bool) -> OpsError {
+fn not_asked(shown: &FoundPayment, of_others: bool) -> OpsError {
     let changed = if of_others { "This has changed since you looked. " } else { "" };
     let (code, sentence) = match shown.holds_nobody() {
         true => (
@@ -327,12 +332,12 @@ fn not_asked(shown: &Shown, of_others: bool) -> OpsError {
 
 /// Records the status of found payments as reported by the vendor. One that was settled by statement and has come back is
 /// reopened and alerted on, because its rewards may have been voided.
-pub async fn note_stands(app: &App, told: &[(String, Option<(Stands, String)>)]) -> Result<()> {
+pub async fn note_stands(app: &App, told: &[(String, Option<(VendorStatus, String)>)]) -> Result<()> {
     let opened = transact!(app, |tx| {
         let (now, mut opened) = (app.clock.now(), Vec::new());
         for (object, says) in told {
             let says = says.as_ref().map(|(stands, word)| (*stands, word.as_str()));
-            if found::note_stands(tx, object, says, now).await? {
+            if found::record_vendor_status(tx, object, says, now).await? {
                 let detail =
                     serde_json::json!({ "object": object, "vendor_says": says.map(|(_, word)| word) });
                 note(tx, "reconcile", "unknown_payment_came_back", &detail, now);
@@ -353,7 +358,7 @@ pub async fn note_stands(app: &App, told: &[(String, Option<(Stands, String)>)])
 }
 
 /// The effect of settling a found payment, in words.
-async fn what_it_means(db: &mut Db, shown: &Shown) -> Result<String> {
+async fn what_it_means(db: &mut Db, shown: &FoundPayment) -> Result<String> {
     let (mut free, mut sentences) = (Vec::new(), Vec::new());
     for (payee, name) in &shown.payees {
         match found::holding(db, *payee).await?.first() {

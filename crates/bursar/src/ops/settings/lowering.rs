@@ -91,7 +91,7 @@ const PUT_BACK_US: i64 = 15 * 60_000_000;
 const TIGHTENED: &str = "safeguards_tightened";
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Asked {
+struct PendingRequest {
     by: String,
     person: String,
     at: i64,
@@ -114,7 +114,7 @@ struct Tightened {
 }
 
 /// A request to weaken a safeguard.
-struct Wish<'a> {
+struct WeakeningRequest<'a> {
     rule: &'a Rule,
     /// The settings that would be, by their names; a refusal names the first.
     fields: Vec<&'static str>,
@@ -124,7 +124,7 @@ struct Wish<'a> {
     change: String,
 }
 
-impl Wish<'_> {
+impl WeakeningRequest<'_> {
     /// The payment that it is about, if it is about one.
     fn payment(&self) -> Option<&str> {
         (self.rule.kept == UNREADABLE_HOLD.kept).then_some(self.change.as_str())
@@ -156,8 +156,8 @@ pub async fn payout_settings(
         if silenced {
             let labels = vec![SILENCED.to_owned()];
             let fields = vec!["internal_recipients"];
-            let wish = Wish { rule: &SAFEGUARDS, fields, labels, change: String::new() };
-            tell(tx, app, actor, &wish, None).await?;
+            let wish = WeakeningRequest { rule: &SAFEGUARDS, fields, labels, change: String::new() };
+            notify_administrators(tx, app, actor, &wish, None).await?;
         }
         None
     } else {
@@ -178,18 +178,19 @@ pub async fn payout_settings(
 const SILENCED: &str = "Internal recipients of notices";
 
 /// What somebody wants who weakens these.
-fn wish(guarded: &[Change], silenced: bool) -> Wish<'static> {
+fn wish(guarded: &[Change], silenced: bool) -> WeakeningRequest<'static> {
     let fields: Vec<&'static str> = guarded.iter().map(|one| one.field).collect();
-    let told =
-        |one: &Change| format!("{}: {} → {}", label(one.field), value_told(&one.was), value_told(&one.is));
-    let mut labels: Vec<String> = guarded.iter().map(told).collect();
+    let describe = |one: &Change| {
+        format!("{}: {} → {}", label(one.field), describe_value(&one.was), describe_value(&one.is))
+    };
+    let mut labels: Vec<String> = guarded.iter().map(describe).collect();
     labels.extend(silenced.then(|| SILENCED.to_owned()));
     if fields == [TWO_PERSONS.field] {
-        return Wish { rule: &TWO_PERSONS, fields, labels, change: String::new() };
+        return WeakeningRequest { rule: &TWO_PERSONS, fields, labels, change: String::new() };
     }
     let values: Vec<_> = guarded.iter().map(|one| (one.field, &one.was, &one.is)).collect();
     let change = token_hash(&json!(values).to_string());
-    Wish { rule: &SAFEGUARDS, fields, labels, change }
+    WeakeningRequest { rule: &SAFEGUARDS, fields, labels, change }
 }
 
 /// Weakens them, or says why not yet.
@@ -198,12 +199,12 @@ async fn weaken(
     app: &App,
     actor: &Actor,
     guarded: &[Change],
-    wish: &Wish<'_>,
+    wish: &WeakeningRequest<'_>,
 ) -> Result<Option<Refusal>> {
     let has_rule = wish.fields.contains(&TWO_PERSONS.field);
     let by_key = people::how_key_was_made(tx, actor.id).await?.is_some();
     if !has_rule && (by_key || !transactions::any(tx).await?) {
-        tell(tx, app, actor, wish, None).await?;
+        notify_administrators(tx, app, actor, wish, None).await?;
         return Ok(None);
     }
     if is_slip(tx, app, actor, guarded).await? {
@@ -214,7 +215,7 @@ async fn weaken(
             subject: wish.rule.subject.to_owned(),
             detail: json!({ "fields": wish.labels }).to_string(),
         });
-        tell(tx, app, actor, wish, None).await?;
+        notify_administrators(tx, app, actor, wish, None).await?;
         return Ok(None);
     }
     not_yet_of(tx, app, actor, wish).await
@@ -280,14 +281,14 @@ async fn forget(
     weaker: &[Change],
 ) -> Result<()> {
     let (now, by) = (app.clock.now(), actor.id.to_string());
-    let touched = |one: &Asked| {
+    let touched = |one: &PendingRequest| {
         one.fields.is_empty() || changed.iter().any(|change| one.fields.iter().any(|of| of == change.field))
     };
     for rule in [&TWO_PERSONS, &SAFEGUARDS] {
         let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
         let all = waiting(&kept, rule, now);
-        let stays = |one: &&Asked| !touched(one) && (!weaker.is_empty() || (one.by == by && !same));
-        let stay: Vec<Asked> = all.iter().filter(stays).cloned().collect();
+        let stays = |one: &&PendingRequest| !touched(one) && (!weaker.is_empty() || (one.by == by && !same));
+        let stay: Vec<PendingRequest> = all.iter().filter(stays).cloned().collect();
         if stay.len() < all.len() {
             keep(tx, rule, &stay, version, now).await?;
         }
@@ -296,7 +297,7 @@ async fn forget(
 }
 
 /// What is asked for of a rule and meant still.
-fn waiting(kept: &str, rule: &Rule, now: i64) -> Vec<Asked> {
+fn waiting(kept: &str, rule: &Rule, now: i64) -> Vec<PendingRequest> {
     let all = match serde_json::from_str::<Value>(kept).unwrap_or_default() {
         Value::Array(all) => all,
         // As it was kept while there was one at a time.
@@ -304,7 +305,8 @@ fn waiting(kept: &str, rule: &Rule, now: i64) -> Vec<Asked> {
             vec![one]
         }
     };
-    let mut all: Vec<Asked> = all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
+    let mut all: Vec<PendingRequest> =
+        all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
     all.retain(|one| now - one.at < FORGOTTEN_AFTER_US);
     for one in all.iter_mut().filter(|one| one.fields.is_empty() && !rule.field.is_empty()) {
         one.fields = vec![rule.field.to_owned()];
@@ -367,10 +369,10 @@ fn is_guarded(field: &str) -> bool {
 }
 
 /// A setting's value for people: amounts with currencies and vendors, a number, on or off.
-fn value_told(value: &Value) -> String {
+fn describe_value(value: &Value) -> String {
     match value {
         Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
-        Value::Array(all) if !all.is_empty() => all.iter().map(value_told).collect::<Vec<_>>().join(", "),
+        Value::Array(all) if !all.is_empty() => all.iter().map(describe_value).collect::<Vec<_>>().join(", "),
         Value::Object(of) => {
             let parts = ["vendor", "value", "currency"].map(|part| of.get(part).and_then(Value::as_str));
             parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
@@ -408,7 +410,7 @@ pub async fn not_yet(
     change: &str,
 ) -> Result<Option<Refusal>> {
     let labels = vec![rule.label.to_owned()];
-    let wish = Wish { rule, fields: vec![rule.field], labels, change: change.to_owned() };
+    let wish = WeakeningRequest { rule, fields: vec![rule.field], labels, change: change.to_owned() };
     not_yet_of(tx, app, actor, &wish).await
 }
 
@@ -422,7 +424,7 @@ pub async fn not_yet_of_payment(
 ) -> Result<Option<Refusal>> {
     let labels = vec![format!("{number}, whose record cannot be read, holds its payee: on → off")];
     let (rule, fields) = (&UNREADABLE_HOLD, vec![UNREADABLE_HOLD.field]);
-    not_yet_of(tx, app, actor, &Wish { rule, fields, labels, change: number.to_owned() }).await
+    not_yet_of(tx, app, actor, &WeakeningRequest { rule, fields, labels, change: number.to_owned() }).await
 }
 
 /// Who has said of such a payment that they looked, and from when on they can end its hold alone.
@@ -446,7 +448,12 @@ pub async fn forget_of_payment(tx: &mut Tx, number: &str, now: i64) -> Result<bo
     Ok(true)
 }
 
-async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> Result<Option<Refusal>> {
+async fn not_yet_of(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    wish: &WeakeningRequest<'_>,
+) -> Result<Option<Refusal>> {
     let (rule, now) = (wish.rule, app.clock.now());
     let by = actor.id.to_string();
     let person = people::behind(tx, &by, now).await?;
@@ -470,14 +477,15 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
             let alone = asked.by == by && now - asked.at >= ALONE_AFTER_US;
             if other || alone {
                 keep(tx, rule, &others, version, now).await?;
-                tell(tx, app, actor, wish, None).await?;
+                notify_administrators(tx, app, actor, wish, None).await?;
                 return Ok(None);
             }
             asked
         }
         None => {
             let fields = wish.fields.iter().map(|field| (*field).to_owned()).collect();
-            let asked = Asked { by: by.clone(), person, at: now, change: wish.change.clone(), fields };
+            let asked =
+                PendingRequest { by: by.clone(), person, at: now, change: wish.change.clone(), fields };
             let own = others.iter().filter(|one| one.by == by).count();
             // Requests about payments are bounded by the payments.
             if wish.payment().is_none()
@@ -495,27 +503,27 @@ async fn not_yet_of(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>) -> R
                 subject: rule.subject.to_owned(),
                 detail: json!({ "fields": wish.labels }).to_string(),
             });
-            tell(tx, app, actor, wish, Some(now + ALONE_AFTER_US)).await?;
+            notify_administrators(tx, app, actor, wish, Some(now + ALONE_AFTER_US)).await?;
             asked
         }
     };
     let not_counted = match counts {
         people::Counts::From(from) if first.by != by => {
-            format!(" You count as a second person from {} on.", clock::told(from))
+            format!(" You count as a second person from {} on.", clock::human(from))
         }
         people::Counts::From(_) | people::Counts::Yes | people::Counts::KeyMayNot => String::new(),
     };
     let sentence = format!(
         "{}, and nothing was changed. It is written down that it is wanted: it is done as soon as another administrator saves the same, or when whoever asked first saves it again after {}. Your own API keys do not count as a second person.{not_counted}",
         rule.stays,
-        clock::told(first.at + ALONE_AFTER_US)
+        clock::human(first.at + ALONE_AFTER_US)
     );
     Ok(Some(
         Refusal::new("second_person_needed", sentence).at(wish.fields.first().copied().unwrap_or(rule.field)),
     ))
 }
 
-async fn keep(tx: &mut Tx, rule: &Rule, all: &[Asked], version: i64, now: i64) -> Result<()> {
+async fn keep(tx: &mut Tx, rule: &Rule, all: &[PendingRequest], version: i64, now: i64) -> Result<()> {
     let text = serde_json::to_string(all).unwrap_or_default();
     match settings::put(tx, rule.kept, &text, version, now).await? {
         true => Ok(()),
@@ -525,9 +533,15 @@ async fn keep(tx: &mut Tx, rule: &Rule, all: &[Asked], version: i64, now: i64) -
 
 /// Tells every administrator: `from` is when it may be done by one person alone; none where it is done. Who administers is
 /// looked up here as well as when the mail is made: whoever is shut out in between hears of it all the same.
-async fn tell(tx: &mut Tx, app: &App, actor: &Actor, wish: &Wish<'_>, from: Option<i64>) -> Result<()> {
+async fn notify_administrators(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    wish: &WeakeningRequest<'_>,
+    from: Option<i64>,
+) -> Result<()> {
     let (to, what) = (mails::administrators(tx).await?, wish.labels.join(", "));
-    let (from, payment) = (from.map(clock::told), wish.payment());
+    let (from, payment) = (from.map(clock::human), wish.payment());
     let detail = json!({ "to": to, "by": actor.name, "what": what, "from": from, "payment": payment });
     let notice = (Notice::SafeguardLowered, wish.rule.subject.to_owned(), detail.to_string());
     outbox::write(tx, &app.clock, app.clock.now(), [notice]).await?;

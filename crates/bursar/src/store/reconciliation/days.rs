@@ -112,7 +112,7 @@ pub async fn series(
     currency: Currency,
     (from, to): (&str, &str),
 ) -> Result<Vec<Read>> {
-    let told = "SELECT MAX(day), MIN(day) FROM vendor_day {where}";
+    let message = "SELECT MAX(day), MIN(day) FROM vendor_day {where}";
     let on_series = || {
         let mut conditions = Where::default();
         conditions.and("vendor = ?", [of.vendor.as_str().into()]);
@@ -123,11 +123,11 @@ pub async fn series(
     let mut conditions = on_series();
     conditions.and("balance_minor IS NOT NULL", []);
     conditions.and("day < ?", [from.into()]);
-    let before: Option<String> = db.one(conditions.query(told)).await?.try_get(0)?;
+    let before: Option<String> = db.one(conditions.query(message)).await?.try_get(0)?;
     let mut conditions = on_series();
     conditions.and("balance_minor IS NOT NULL", []);
     conditions.and("day >= ?", [from.into()]);
-    let next: Option<String> = db.one(conditions.query(told)).await?.try_get(1)?;
+    let next: Option<String> = db.one(conditions.query(message)).await?.try_get(1)?;
     let from = before.as_deref().unwrap_or(from).to_owned();
     let to = match next {
         Some(next) if before.is_none() && next.as_str() > to => next,
@@ -210,7 +210,7 @@ async fn moved_after(
     (from, to): (&str, &str),
     sql: &'static str,
 ) -> Result<BTreeMap<String, i128>> {
-    let sql = sums::spelled_out(sql);
+    let sql = sums::expand_placeholders(sql);
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(of.vendor.as_str()).bind(of.name.clone());
     let query = query.bind(currency.code()).bind(from.to_owned()).bind(to.to_owned());
     let read = |row: &AnyRow| Ok((row.try_get(0)?, sums::read(row, 1)?));

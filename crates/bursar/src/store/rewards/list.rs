@@ -17,14 +17,14 @@ use super::{Reward, parsed, read};
 use crate::store::{Db, Query, Result, Where};
 
 /// A position in a list: the sort key and the id of a row.
-pub type Place = (i64, String);
+pub type Position = (i64, String);
 
 /// Which rows of a list, and in which order.
 #[derive(Clone, Debug)]
 pub struct Window {
     pub sort: Sort,
     pub descending: bool,
-    pub after: Option<Place>,
+    pub after: Option<Position>,
     pub limit: i64,
 }
 
@@ -32,7 +32,7 @@ pub struct Window {
 pub struct Listed {
     pub rewards: Vec<Reward>,
     /// Where the next page begins, if there is one.
-    pub next: Option<Place>,
+    pub next: Option<Position>,
     /// Set if the scan stopped after this many rows without filling the page; there may or may not be more.
     pub looked_at: Option<i64>,
 }
@@ -112,7 +112,7 @@ impl Window {
     }
 
     /// After this position, up to that one.
-    fn put(&self, to: &mut Where, after: Option<&Place>, end: Option<&Place>) {
+    fn put(&self, to: &mut Where, after: Option<&Position>, end: Option<&Position>) {
         let (than, up_to) = if self.descending { ("<", ">=") } else { (">", "<=") };
         for (sign, place) in [(than, after), (up_to, end)] {
             let Some((key, id)) = place else { continue };
@@ -130,7 +130,7 @@ impl Window {
 }
 
 /// The query plan of a list.
-struct Way {
+struct QueryPlan {
     /// The term whose index is scanned; `None` for the sort's own index.
     drive: Option<Term>,
     rest: Vec<Term>,
@@ -141,7 +141,7 @@ struct Way {
     nothing: bool,
 }
 
-impl Way {
+impl QueryPlan {
     async fn find(db: &mut Db, filter: &Filter, sort: Sort, now: i64) -> Result<Self> {
         let terms = terms(filter, now);
         let way = |drive: Option<usize>, found: Option<i64>| {
@@ -174,7 +174,7 @@ impl Way {
     }
 
     /// The conditions within these scan bounds.
-    fn conditions(&self, window: &Window, bounds: [Option<&Place>; 2], all: bool, now: i64) -> Where {
+    fn conditions(&self, window: &Window, bounds: [Option<&Position>; 2], all: bool, now: i64) -> Where {
         let mut conditions = Where::default();
         if let Some(drive) = &self.drive {
             drive.put(&mut conditions, now);
@@ -227,8 +227,8 @@ async fn rows(
     filter: &Filter,
     window: &Window,
     now: i64,
-) -> Result<(Vec<AnyRow>, Option<(Place, i64)>)> {
-    let way = Way::find(db, filter, window.sort, now).await?;
+) -> Result<(Vec<AnyRow>, Option<(Position, i64)>)> {
+    let way = QueryPlan::find(db, filter, window.sort, now).await?;
     let mut found = Vec::new();
     if way.nothing {
         return Ok((found, None));
@@ -256,12 +256,12 @@ async fn rows(
 /// The position this many rows ahead in the scan, if it is that long.
 async fn end_of_step(
     db: &mut Db,
-    way: &Way,
+    way: &QueryPlan,
     window: &Window,
-    after: Option<&Place>,
+    after: Option<&Position>,
     step: i64,
     now: i64,
-) -> Result<Option<Place>> {
+) -> Result<Option<Position>> {
     let sql = "SELECT id, {KEY} FROM reward {where} ORDER BY {ORDER} LIMIT 1 OFFSET {limit}";
     let sql = sql.replace("{KEY}", KEY[window.sort.place()]).replace("{ORDER}", window.order(false));
     let sql = sql.replace("{limit}", &(step - 1).to_string());
@@ -295,7 +295,7 @@ pub async fn keys(
     filter: &Filter,
     window: &Window,
     now: i64,
-) -> Result<(Vec<(i64, RewardId)>, Option<Place>)> {
+) -> Result<(Vec<(i64, RewardId)>, Option<Position>)> {
     let sql = "SELECT id, created_at, number, value_minor FROM reward {where} ORDER BY {ORDER} LIMIT {limit}";
     let (found, stopped) = rows(db, sql, filter, window, now).await?;
     let key = KEY[window.sort.place()];
@@ -311,7 +311,7 @@ pub async fn keys(
 /// How many rewards match a filter, counted up to `most`.
 pub async fn count_up_to(db: &mut Db, filter: &Filter, most: i64, now: i64) -> Result<Count> {
     let window = Window { sort: Sort::CreatedAt, descending: true, after: None, limit: 0 };
-    let way = Way::find(db, filter, window.sort, now).await?;
+    let way = QueryPlan::find(db, filter, window.sort, now).await?;
     if way.nothing {
         return Ok(Count::Exactly(0));
     }

@@ -47,7 +47,7 @@ pub async fn lease_to_ask(
 }
 
 /// A look-up: that the vendor was asked, its answer, and when to ask again.
-pub struct Asked {
+pub struct AskedUpdate {
     pub id: TransactionId,
     /// The answer in a few words.
     pub what: String,
@@ -68,7 +68,7 @@ pub struct Unshown {
 }
 
 /// Records the answers and releases the leases.
-pub async fn note_asked(tx: &mut Tx, asked: &[Asked], now: i64) -> Result<()> {
+pub async fn note_asked(tx: &mut Tx, asked: &[AskedUpdate], now: i64) -> Result<()> {
     evidence::note_asked(tx, asked.iter().map(|one| (one.id, one.what.as_str())), now).await?;
     let mut rows = Rows::default();
     for one in asked {

@@ -13,27 +13,27 @@ use crate::app::App;
 use crate::clock;
 use crate::ops::brake::{self, Broken};
 use crate::ops::people::OPERATOR;
-use crate::ops::verify::{self, Stretch};
+use crate::ops::verify::{self, ChainSegment};
 use crate::store::audit::{self, Filter, Row};
-use crate::store::programs::Worth;
+use crate::store::programs::RewardValue;
 use crate::store::roster::{self, Kind};
 use crate::store::{self, Db, payees, rewards, transactions};
 use crate::web::kit::change_summary::particulars;
-use crate::web::kit::form::{Form, ListQuery, Query, Turn, sealed};
-use crate::web::kit::format::{Lately, count, plain};
+use crate::web::kit::form::{Form, ListQuery, Pager, Query, encode_cursor};
+use crate::web::kit::format::{ShortTime, count, plain};
 use crate::web::kit::history;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 
 pub fn routes() -> Vec<Route> {
-    let audits = Need::May(Permission::Audit);
+    let audits = Access::May(Permission::Audit);
     vec![
         get("/activity", audits, list),
         get("/activity/chain", audits, chain),
         get("/activity/books", audits, books),
-        post("/activity/books/release", Need::May(Permission::Administer), release)
-            .proved("Let payments go on"),
+        post("/activity/books/release", Access::May(Permission::Administer), release)
+            .step_up("Let payments go on"),
     ]
 }
 
@@ -50,7 +50,7 @@ const DAY_US: i64 = 86_400 * 1_000_000;
 /// The query string of the list.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-pub struct Ask {
+pub struct ListParams {
     /// The id of a person or API key, `operator`, or `bursar`.
     actor: Option<String>,
     action: Option<String>,
@@ -62,7 +62,7 @@ pub struct Ask {
     to: Option<String>,
 }
 
-impl Ask {
+impl ListParams {
     fn query(&self) -> url::form_urlencoded::Serializer<'static, String> {
         let mut text = url::form_urlencoded::Serializer::new(String::new());
         let words = [
@@ -86,8 +86,8 @@ impl Ask {
     /// What is invalid, in words.
     pub fn filter(&self, before: Option<(i64, i64)>) -> Result<Filter, String> {
         let day = |typed: &Option<String>| -> Result<Option<i64>, String> {
-            let told = |day: &str| format!("“{day}” is not a day; write it like 2026-03-31.");
-            typed.as_deref().map(|day| clock::day(day, &told(day))).transpose()
+            let describe = |day: &str| format!("“{day}” is not a day; write it like 2026-03-31.");
+            typed.as_deref().map(|day| clock::day(day, &describe(day))).transpose()
         };
         let (from, last) = (day(&self.from)?, day(&self.to)?);
         if from.zip(last).is_some_and(|(from, last)| last < from) {
@@ -112,7 +112,7 @@ impl Ask {
         format!("/exports/new?of=audit&{}", self.query().finish())
     }
 
-    fn narrowed(&self) -> bool {
+    fn is_filtered(&self) -> bool {
         [&self.actor, &self.action, &self.subject, &self.from, &self.to].iter().any(|word| word.is_some())
     }
 }
@@ -121,7 +121,7 @@ impl Ask {
 type Choice = (String, String, bool);
 
 struct Line {
-    at: Lately,
+    at: ShortTime,
     who: String,
     what: String,
     /// The subject: its label and the address of its page.
@@ -135,12 +135,12 @@ struct Line {
 #[template(path = "audit/activity.html")]
 struct ActivityPage {
     frame: Frame,
-    ask: Ask,
+    ask: ListParams,
     actors: Vec<Choice>,
     actions: Vec<Choice>,
     problem: Option<String>,
     lines: Vec<Line>,
-    turn: Turn,
+    turn: Pager,
     /// The name of the subject, if the list is filtered by one.
     about: Option<String>,
     rows: String,
@@ -148,9 +148,9 @@ struct ActivityPage {
 
 async fn list(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let before = paging.after_parts::<2>()?.and_then(|[at, seq]| Some((at.parse().ok()?, seq.parse().ok()?)));
     let (mut rows, problem) = match ask.filter(before) {
@@ -160,8 +160,10 @@ async fn list(
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next =
-        rows.last().filter(|_| more).map(|last| sealed(&[&last.at.to_string(), &last.seq.to_string()]));
+    let next = rows
+        .last()
+        .filter(|_| more)
+        .map(|last| encode_cursor(&[&last.at.to_string(), &last.seq.to_string()]));
     let turn = paging.turn(rows.len(), next.as_deref(), None);
     let about = match &ask.subject {
         None => None,
@@ -170,7 +172,7 @@ async fn list(
         }
     };
     let page = ActivityPage {
-        frame: visit.frame("Activity log", Place::Activity),
+        frame: visit.frame("Activity log", MenuItem::Activity),
         actors: actors(&mut db, ask.actor.as_deref()).await?,
         actions: actions(&mut db, ask.action.as_deref()).await?,
         problem,
@@ -184,7 +186,7 @@ async fn list(
 }
 
 /// The actors to choose from, including the chosen one.
-async fn actors(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Fault> {
+async fn actors(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Problem> {
     let mut choices = vec![
         (OPERATOR.to_owned(), "Command line".to_owned(), chosen == Some(OPERATOR)),
         (BURSAR.to_owned(), "Bursar itself".to_owned(), chosen == Some(BURSAR)),
@@ -208,12 +210,12 @@ async fn actors(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Fault>
     Ok(choices)
 }
 
-async fn actions(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Fault> {
+async fn actions(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Problem> {
     let found = audit::actions(db).await?;
     Ok(found.into_iter().map(|word| (word.clone(), plain(&word), chosen == Some(word.as_str()))).collect())
 }
 
-async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Line>, Fault> {
+async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Line>, Problem> {
     let names = history::names(db, rows.iter().map(|row| row.actor.as_str())).await?;
     let mut ids: Vec<String> = rows.iter().map(|row| row.subject.clone()).collect();
     ids.sort_unstable();
@@ -222,7 +224,7 @@ async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Li
     let line = |row: Row| {
         let (what, details) = said(&row.action, particulars(&row.detail));
         Line {
-            at: Lately(row.at),
+            at: ShortTime(row.at),
             who: names.get(&row.actor).cloned().unwrap_or_default(),
             what,
             folded: details.iter().map(|one| one.chars().count() + 3).sum::<usize>() > ONE_LINE,
@@ -252,7 +254,7 @@ fn said(action: &str, details: Vec<String>) -> (String, Vec<String>) {
 }
 
 /// What the things of these ids are called.
-async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Fault> {
+async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Problem> {
     let mut called = audit::called(db, ids).await?;
     for id in ids.iter().filter(|id| !id.contains('_')) {
         let name = match id.as_str() {
@@ -308,7 +310,7 @@ struct From {
 #[template(path = "audit/chain.html")]
 struct ChainPage {
     frame: Frame,
-    stretch: Stretch,
+    stretch: ChainSegment,
     total: i64,
     next: Option<i64>,
 }
@@ -327,12 +329,16 @@ impl ChainPage {
     }
 }
 
-async fn chain(State(app): State<App>, visit: Visit, Query(ask): Query<From>) -> Result<Response, Fault> {
+async fn chain(
+    State(app): State<App>,
+    visit: PageContext,
+    Query(ask): Query<From>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let total = store::counted(&mut db, "audit").await?;
     let stretch = verify::stretch(&mut db, ask.from.unwrap_or(1), STRETCH).await?;
     let next = (stretch.last >= stretch.first && stretch.last < total).then_some(stretch.last + 1);
-    let frame = visit.frame("The chain of the activity log", Place::Activity);
+    let frame = visit.frame("The chain of the activity log", MenuItem::Activity);
     visit.show(&ChainPage { frame, stretch, total, next })
 }
 
@@ -373,10 +379,10 @@ fn ids_in(text: &str) -> Vec<String> {
 }
 
 /// The amounts of the payments and rewards with these ids; skips unreadable ones.
-async fn amounts(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Fault> {
+async fn amounts(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Problem> {
     let mut amounts = HashMap::new();
     for id in ids {
-        let told = match id.split_once('_') {
+        let message = match id.split_once('_') {
             Some(("ptx", _)) => match transactions::find(db, id).await {
                 Ok(found) => {
                     let named = payees::names(db, &[found.terms.payee]).await?.remove(&found.terms.payee);
@@ -388,20 +394,20 @@ async fn amounts(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>,
             },
             Some(("rwd", _)) => match rewards::find(db, id).await {
                 Ok(found) => found.map(|found| match found.entered.worth {
-                    Worth::Cash(money) => format!("{money} for {}", found.owner.name),
-                    Worth::Points(points) => format!("{points} points for {}", found.owner.name),
+                    RewardValue::Cash(money) => format!("{money} for {}", found.owner.name),
+                    RewardValue::Points(points) => format!("{points} points for {}", found.owner.name),
                 }),
                 Err(error) if error.about_a_row() => None,
                 Err(error) => return Err(error.into()),
             },
             _ => None,
         };
-        amounts.extend(told.map(|told| (id.clone(), told)));
+        amounts.extend(message.map(|told| (id.clone(), told)));
     }
     Ok(amounts)
 }
 
-async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+async fn books(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let state = brake::state(&mut db).await?;
     let broken = state.as_ref().map(|brake| brake.broken.as_slice()).unwrap_or_default();
@@ -427,13 +433,13 @@ async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> 
     let page = BooksPage {
         says: brake::says(&mut db).await?,
         brake: state.as_ref().map(|brake| BrakeBox {
-            since: clock::told(brake.at),
+            since: clock::human(brake.at),
             broken: broken.iter().take(LISTED).map(row).collect(),
         }),
         known: known.iter().take(LISTED).map(row).collect(),
         more: broken.len().saturating_sub(LISTED),
         may_release: visit.may(Permission::Administer),
-        frame: Frame { braked: None, ..visit.frame("What must hold", Place::Activity) },
+        frame: Frame { braked: None, ..visit.frame("What must hold", MenuItem::Activity) },
     };
     visit.show(&page)
 }
@@ -441,17 +447,21 @@ async fn books(State(app): State<App>, visit: Visit) -> Result<Response, Fault> 
 /// What happened, and why payments may resume.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Looked {
+struct ReviewNote {
     #[serde(default)]
     note: String,
 }
 
-async fn release(State(app): State<App>, visit: Visit, Form(sent): Form<Looked>) -> Result<Response, Fault> {
-    let told = match brake::release(&app, &visit.actor, &sent.note).await {
-        Ok(()) => Told::good("Payments go on. What you looked at does not stop them again."),
-        Err(error) => Told::refused(error)?,
+async fn release(
+    State(app): State<App>,
+    visit: PageContext,
+    Form(sent): Form<ReviewNote>,
+) -> Result<Response, Problem> {
+    let flash = match brake::release(&app, &visit.actor, &sent.note).await {
+        Ok(()) => Flash::good("Payments go on. What you looked at does not stop them again."),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on("/activity/books"))
+    Ok(flash.on("/activity/books"))
 }
 
 #[cfg(test)]

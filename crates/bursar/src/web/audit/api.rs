@@ -11,22 +11,22 @@ use crate::app::App;
 use crate::clock::rfc3339;
 use crate::ops::verify::{self, Invariant};
 use crate::store::{StoreError, audit, ledger};
-use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::form::{ListQuery, encode_cursor};
 use crate::web::kit::json::Page;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/v1/ledger/balances", Need::May(Permission::Read), balances)
+        get("/api/v1/ledger/balances", Access::May(Permission::Read), balances)
             .says("The balance of every ledger account and currency, debit positive")
             .answers::<Balances>(200),
-        get("/api/v1/audit", Need::May(Permission::Audit), trail)
+        get("/api/v1/audit", Access::May(Permission::Audit), trail)
             .says("The audit trail, newest first")
             .by_pages()
             .filters::<AuditQuery>()
             .answers_page::<AuditJson>(),
-        get("/api/v1/verify", Need::May(Permission::Audit), check)
+        get("/api/v1/verify", Access::May(Permission::Audit), check)
             .says("Check what must always hold")
             .answers::<Vec<InvariantJson>>(200),
     ]
@@ -47,7 +47,7 @@ struct BalanceJson {
     balance: String,
 }
 
-async fn balances(State(app): State<App>) -> Result<axum::Json<Balances>, Fault> {
+async fn balances(State(app): State<App>) -> Result<axum::Json<Balances>, Problem> {
     let rows = ledger::balances(&mut app.store.read().await?).await?;
     let json = |(account, code, minor): (String, String, i128)| {
         let currency = Currency::parse(&code).map_err(|_| StoreError::Corrupt(code))?;
@@ -83,7 +83,7 @@ struct AuditJson {
 async fn trail(
     State(app): State<App>,
     ListQuery(query, paging): ListQuery<AuditQuery>,
-) -> Result<axum::Json<Page<AuditJson>>, Fault> {
+) -> Result<axum::Json<Page<AuditJson>>, Problem> {
     let before = match paging.after_parts()? {
         None => i64::MAX,
         Some([seq]) => seq.parse().map_err(|_| paging.elsewhere())?,
@@ -93,7 +93,7 @@ async fn trail(
     Ok(axum::Json(Page::of(
         rows,
         paging.limit,
-        |row| sealed(&[&row.seq.to_string()]),
+        |row| encode_cursor(&[&row.seq.to_string()]),
         |row| AuditJson {
             seq: row.seq,
             at: rfc3339(row.at),
@@ -125,7 +125,7 @@ impl From<Invariant> for InvariantJson {
     }
 }
 
-async fn check(State(app): State<App>) -> Result<axum::Json<Vec<InvariantJson>>, Fault> {
+async fn check(State(app): State<App>) -> Result<axum::Json<Vec<InvariantJson>>, Problem> {
     let found = verify::all(&mut app.store.read().await?).await?;
     Ok(axum::Json(found.into_iter().map(InvariantJson::from).collect()))
 }

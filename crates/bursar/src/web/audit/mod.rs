@@ -5,7 +5,7 @@ mod activity;
 mod api;
 
 use crate::web::kit::route::Route;
-pub use activity::Ask;
+pub use activity::ListParams;
 
 pub fn routes() -> Vec<Route> {
     [activity::routes(), api::routes()].into_iter().flatten().collect()

@@ -12,15 +12,15 @@ use payout::reason::{explain, explain_at};
 
 use crate::app::App;
 use crate::clock;
-use crate::ops::dashboard::{self, Card, Line, Place, Sum, YearTotal};
+use crate::ops::dashboard::{self, Card, EarningsCursor, Line, Sum, YearTotal};
 use crate::ops::tax::wanted;
 use crate::store::dashboard::{Failure, Median, Month, Range};
-use crate::web::kit::form::{ListQuery, Paging, Query, sealed};
+use crate::web::kit::form::{ListQuery, Paging, Query, encode_cursor};
 use crate::web::kit::json::{MoneyJson, PayeeJson};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 use crate::web::kit::scope::{scope, wrong};
-use crate::web::kit::session::Who;
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -34,17 +34,17 @@ shapes::shapes! {
 }
 
 pub fn routes() -> Vec<Route> {
-    let read = Need::MayOrOwn(Permission::Read);
+    let read = Access::MayOrOwn(Permission::Read);
     vec![
         get("/api/v1/dashboard/summary", read, summary)
             .says("What was paid, is in flight, failed and waits, by currency")
-            .filters::<Asked>()
+            .filters::<ListParams>()
             .filters::<Dates>()
             .answers::<SummaryJson>(200),
         get("/api/v1/dashboard/earnings", read, earnings)
             .says("What payees earned and were paid in a calendar year, a row for each payee and currency")
             .by_pages()
-            .filters::<Asked>()
+            .filters::<ListParams>()
             .filters::<YearAsked>()
             .answers::<EarningsJson>(200),
     ]
@@ -56,7 +56,7 @@ pub fn routes() -> Vec<Route> {
     dead_code,
     reason = "it is read by the description only; the calls read all their parameters at once"
 )]
-struct Asked {
+struct ListParams {
     #[param(value_type = Option<shapes::PaymentType>, inline)]
     payment_type: Option<String>,
     /// An account with its users, by id or external id
@@ -402,7 +402,7 @@ fn line(line: &Line, now: i64) -> LineJson {
     }
 }
 
-fn day(name: &str, text: Option<&str>) -> Result<Option<i64>, Fault> {
+fn day(name: &str, text: Option<&str>) -> Result<Option<i64>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let read = clock::day(text, "Write the date like 2026-01-31.");
     read.map(Some).map_err(|told| wrong(name, "invalid_date", &told))
@@ -410,9 +410,9 @@ fn day(name: &str, text: Option<&str>) -> Result<Option<i64>, Fault> {
 
 async fn summary(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Query(query): Query<SummaryQuery>,
-) -> Result<axum::Json<SummaryJson>, Fault> {
+) -> Result<axum::Json<SummaryJson>, Problem> {
     let mut db = app.store.read().await?;
     let (payment_type, account) = (query.payment_type.as_deref(), query.account.as_deref());
     let scope = scope(&mut db, &actor, payment_type, account, query.partner.as_deref()).await?;
@@ -422,7 +422,7 @@ async fn summary(
         return Err(wrong("to", "invalid_date", "This date is before `from`."));
     }
     let found = dashboard::summary(&mut db, &scope, range, app.clock.now()).await?;
-    let top = |one: &crate::store::dashboard::Top| TopJson {
+    let top = |one: &crate::store::dashboard::TopPayee| TopJson {
         currency: one.net.currency.code().to_owned(),
         payee: PayeeJson::of(one.payee, found.names.get(&one.payee)),
         net: one.net.into(),
@@ -439,9 +439,9 @@ async fn summary(
 
 async fn earnings(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     ListQuery(query, paging): ListQuery<EarningsQuery>,
-) -> Result<axum::Json<EarningsJson>, Fault> {
+) -> Result<axum::Json<EarningsJson>, Problem> {
     let mut db = app.store.read().await?;
     let now = app.clock.now();
     let (payment_type, account) = (query.payment_type.as_deref(), query.account.as_deref());
@@ -463,26 +463,28 @@ async fn earnings(
 ///
 /// # Errors
 /// An unknown sort order, or an `after` of another sort order.
-pub fn place(paging: &Paging) -> Result<Place, Fault> {
+pub fn place(paging: &Paging) -> Result<EarningsCursor, Problem> {
     let stale = || wrong("after", "invalid", "This page belongs to another sort; begin without `after`.");
     match paging.sort.as_deref() {
         None | Some(BY_NAME) => {
             let after = paging.after_parts::<2>()?;
-            Ok(Place::Name(after.map(|[name, id]| (name, id))))
+            Ok(EarningsCursor::Name(after.map(|[name, id]| (name, id))))
         }
         Some(BY_NET) => {
-            let Some([code, net, id]) = paging.after_parts::<3>()? else { return Ok(Place::Net(None)) };
-            Ok(Place::Net(Some((code, net.parse().map_err(|_| stale())?, id))))
+            let Some([code, net, id]) = paging.after_parts::<3>()? else {
+                return Ok(EarningsCursor::Net(None));
+            };
+            Ok(EarningsCursor::Net(Some((code, net.parse().map_err(|_| stale())?, id))))
         }
         Some(_) => Err(wrong("sort", "unknown_value", "This is not one of: name, -net.")),
     }
 }
 
 /// The position encoded for `after`.
-pub fn sealed_place(place: &Place) -> String {
+pub fn sealed_place(place: &EarningsCursor) -> String {
     match place {
-        Place::Name(Some((name, id))) => sealed(&[name, id]),
-        Place::Net(Some((code, net, id))) => sealed(&[code, &net.to_string(), id]),
-        Place::Name(None) | Place::Net(None) => String::new(),
+        EarningsCursor::Name(Some((name, id))) => encode_cursor(&[name, id]),
+        EarningsCursor::Net(Some((code, net, id))) => encode_cursor(&[code, &net.to_string(), id]),
+        EarningsCursor::Name(None) | EarningsCursor::Net(None) => String::new(),
     }
 }

@@ -10,21 +10,21 @@ use payout::eligibility::TaxReport;
 use payout::money::Vendor;
 
 use super::api::{place, sealed_place};
-use super::filter::{Ask, Tab};
+use super::filter::{FilterParams, Tab};
 use super::summary::payee_address;
 use super::{Choice, Shared, choices};
 use crate::app::App;
-use crate::ops::dashboard::{self, Earnings, Line, Place as Begins, YearTotal};
+use crate::ops::dashboard::{self, Earnings, EarningsCursor as Begins, Line, YearTotal};
 use crate::ops::tax::year_of;
 use crate::store::earnings;
-use crate::web::kit::form::{ListQuery, Turn};
-use crate::web::kit::format::{Cash, Chip, Summed, ToldBack};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::form::{ListQuery, Pager};
+use crate::web::kit::format::{Cash, Chip, ReturnedTotals, Summed};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 pub fn routes() -> Vec<Route> {
-    vec![get(Tab::Earnings.path(), Need::May(Permission::Read), show)]
+    vec![get(Tab::Earnings.path(), Access::May(Permission::Read), show)]
 }
 
 /// What a payee earned and was paid in one currency, as a row.
@@ -34,7 +34,7 @@ struct Row {
     address: String,
     earned: Summed,
     paid: Summed,
-    back: ToldBack,
+    back: ReturnedTotals,
     net: Summed,
     /// The part of it that is not yet at their bank.
     to_bank: Option<Summed>,
@@ -50,7 +50,7 @@ struct Total {
     code: &'static str,
     earned: Summed,
     paid: Summed,
-    back: ToldBack,
+    back: ReturnedTotals,
     outside: Option<Summed>,
     net: Summed,
     /// The part of it that is not yet at the payees' banks.
@@ -69,17 +69,17 @@ struct Page {
     rows: Vec<Row>,
     /// The addresses of the two sort orders, and whether it is sorted by net.
     sorts: (String, String, bool),
-    turn: Turn,
+    turn: Pager,
 }
 
 async fn show(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    ListQuery(ask, paging): ListQuery<FilterParams>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let now = app.clock.now();
-    let narrowed = ask.narrow(&mut db, Tab::Earnings, now).await?;
+    let narrowed = ask.resolve(&mut db, Tab::Earnings, now).await?;
     let begins = place(&paging)?;
     let (by_net, year) = (matches!(begins, Begins::Net(_)), narrowed.year);
     let (found, totals) = match narrowed.problems.is_empty() {
@@ -94,7 +94,7 @@ async fn show(
     let lines = found.as_ref().map_or(&[][..], |found: &Earnings| found.lines.as_slice());
     let earliest = earnings::first_payment(&mut db).await?.map_or(year_of(now), year_of);
     let page = Page {
-        frame: visit.frame("Earnings", Place::Dashboard),
+        frame: visit.frame("Earnings", MenuItem::Dashboard),
         years: years(earliest, year_of(now), year),
         year,
         line: found.as_ref().map(|found| Cash(found.line)),
@@ -123,7 +123,7 @@ fn total(total: &YearTotal) -> Total {
         code: total.paid.currency.code(),
         earned: Cash(total.earned),
         paid: Cash(total.paid),
-        back: ToldBack::of(total.back),
+        back: ReturnedTotals::of(total.back),
         outside: (total.outside.minor != 0).then_some(Cash(total.outside)),
         net: Cash(total.net()),
         to_bank: (total.to_bank.minor != 0).then_some(Cash(total.to_bank)),
@@ -140,7 +140,7 @@ fn row(line: &Line, year: i32, now: i64) -> Row {
         address: format!("{}?year={year}", payee_address(earning.payee)),
         earned: Cash(earning.earned),
         paid: Cash(earning.paid()),
-        back: ToldBack::of(earning.back()),
+        back: ReturnedTotals::of(earning.back()),
         net: Cash(earning.net()),
         to_bank: Some(earning.to_bank()).filter(|sum| sum.minor != 0).map(Cash),
         ways: earning.totals.iter().map(way).collect(),

@@ -11,8 +11,8 @@ use crate::ops::{settings, tax};
 use crate::store::Db;
 use crate::store::dashboard::Range;
 use crate::store::scope::Scope;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::resolve::{self, Meant};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::resolve::{self, Resolved};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -58,7 +58,7 @@ impl Tab {
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Ask {
+pub struct FilterParams {
     /// `individual` or `organization`.
     pub payment_type: Option<String>,
     /// An account with its users: an id, or a name.
@@ -91,7 +91,7 @@ pub struct Ask {
 
 /// The filters shared by the tabs, resolved.
 #[derive(Default)]
-pub struct Narrowed {
+pub struct ResolvedFilter {
     pub scope: Scope,
     pub range: Range,
     /// The calendar year, on the tab that uses one.
@@ -105,7 +105,7 @@ pub struct Narrowed {
     pub candidates: Vec<(String, String)>,
 }
 
-impl Ask {
+impl FilterParams {
     fn pairs(&self) -> Vec<(&'static str, &str)> {
         let words = [
             ("payment_type", &self.payment_type),
@@ -179,11 +179,11 @@ impl Ask {
     }
 
     /// Resolves the shared filters for a tab.
-    pub async fn narrow(&self, db: &mut Db, tab: Tab, now: i64) -> Result<Narrowed, Fault> {
-        let mut narrowed = Narrowed::default();
+    pub async fn resolve(&self, db: &mut Db, tab: Tab, now: i64) -> Result<ResolvedFilter, Problem> {
+        let mut narrowed = ResolvedFilter::default();
         for (name, _) in self.pairs().iter().filter(|(name, _)| !tab.has(name)) {
-            let told = format!("{} is not a filter of {}.", label(name), tab.label());
-            narrowed.problems.push(told);
+            let message = format!("{} is not a filter of {}.", label(name), tab.label());
+            narrowed.problems.push(message);
         }
         if let Some(word) = &self.payment_type {
             narrowed.scope.payment_type = PaymentType::parse(word);
@@ -222,28 +222,28 @@ impl Ask {
     }
 
     /// Adds an active filter and the address that removes it.
-    pub fn note(&self, tab: Tab, narrowed: &mut Narrowed, name: &'static str, words: &str) {
+    pub fn note(&self, tab: Tab, narrowed: &mut ResolvedFilter, name: &'static str, words: &str) {
         narrowed.on.push((format!("{}: {words}", label(name)), self.address(tab, &[(name, "")])));
     }
 
     fn one<T>(
         &self,
         tab: Tab,
-        narrowed: &mut Narrowed,
+        narrowed: &mut ResolvedFilter,
         name: &'static str,
         text: &str,
-        meant: Meant<T>,
+        meant: Resolved<T>,
     ) -> Option<T> {
         match meant {
-            Meant::One(id, called) => {
+            Resolved::One(id, called) => {
                 self.note(tab, narrowed, name, &called);
                 Some(id)
             }
-            Meant::Nobody => {
+            Resolved::Nobody => {
                 narrowed.problems.push(format!("No {name} has the id or the name “{text}”."));
                 None
             }
-            Meant::Several(several) => {
+            Resolved::Several(several) => {
                 narrowed.problems.push(format!("Several {name}s match “{text}”. Which one?"));
                 for (called, external_id) in several {
                     let address = self.address(tab, &[(name, &external_id)]);
@@ -254,7 +254,7 @@ impl Ask {
         }
     }
 
-    fn read_range(&self, tab: Tab, narrowed: &mut Narrowed, today: &str, start: &str) {
+    fn read_range(&self, tab: Tab, narrowed: &mut ResolvedFilter, today: &str, start: &str) {
         let without: [(&str, &str); 3] = [("range", ""), ("from", ""), ("to", "")];
         let dated = self.dated();
         let preset = self.range.as_deref().filter(|range| *range != "custom" && !dated);
@@ -315,12 +315,12 @@ mod tests {
     #[test]
     fn a_tab_keeps_the_filters_that_the_other_one_has_too() {
         let word = |text: &str| Some(text.to_owned());
-        let ask = Ask {
+        let ask = FilterParams {
             account: word("Acme & Sons"),
             range: word("this_month"),
             status: word("failed"),
             stuck: Some(true),
-            ..Ask::default()
+            ..FilterParams::default()
         };
         let shared = "account=Acme+%26+Sons&range=this_month";
         assert_eq!(ask.address(Tab::Summary, &[]), format!("/dashboard/summary?{shared}"));
@@ -329,7 +329,7 @@ mod tests {
             format!("/dashboard/transactions?{shared}&status=failed&stuck=true")
         );
         assert_eq!(ask.address(Tab::Earnings, &[]), "/dashboard/earnings?account=Acme+%26+Sons");
-        let ask = Ask { year: word("2025"), ..Ask::default() };
+        let ask = FilterParams { year: word("2025"), ..FilterParams::default() };
         assert_eq!(ask.address(Tab::Summary, &[]), "/dashboard/summary");
         assert_eq!(ask.address(Tab::Earnings, &[("year", "2024")]), "/dashboard/earnings?year=2024");
     }

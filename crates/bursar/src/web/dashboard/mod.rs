@@ -16,11 +16,11 @@ use payout::reward::PaymentType;
 use payout::transaction::Status;
 
 use crate::web::kit::facet::{Facet, Facets, Typed};
-use crate::web::kit::route::{Need, Route, get};
-pub use filter::{Ask, Narrowed, Tab};
+use crate::web::kit::route::{Access, Route, get};
+pub use filter::{FilterParams, ResolvedFilter, Tab};
 
 pub fn routes() -> Vec<Route> {
-    let mut routes = vec![get("/transactions", Need::May(Permission::Read), moved)];
+    let mut routes = vec![get("/transactions", Access::May(Permission::Read), moved)];
     routes.extend(summary::routes());
     routes.extend(earnings::routes());
     routes.extend(api::routes());
@@ -47,7 +47,7 @@ pub struct Shared {
     /// Each tab's address, label, and whether it is the current one.
     pub tabs: Vec<(String, &'static str, bool)>,
     pub action: &'static str,
-    pub ask: Ask,
+    pub ask: FilterParams,
     pub payment_types: Vec<Choice>,
     /// The date ranges, on the tabs that use them.
     pub ranges: Vec<Choice>,
@@ -74,7 +74,7 @@ impl Shared {
     }
 
     /// The shared part of a tab.
-    pub fn of(tab: Tab, ask: Ask, narrowed: Narrowed) -> Self {
+    pub fn of(tab: Tab, ask: FilterParams, narrowed: ResolvedFilter) -> Self {
         let types = PaymentType::ALL.iter().map(|one| (one.as_str(), one.label()));
         let range = if ask.dated() { Some("custom") } else { ask.range.as_deref() };
         let ranges = period::PRESETS.into_iter().chain([("custom", "From and to, below")]);
@@ -93,7 +93,7 @@ impl Shared {
 }
 
 /// The filters of a tab, to be added one at a time.
-fn facets(tab: Tab, ask: &Ask) -> Facets {
+fn facets(tab: Tab, ask: &FilterParams) -> Facets {
     let links = |name: &'static str, words, all: Vec<(&'static str, &'static str)>| {
         Facet::links(words, all.into_iter().map(|(value, words)| (words, ask.address(tab, &[(name, value)]))))
     };

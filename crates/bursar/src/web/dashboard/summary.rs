@@ -12,7 +12,7 @@ use payout::reason::{explain, explain_at};
 use payout::transaction::State as Stands;
 
 use super::Shared;
-use super::filter::{Ask, Narrowed, Tab};
+use super::filter::{FilterParams, ResolvedFilter, Tab};
 use super::period;
 use crate::app::App;
 use crate::clock::date;
@@ -24,9 +24,9 @@ use crate::store::{reconciliation, transactions};
 use crate::web::kit::chart::{Column, Columns};
 use crate::web::kit::form::Query;
 use crate::web::kit::format::{Cash, Summed, bare, count, how_many, meaning, plain};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 /// So many months are drawn; earlier ones are there for whoever narrows the dates.
 const MONTHS: i32 = 12;
@@ -34,10 +34,10 @@ const DAY_US: i64 = 86_400_000_000;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/dashboard", Need::May(Permission::Read), async || {
+        get("/dashboard", Access::May(Permission::Read), async || {
             axum::response::Redirect::to(Tab::Summary.path())
         }),
-        get(Tab::Summary.path(), Need::May(Permission::Read), show),
+        get(Tab::Summary.path(), Access::May(Permission::Read), show),
     ]
 }
 
@@ -142,10 +142,14 @@ impl Page {
     }
 }
 
-async fn show(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> Result<Response, Fault> {
+async fn show(
+    State(app): State<App>,
+    visit: PageContext,
+    Query(ask): Query<FilterParams>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let now = app.clock.now();
-    let narrowed = ask.narrow(&mut db, Tab::Summary, now).await?;
+    let narrowed = ask.resolve(&mut db, Tab::Summary, now).await?;
     let summary = match narrowed.problems.is_empty() {
         true => dashboard::summary(&mut db, &narrowed.scope, narrowed.range, now).await?,
         false => Summary::default(),
@@ -169,11 +173,11 @@ async fn show(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> R
     };
     let unread = match (&summary.unread, lacks) {
         (None, true) => Some(transactions::unreadable_anywhere(&mut db, dashboard::MOST_UNREAD).await?),
-        (told, _) => told.clone(),
+        (messages, _) => messages.clone(),
     };
     let of_shown = |failure: &&Failure| Some(failure.amount.currency) == shown;
     let page = Page {
-        frame: visit.frame("Payout Dashboard", Place::Dashboard),
+        frame: visit.frame("Payout Dashboard", MenuItem::Dashboard),
         untied,
         unread,
         currencies: currencies(&ask, &summary, shown),
@@ -203,7 +207,7 @@ fn shown(summary: &Summary, asked: Option<Currency>, mostly: &str) -> Option<Cur
     asked.or_else(companys).or_else(|| summary.cards.iter().max_by_key(used).map(Card::currency))
 }
 
-fn currencies(ask: &Ask, summary: &Summary, shown: Option<Currency>) -> Vec<Choice> {
+fn currencies(ask: &FilterParams, summary: &Summary, shown: Option<Currency>) -> Vec<Choice> {
     let choice = |card: &Card| Choice {
         code: card.currency().code(),
         address: ask.address(Tab::Summary, &[("currency", card.currency().code())]),
@@ -222,11 +226,11 @@ fn currencies(ask: &Ask, summary: &Summary, shown: Option<Currency>) -> Vec<Choi
 /// be read.
 async fn before(
     db: &mut Db,
-    narrowed: &Narrowed,
+    narrowed: &ResolvedFilter,
     currency: Currency,
     now: i64,
     unread: &mut bool,
-) -> Result<Option<Before>, Fault> {
+) -> Result<Option<Before>, Problem> {
     let Range { from: Some(from), to: Some(to) } = narrowed.range else { return Ok(None) };
     let found = period::before(&date(from), &date(to - DAY_US), &date(now));
     let Some((first, last, begun)) = found else { return Ok(None) };
@@ -246,19 +250,19 @@ fn start_of(day: &str) -> Option<i64> {
 }
 
 /// The last moment that is drawn: the end of the days that are asked for, but not later than now.
-fn end(narrowed: &Narrowed, now: i64) -> i64 {
+fn end(narrowed: &ResolvedFilter, now: i64) -> i64 {
     narrowed.range.to.map_or(now, |to| now.min(to - 1))
 }
 
 /// The twelve months up to the end of the days that are asked for, and no further than this one.
 async fn twelve(
     db: &mut Db,
-    narrowed: &Narrowed,
+    narrowed: &ResolvedFilter,
     summary: &Summary,
     currency: Currency,
     now: i64,
     unread: &mut bool,
-) -> Result<Vec<Month>, Fault> {
+) -> Result<Vec<Month>, Problem> {
     let first = period::months_before(&date(end(narrowed, now)), MONTHS - 1);
     let months = match narrowed.range.from {
         None => summary.months.clone(),
@@ -276,7 +280,7 @@ async fn twelve(
 }
 
 /// In words: which months are drawn, whether they are more than what is asked for, and whether the last is whole.
-fn span(narrowed: &Narrowed, now: i64) -> String {
+fn span(narrowed: &ResolvedFilter, now: i64) -> String {
     let last_day = date(end(narrowed, now));
     let months = period::months_before(&last_day, MONTHS - 1);
     let [first, .., last] = months.as_slice() else { return String::new() };
@@ -295,7 +299,7 @@ fn span(narrowed: &Narrowed, now: i64) -> String {
 }
 
 fn part(
-    ask: &Ask,
+    ask: &FilterParams,
     summary: &Summary,
     currency: Currency,
     before: Option<Before>,
@@ -360,7 +364,7 @@ fn columns(currency: Currency, months: &[Month]) -> Columns {
         // As in the column beside it: what was paid outside has one of its own.
         let (paid, back) = (month.paid.minor, month.back.total());
         // Below zero where what lay in payees' balances was paid in another way: then nothing came back.
-        let told = match back.minor > 0 {
+        let message = match back.minor > 0 {
             true => format!(", {} came back or never arrived", bare(back)),
             false => String::new(),
         };
@@ -369,7 +373,7 @@ fn columns(currency: Currency, months: &[Month]) -> Columns {
         let year = if place == 0 || name == "01" { year } else { "" };
         Column {
             label: (period::name_of(&month.month), year.to_owned()),
-            told: format!("{}: {} paid{told}", month.month, bare(Sum::new(paid, currency))),
+            told: format!("{}: {} paid{message}", month.month, bare(Sum::new(paid, currency))),
             // What came back may be of payments of an earlier month, and more than was paid in this one.
             kept: (paid - back.minor.max(0)).max(0),
             back: back.minor.max(0),
@@ -406,7 +410,7 @@ fn month_row(month: &Month) -> MonthRow {
 
 const SETTLED: &str = "Two people have settled the money that lay in the payee's Stripe balance.";
 
-fn failure_row(ask: &Ask, failure: &Failure) -> FailureRow {
+fn failure_row(ask: &FilterParams, failure: &Failure) -> FailureRow {
     let state = Stands::parse(&failure.code);
     let explained = match failure.state {
         Some(state) => explain_at(&failure.code, state),
@@ -454,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_column_is_what_stayed_and_what_came_back_in_its_month() {
-        for (paid, to_us, in_balances, kept, back, told) in [
+        for (paid, to_us, in_balances, kept, back, message) in [
             (3000, 2000, 0, 1000, 2000, "2026-03: 30.00 paid, 20.00 came back or never arrived"),
             // What was paid in an earlier month came back.
             (1000, 2500, 0, 0, 2500, "2026-03: 10.00 paid, 25.00 came back or never arrived"),
@@ -467,7 +471,7 @@ mod tests {
             let drawn = columns(Currency::USD, &[month]);
             assert!(drawn.told.ends_with("The table below has the figures."));
             let column = &drawn.columns[0];
-            assert_eq!((column.kept, column.back, column.told.as_str()), (kept, back, told));
+            assert_eq!((column.kept, column.back, column.told.as_str()), (kept, back, message));
         }
         let drawn = columns(Currency::USD, &[Month::nothing("2026-03", Currency::USD)]);
         assert!(!drawn.told.contains("table"), "there is none");

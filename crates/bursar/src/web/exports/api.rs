@@ -7,26 +7,26 @@ use utoipa::openapi::schema::ObjectBuilder;
 
 use payout::access::Permission;
 
-use super::query::{AuditAsk, EarningsAsk, ExportQuery, JournalAsk, Manner, answer, columns};
+use super::query::{AuditAsk, EarningsAsk, ExportQuery, FileOptions, JournalAsk, answer, columns};
 use crate::app::App;
 use crate::documents::Kind;
 use crate::documents::columns::headings;
 use crate::documents::journal::Layout;
 use crate::ops::exports::Scope;
 use crate::store::rewards::Sort;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
-use crate::web::kit::session::Who;
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
+use crate::web::kit::session::CurrentActor;
 use crate::web::payments::PaymentFilter;
 use crate::web::rewards::RewardFilter;
 
 pub fn routes() -> Vec<Route> {
-    let (reads, audits) = (Need::May(Permission::Read), Need::May(Permission::Audit));
+    let (reads, audits) = (Access::May(Permission::Read), Access::May(Permission::Audit));
     vec![
         get("/api/v1/exports/rewards", reads, rewards)
             .says("Rewards as CSV or a spreadsheet, with the filters of the list")
             .filters::<RewardFilter>()
-            .filters::<Manner>()
+            .filters::<FileOptions>()
             .takes_in_query("columns", columns_of(Kind::Rewards), COLUMNS)
             .heavy()
             .answers_nothing(200),
@@ -35,28 +35,28 @@ pub fn routes() -> Vec<Route> {
                 "Transactions as CSV or a spreadsheet, with the filters of the list; destinations are masked",
             )
             .filters::<PaymentFilter>()
-            .filters::<Manner>()
+            .filters::<FileOptions>()
             .takes_in_query("columns", columns_of(Kind::Transactions), COLUMNS)
             .heavy()
             .answers_nothing(200),
         get("/api/v1/exports/earnings", reads, earnings)
             .says("What each payee was paid in a tax year, as CSV or a spreadsheet")
             .filters::<EarningsAsk>()
-            .filters::<Manner>()
+            .filters::<FileOptions>()
             .takes_in_query("columns", columns_of(Kind::Earnings), COLUMNS)
             .heavy()
             .answers_nothing(200),
         get("/api/v1/exports/journal", reads, journal)
             .says("The books, balanced per entry: generic, or as QuickBooks, Xero and NetSuite import them")
             .filters::<JournalAsk>()
-            .filters::<Manner>()
+            .filters::<FileOptions>()
             .takes_in_query("columns", columns_of(Kind::Journal), COLUMNS)
             .heavy()
             .answers_nothing(200),
         get("/api/v1/exports/audit", audits, audit)
             .says("The audit trail as CSV or a spreadsheet")
             .filters::<AuditAsk>()
-            .filters::<Manner>()
+            .filters::<FileOptions>()
             .takes_in_query("columns", columns_of(Kind::Audit), COLUMNS)
             .heavy()
             .answers_nothing(200),
@@ -77,9 +77,9 @@ fn columns_of(kind: Kind) -> ObjectBuilder {
 
 async fn rewards(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     query: ExportQuery<RewardFilter>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (filter, eligible) = query.filters.read(&actor)?;
     let filter = Box::new(filter);
     let scope = Scope::Rewards { filter, eligible, sort: Sort::CreatedAt, descending: true };
@@ -88,9 +88,9 @@ async fn rewards(
 
 async fn payments(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     query: ExportQuery<PaymentFilter>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (mut db, now) = (app.store.read().await?, app.clock.now());
     let filter = query.filters.read(&mut db, None, now).await?;
     drop(db);
@@ -100,25 +100,25 @@ async fn payments(
 
 async fn earnings(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     query: ExportQuery<EarningsAsk>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let scope = query.filters.scope(&mut app.store.read().await?, &actor, app.clock.now()).await?;
     answer(&app, &actor, query.manner.asked(scope, query.told)?).await
 }
 
 async fn journal(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     query: ExportQuery<JournalAsk>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     answer(&app, &actor, query.manner.asked(query.filters.scope()?, query.told)?).await
 }
 
 async fn audit(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     query: ExportQuery<AuditAsk>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     answer(&app, &actor, query.manner.asked(query.filters.scope()?, query.told)?).await
 }

@@ -12,14 +12,14 @@ use crate::app::App;
 use crate::documents::journal::Names;
 use crate::ops::exports::accounts;
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/settings/journal", Need::May(Permission::Read), show),
-        post("/settings/journal", Need::May(Permission::Administer), save).proved("Save these accounts"),
+        get("/settings/journal", Access::May(Permission::Read), show),
+        post("/settings/journal", Access::May(Permission::Administer), save).step_up("Save these accounts"),
     ]
 }
 
@@ -40,7 +40,7 @@ struct AccountsPage {
     may_change: bool,
 }
 
-async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
     let (names, version) = accounts::read(&mut app.store.read().await?).await?;
     let row = |(key, what, usual): (String, String, String)| Row {
         name: names.accounts.get(&key).cloned().unwrap_or(usual),
@@ -48,7 +48,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         what,
     };
     let page = AccountsPage {
-        frame: visit.frame("Journal accounts", Place::PayoutSettings),
+        frame: visit.frame("Journal accounts", MenuItem::PayoutSettings),
         rows: Names::known().into_iter().map(row).collect(),
         tax_rate: names.xero_tax_rate.clone(),
         version,
@@ -70,16 +70,20 @@ struct Sent {
     tax_rate: String,
 }
 
-async fn save(State(app): State<App>, visit: Visit, Form(sent): Form<Sent>) -> Result<Response, Fault> {
+async fn save(
+    State(app): State<App>,
+    visit: PageContext,
+    Form(sent): Form<Sent>,
+) -> Result<Response, Problem> {
     const PAGE: &str = "/settings/journal";
     if sent.key.len() != sent.name.len() {
-        return Ok(Told::bad("Enter a name for every account. Nothing was saved.").on(PAGE));
+        return Ok(Flash::bad("Enter a name for every account. Nothing was saved.").on(PAGE));
     }
     let names =
         Names { accounts: sent.key.into_iter().zip(sent.name).collect(), xero_tax_rate: sent.tax_rate };
-    let told = match accounts::save(&app, &visit.actor, sent.version, &names).await {
-        Ok(()) => Told::good("The names are saved. The next journal export uses them."),
-        Err(error) => Told::refused(error)?,
+    let flash = match accounts::save(&app, &visit.actor, sent.version, &names).await {
+        Ok(()) => Flash::good("The names are saved. The next journal export uses them."),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(PAGE))
+    Ok(flash.on(PAGE))
 }

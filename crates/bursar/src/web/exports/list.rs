@@ -11,18 +11,18 @@ use payout::access::Permission;
 use super::query;
 use crate::app::App;
 use crate::documents::{Format, Kind};
-use crate::ops::exports::{self as verbs, Asked, KEPT_DAYS};
+use crate::ops::exports::{self as verbs, ExportRequest, KEPT_DAYS};
 use crate::store::exports::{self, Run, State as Stands};
 use crate::store::{Db, StoreError};
-use crate::web::kit::form::{ListQuery, Query, Turn, sealed};
-use crate::web::kit::format::{Chip, Lately, When, count};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::form::{ListQuery, Pager, Query, encode_cursor};
+use crate::web::kit::format::{Chip, ShortTime, When, count};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 use crate::web::kit::sse;
 
 pub fn routes() -> Vec<Route> {
-    let reads = Need::May(Permission::Read);
+    let reads = Access::May(Permission::Read);
     vec![
         get("/exports", reads, list),
         get("/exports/{number}", reads, show),
@@ -38,7 +38,7 @@ struct Row {
     told: String,
     format: String,
     by: String,
-    at: Lately,
+    at: ShortTime,
     rows: String,
     size: String,
     chip: Chip,
@@ -61,7 +61,7 @@ impl Row {
             told: run.told.clone(),
             format: run.format.to_uppercase(),
             by: run.by.1.clone(),
-            at: Lately(run.created_at),
+            at: ShortTime(run.created_at),
             rows,
             size: if run.bytes > 0 { size(run.bytes) } else { String::new() },
             chip: chip(run),
@@ -94,7 +94,7 @@ pub fn size(bytes: i64) -> String {
 }
 
 /// The kinds of exports a role may see; the activity log only for those who may read it.
-fn kinds(visit: &Visit) -> Vec<&'static str> {
+fn kinds(visit: &PageContext) -> Vec<&'static str> {
     let audits = visit.may(Permission::Audit);
     Kind::ALL.into_iter().filter(|kind| audits || *kind != Kind::Audit).map(Kind::as_str).collect()
 }
@@ -106,19 +106,19 @@ struct ListPage {
     /// The kinds of exports: value and label.
     of: Vec<(&'static str, &'static str)>,
     rows: Vec<Row>,
-    turn: Turn,
+    turn: Pager,
     days: i64,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ask {}
+struct ListParams {}
 
 async fn list(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(Ask {}, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    ListQuery(ListParams {}, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     let kinds = kinds(&visit);
     let before = paging.after_parts::<1>()?.and_then(|[number]| number.parse().ok());
     let mut db = app.store.read().await?;
@@ -126,10 +126,10 @@ async fn list(
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.number.to_string()]));
+    let next = found.last().filter(|_| more).map(|last| encode_cursor(&[&last.number.to_string()]));
     let known = Kind::ALL.into_iter().filter(|kind| kinds.contains(&kind.as_str()));
     let page = ListPage {
-        frame: visit.frame("Exports", Place::Exports),
+        frame: visit.frame("Exports", MenuItem::Exports),
         of: known.map(|kind| (kind.as_str(), kind.label())).collect(),
         rows: found.iter().map(Row::of).collect(),
         turn: paging.turn(found.len(), next.as_deref(), None),
@@ -139,7 +139,7 @@ async fn list(
 }
 
 /// The export with a number or an id, if the person may see it.
-async fn find(db: &mut Db, visit: &Visit, label: &str) -> Result<Run, Fault> {
+async fn find(db: &mut Db, visit: &PageContext, label: &str) -> Result<Run, Problem> {
     let number: Option<i64> = label.strip_prefix("EX-").and_then(|digits| digits.parse().ok());
     let found = match number {
         Some(number) => exports::find(db, number).await,
@@ -147,10 +147,10 @@ async fn find(db: &mut Db, visit: &Visit, label: &str) -> Result<Run, Fault> {
     };
     let run = match found {
         Ok(run) => run,
-        Err(StoreError::Missing) => return Err(Fault::missing()),
+        Err(StoreError::Missing) => return Err(Problem::missing()),
         Err(error) => return Err(error.into()),
     };
-    if kinds(visit).contains(&run.kind.as_str()) { Ok(run) } else { Err(Fault::missing()) }
+    if kinds(visit).contains(&run.kind.as_str()) { Ok(run) } else { Err(Problem::missing()) }
 }
 
 #[derive(Template)]
@@ -166,11 +166,15 @@ struct ExportPage {
     days: i64,
 }
 
-async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+async fn show(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(number): Path<String>,
+) -> Result<Response, Problem> {
     let run = find(&mut app.store.read().await?, &visit, &number).await?;
     let done = run.rows_done.saturating_mul(1_000).checked_div(run.rows_expected).unwrap_or(0);
     let page = ExportPage {
-        frame: visit.frame(run.label(), Place::Exports),
+        frame: visit.frame(run.label(), MenuItem::Exports),
         columns: asked(&run).heads().iter().map(|head| head.words).collect(),
         row: Row::of(&run),
         seen: run.change_number(),
@@ -181,9 +185,9 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
 }
 
 /// The original request; if it can no longer be read, only its format.
-fn asked(run: &Run) -> Asked {
-    let kept = serde_json::from_str(&run.asked).ok().as_ref().and_then(Asked::read);
-    kept.unwrap_or_else(|| Asked {
+fn asked(run: &Run) -> ExportRequest {
+    let kept = serde_json::from_str(&run.asked).ok().as_ref().and_then(ExportRequest::read);
+    kept.unwrap_or_else(|| ExportRequest {
         scope: verbs::Scope::Audit(Box::default()),
         format: Format::parse(&run.format).unwrap_or(Format::Csv),
         marked: false,
@@ -192,7 +196,11 @@ fn asked(run: &Run) -> Asked {
     })
 }
 
-async fn file(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+async fn file(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(number): Path<String>,
+) -> Result<Response, Problem> {
     let run = find(&mut app.store.read().await?, &visit, &number).await?;
     verbs::note_download(&app, &visit.actor, &run).await?;
     Ok(query::kept(&app, &run, &asked(&run)))
@@ -200,13 +208,13 @@ async fn file(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
 
 async fn events(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-    Query(ask): Query<sse::Ask>,
+    Query(ask): Query<sse::StreamParams>,
     headers: HeaderMap,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let run = find(&mut app.store.read().await?, &visit, &number).await?;
-    sse::watching(app, visit.actor.id, sse::Watched::Export(run.number), &ask, &headers).await
+    sse::watching(app, visit.actor.id, sse::LiveSubject::Export(run.number), &ask, &headers).await
 }
 
 #[cfg(test)]

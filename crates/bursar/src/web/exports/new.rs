@@ -10,27 +10,27 @@ use serde::Deserialize;
 use payout::access::Permission;
 
 use super::list::size;
-use super::query::{JournalAsk, Manner, told};
+use super::query::{FileOptions, JournalAsk, raw_filters};
 use crate::app::App;
 use crate::documents::journal::Layout;
 use crate::documents::{Heading, Kind};
-use crate::ops::exports::{self as verbs, Asked, SMALL, Scope};
+use crate::ops::exports::{self as verbs, ExportRequest, SMALL, Scope};
 use crate::ops::idempotency::Reply;
 use crate::store::Db;
 use crate::store::exports::{Run, State as Stands};
-use crate::web::audit::Ask as ActivityAsk;
-use crate::web::dashboard::{Ask as DashboardAsk, Tab};
+use crate::web::audit::ListParams as ActivityAsk;
+use crate::web::dashboard::{FilterParams as DashboardAsk, Tab};
 use crate::web::kit::extract::{Tree, read};
 use crate::web::kit::form::{Form, Key};
 use crate::web::kit::format::count;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 use crate::web::payments;
-use crate::web::rewards::Ask;
+use crate::web::rewards::FilterParams;
 
 pub fn routes() -> Vec<Route> {
-    let reads = Need::May(Permission::Read);
+    let reads = Access::May(Permission::Read);
     vec![get("/exports/new", reads, form), post("/exports", reads, begin)]
 }
 
@@ -38,7 +38,7 @@ pub fn routes() -> Vec<Route> {
 const BYTES_OF_A_CELL: i64 = 14;
 
 /// The requested rows, their filters in words, and as a query string.
-struct Wanted {
+struct ExportParams {
     scope: Scope,
     told: String,
     query: String,
@@ -47,26 +47,26 @@ struct Wanted {
 /// Parses the request from the query string, or says why it is invalid.
 async fn wanted(
     db: &mut Db,
-    visit: &Visit,
+    visit: &PageContext,
     of: &str,
     query: &str,
     now: i64,
-) -> Result<Result<Wanted, String>, Fault> {
-    let kind = Kind::parse(of).ok_or_else(Fault::missing)?;
+) -> Result<Result<ExportParams, String>, Problem> {
+    let kind = Kind::parse(of).ok_or_else(Problem::missing)?;
     if kind == Kind::Audit && !visit.may(Permission::Audit) {
-        return Err(Fault::forbidden());
+        return Err(Problem::forbidden());
     }
-    let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?;
+    let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Problem::field)?;
     // The position of a list page is irrelevant to the export.
-    let _ = (tree.take_word("after"), tree.take_word("limit"), tree.take_word("of"));
+    let _ = (tree.take_param("after"), tree.take_param("limit"), tree.take_param("of"));
     if kind != Kind::Rewards {
         // Only rewards keep the list's sort order in the file.
-        let _ = tree.take_word("sort");
+        let _ = tree.take_param("sort");
     }
-    let (scope, told) = match kind {
+    let (scope, message) = match kind {
         Kind::Rewards => {
-            let ask: Ask = read(&tree).map_err(Fault::field)?;
-            let narrowed = ask.narrow(db).await?;
+            let ask: FilterParams = read(&tree).map_err(Problem::field)?;
+            let narrowed = ask.resolve(db).await?;
             if !narrowed.problems.is_empty() {
                 return Ok(Err(narrowed.problems.join(" ")));
             }
@@ -77,8 +77,8 @@ async fn wanted(
             (Scope::Rewards { filter, eligible: ask.eligible(), sort, descending }, words.join(", "))
         }
         Kind::Transactions => {
-            let ask: DashboardAsk = read(&tree).map_err(Fault::field)?;
-            let mut narrowed = ask.narrow(db, Tab::Transactions, now).await?;
+            let ask: DashboardAsk = read(&tree).map_err(Problem::field)?;
+            let mut narrowed = ask.resolve(db, Tab::Transactions, now).await?;
             let filter = payments::filter(db, &ask, &mut narrowed, now).await?;
             if !narrowed.problems.is_empty() {
                 return Ok(Err(narrowed.problems.join(" ")));
@@ -88,8 +88,8 @@ async fn wanted(
             (Scope::Transactions(Box::new(filter)), all_or(words.collect()))
         }
         Kind::Earnings => {
-            let ask: DashboardAsk = read(&tree).map_err(Fault::field)?;
-            let narrowed = ask.narrow(db, Tab::Earnings, now).await?;
+            let ask: DashboardAsk = read(&tree).map_err(Problem::field)?;
+            let narrowed = ask.resolve(db, Tab::Earnings, now).await?;
             if !narrowed.problems.is_empty() {
                 return Ok(Err(narrowed.problems.join(" ")));
             }
@@ -98,18 +98,18 @@ async fn wanted(
             (Scope::Earnings { year: narrowed.year, whose: narrowed.scope }, words.join(", "))
         }
         Kind::Journal => {
-            let ask: JournalAsk = read(&tree).map_err(Fault::field)?;
-            (ask.scope()?, told(&tree))
+            let ask: JournalAsk = read(&tree).map_err(Problem::field)?;
+            (ask.scope()?, raw_filters(&tree))
         }
         Kind::Audit => {
-            let ask: ActivityAsk = read(&tree).map_err(Fault::field)?;
+            let ask: ActivityAsk = read(&tree).map_err(Problem::field)?;
             match ask.filter(None) {
-                Ok(filter) => (Scope::Audit(Box::new(filter)), told(&tree)),
+                Ok(filter) => (Scope::Audit(Box::new(filter)), raw_filters(&tree)),
                 Err(problem) => return Ok(Err(problem)),
             }
         }
     };
-    Ok(Ok(Wanted { scope, told, query: written(&tree) }))
+    Ok(Ok(ExportParams { scope, told: message, query: written(&tree) }))
 }
 
 fn all_or(words: Vec<String>) -> String {
@@ -168,11 +168,11 @@ struct NewPage {
     may_name_accounts: bool,
 }
 
-async fn form(State(app): State<App>, visit: Visit, uri: Uri) -> Result<Response, Fault> {
+async fn form(State(app): State<App>, visit: PageContext, uri: Uri) -> Result<Response, Problem> {
     let query = uri.query().unwrap_or("").to_owned();
-    let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?;
-    let of = tree.take_word("of").unwrap_or_else(|| Kind::Rewards.as_str().to_owned());
-    let kind = Kind::parse(&of).ok_or_else(Fault::missing)?;
+    let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Problem::field)?;
+    let of = tree.take_param("of").unwrap_or_else(|| Kind::Rewards.as_str().to_owned());
+    let kind = Kind::parse(&of).ok_or_else(Problem::missing)?;
     let now = app.clock.now();
     let mut db = app.store.read().await?;
     let (wanted, problem) = match wanted(&mut db, &visit, &of, &query, now).await? {
@@ -186,11 +186,11 @@ async fn form(State(app): State<App>, visit: Visit, uri: Uri) -> Result<Response
     let columns = wanted.as_ref().map(|wanted| wanted.scope.headings()).unwrap_or_default();
     let chosen = columns.iter().filter(|head| head.usual).count();
     let bytes = rows.saturating_mul(i64::try_from(chosen).unwrap_or(0)).saturating_mul(BYTES_OF_A_CELL);
-    let mut word = |name: &str| tree.take_word(name).unwrap_or_default();
+    let mut word = |name: &str| tree.take_param(name).unwrap_or_default();
     let (layout, group) = (word("layout"), word("group"));
     let layout = Layout::parse(&layout).unwrap_or(Layout::Generic);
     let page = NewPage {
-        frame: visit.frame(format!("Export: {}", kind.label()), Place::Exports),
+        frame: visit.frame(format!("Export: {}", kind.label()), MenuItem::Exports),
         of: kind.as_str(),
         title: kind.label(),
         problem,
@@ -236,23 +236,23 @@ struct Order {
 
 async fn begin(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     key: Key,
     Form(order): Form<Order>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let back = format!("/exports/new?of={}&{}", order.of, order.query);
     let found =
         wanted(&mut app.store.read().await?, &visit, &order.of, &order.query, app.clock.now()).await?;
     let wanted = match found {
         Ok(wanted) => wanted,
-        Err(problem) => return Ok(Told::bad(problem).on(&back)),
+        Err(problem) => return Ok(Flash::bad(problem).on(&back)),
     };
     let columns = (!wanted.scope.is_fixed()).then(|| order.column.join(","));
     if columns.as_ref().is_some_and(String::is_empty) {
-        return Ok(Told::bad("Choose at least one column. Nothing was exported.").on(&back));
+        return Ok(Flash::bad("Choose at least one column. Nothing was exported.").on(&back));
     }
-    let manner = Manner { format: order.format, bom: Some(order.bom.is_some()), columns };
-    let asked: Asked = manner.asked(wanted.scope, wanted.told)?;
+    let manner = FileOptions { format: order.format, bom: Some(order.bom.is_some()), columns };
+    let asked: ExportRequest = manner.asked(wanted.scope, wanted.told)?;
     let once = key.once(|run: &Run| Reply::see_other(address(run)));
     match verbs::order(&app, &visit.actor, &asked, once.as_ref()).await {
         Ok(run) if run.state == Stands::Ready => {
@@ -263,9 +263,9 @@ async fn begin(
                 "{} is in progress. You can leave this page. The file will be in the list of exports.",
                 run.label()
             );
-            Ok(Told::good(words).on(&address(&run)))
+            Ok(Flash::good(words).on(&address(&run)))
         }
-        Err(error) => Ok(Told::refused(error)?.on(&back)),
+        Err(error) => Ok(Flash::refused(error)?.on(&back)),
     }
 }
 

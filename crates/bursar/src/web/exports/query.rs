@@ -18,14 +18,14 @@ use crate::app::{Actor, App};
 use crate::clock;
 use crate::documents::journal::Layout;
 use crate::documents::{Format, csv, xlsx};
-use crate::ops::exports::{self, Asked, Scope};
+use crate::ops::exports::{self, ExportRequest, Scope};
 use crate::ops::tax;
 use crate::store::Db;
 use crate::store::audit::Filter as AuditFilter;
 use crate::store::exports::Run;
 use crate::store::journal::Filter as JournalFilter;
 use crate::web::kit::extract::{Tree, read};
-use crate::web::kit::problem::{Fault, FieldError};
+use crate::web::kit::problem::{FieldError, Problem};
 use crate::web::kit::scope::scope as whose;
 use crate::web::kit::shapes;
 
@@ -52,7 +52,7 @@ pub fn columns(names: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
 /// The file options.
 #[derive(Clone, Debug, Default, IntoParams)]
 #[allow(dead_code, reason = "the description reads the fields; requests are read word by word")]
-pub struct Manner {
+pub struct FileOptions {
     /// `csv` (the default) or `xlsx`
     #[param(value_type = Option<FormatName>, inline)]
     pub format: Option<String>,
@@ -63,26 +63,26 @@ pub struct Manner {
     pub columns: Option<String>,
 }
 
-impl Manner {
+impl FileOptions {
     /// Removes the file options from a query.
     ///
     /// # Errors
     /// An invalid boolean.
-    pub fn take(tree: &mut Tree) -> Result<Self, Fault> {
-        let bom = match tree.take_word("bom").as_deref() {
+    pub fn take(tree: &mut Tree) -> Result<Self, Problem> {
+        let bom = match tree.take_param("bom").as_deref() {
             None => None,
             Some("true" | "yes" | "1") => Some(true),
             Some("false" | "no" | "0") => Some(false),
             Some(_) => return Err(wrong("bom", "Write true or false.")),
         };
-        Ok(Self { format: tree.take_word("format"), bom, columns: tree.take_word("columns") })
+        Ok(Self { format: tree.take_param("format"), bom, columns: tree.take_param("columns") })
     }
 
     /// The complete export request.
     ///
     /// # Errors
     /// An unknown format or column.
-    pub fn asked(&self, scope: Scope, told: String) -> Result<Asked, Fault> {
+    pub fn asked(&self, scope: Scope, told: String) -> Result<ExportRequest, Problem> {
         let format = match self.format.as_deref() {
             None => Format::Csv,
             Some(word) => Format::parse(word).ok_or_else(|| wrong("format", "Write csv or xlsx."))?,
@@ -95,13 +95,13 @@ impl Manner {
                 let unknown = names.iter().find(|name| all.iter().all(|head| head.name != name.as_str()));
                 if let Some(name) = unknown {
                     let known: Vec<&str> = all.iter().map(|head| head.name).collect();
-                    let told = format!("There is no column “{name}”. There are: {}.", known.join(", "));
-                    return Err(wrong("columns", &told));
+                    let message = format!("There is no column “{name}”. There are: {}.", known.join(", "));
+                    return Err(wrong("columns", &message));
                 }
                 names
             }
         };
-        Ok(Asked { scope, format, marked: self.bom.unwrap_or(false), columns, told })
+        Ok(ExportRequest { scope, format, marked: self.bom.unwrap_or(false), columns, told })
     }
 }
 
@@ -110,24 +110,25 @@ pub struct ExportQuery<T> {
     /// The filters.
     pub filters: T,
     /// How the file is written.
-    pub manner: Manner,
+    pub manner: FileOptions,
     /// The filters as given, for the export log.
     pub told: String,
 }
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ExportQuery<T> {
-    type Rejection = Fault;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        let mut tree = Tree::from_pairs(parts.uri.query().unwrap_or("").as_bytes()).map_err(Fault::field)?;
-        let manner = Manner::take(&mut tree)?;
-        let filters = read(&tree).map_err(Fault::field)?;
-        Ok(Self { filters, manner, told: told(&tree) })
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut tree =
+            Tree::from_pairs(parts.uri.query().unwrap_or("").as_bytes()).map_err(Problem::field)?;
+        let manner = FileOptions::take(&mut tree)?;
+        let filters = read(&tree).map_err(Problem::field)?;
+        Ok(Self { filters, manner, told: raw_filters(&tree) })
     }
 }
 
 /// The filters as given.
-pub fn told(tree: &Tree) -> String {
+pub fn raw_filters(tree: &Tree) -> String {
     let Tree::Object(fields) = tree else { return "All".to_owned() };
     let mut words = Vec::new();
     for (name, value) in fields {
@@ -162,7 +163,7 @@ impl EarningsAsk {
     ///
     /// # Errors
     /// The first invalid parameter.
-    pub async fn scope(&self, db: &mut Db, actor: &Actor, now: i64) -> Result<Scope, Fault> {
+    pub async fn scope(&self, db: &mut Db, actor: &Actor, now: i64) -> Result<Scope, Problem> {
         let year =
             tax::wanted(self.year.as_deref(), now).map_err(|refusal| wrong("year", &refusal.sentence))?;
         let (payment_type, account) = (self.payment_type.as_deref(), self.account.as_deref());
@@ -197,7 +198,7 @@ impl JournalAsk {
     ///
     /// # Errors
     /// The first invalid parameter.
-    pub fn scope(&self) -> Result<Scope, Fault> {
+    pub fn scope(&self) -> Result<Scope, Problem> {
         let (from, before) = days(self.from.as_ref(), self.to.as_ref())?;
         let currency = match &self.currency {
             None => None,
@@ -244,7 +245,7 @@ impl AuditAsk {
     ///
     /// # Errors
     /// An invalid date.
-    pub fn scope(&self) -> Result<Scope, Fault> {
+    pub fn scope(&self) -> Result<Scope, Problem> {
         let (from, before) = days(self.from.as_ref(), self.to.as_ref())?;
         Ok(Scope::Audit(Box::new(AuditFilter {
             actors: self.actor.clone().map(|actor| vec![actor]),
@@ -258,12 +259,12 @@ impl AuditAsk {
 }
 
 /// The start of a range of days, and its exclusive end.
-fn days(from: Option<&String>, to: Option<&String>) -> Result<(Option<i64>, Option<i64>), Fault> {
+fn days(from: Option<&String>, to: Option<&String>) -> Result<(Option<i64>, Option<i64>), Problem> {
     let day = |name: &str, text: Option<&String>| match text {
         None => Ok(None),
         Some(text) => {
             let read = clock::day(text, "Write the date like 2026-01-31.");
-            read.map(Some).map_err(|told| wrong(name, &told))
+            read.map(Some).map_err(|message| wrong(name, &message))
         }
     };
     let (from, to) = (day("from", from)?, day("to", to)?);
@@ -274,15 +275,15 @@ fn days(from: Option<&String>, to: Option<&String>) -> Result<(Option<i64>, Opti
 }
 
 /// An error for an invalid query parameter.
-pub fn wrong(name: &str, detail: &str) -> Fault {
-    Fault::field(FieldError { pointer: format!("/{name}"), code: "invalid", detail: detail.to_owned() })
+pub fn wrong(name: &str, detail: &str) -> Problem {
+    Problem::field(FieldError { pointer: format!("/{name}"), code: "invalid", detail: detail.to_owned() })
 }
 
 /// Logs the export, then responds with the file: CSV streamed as it is read, a spreadsheet once it is complete.
 ///
 /// # Errors
 /// An export that is not possible.
-pub async fn answer(app: &App, actor: &Actor, asked: Asked) -> Result<Response, Fault> {
+pub async fn answer(app: &App, actor: &Actor, asked: ExportRequest) -> Result<Response, Problem> {
     let run = exports::send(app, actor, &asked).await?;
     let body = match asked.format {
         Format::Xlsx => Body::from(exports::whole(app, &asked, run.created_at).await?.0),
@@ -292,7 +293,7 @@ pub async fn answer(app: &App, actor: &Actor, asked: Asked) -> Result<Response, 
 }
 
 /// Streams a stored file.
-pub fn kept(app: &App, run: &Run, asked: &Asked) -> Response {
+pub fn kept(app: &App, run: &Run, asked: &ExportRequest) -> Response {
     let parts = unfold((app.clone(), run.clone(), 0), |(app, run, place)| async move {
         match exports::part(&app, &run, place).await {
             Ok(Some(bytes)) => Some((Ok(Bytes::from(bytes)), (app, run, place + 1))),
@@ -319,7 +320,7 @@ enum Next {
     End,
 }
 
-fn streamed(app: App, asked: Asked, now: i64) -> Body {
+fn streamed(app: App, asked: ExportRequest, now: i64) -> Body {
     let parts = unfold((app, asked, Next::Opening), move |(app, asked, next)| async move {
         let place = match next {
             Next::Opening => {
@@ -343,10 +344,10 @@ fn streamed(app: App, asked: Asked, now: i64) -> Body {
 
 async fn rows(
     app: &App,
-    asked: &Asked,
+    asked: &ExportRequest,
     place: Option<&str>,
     now: i64,
-) -> crate::ops::Result<exports::Gathered> {
+) -> crate::ops::Result<exports::RowPage> {
     exports::gather(&mut app.store.read().await?, asked, place, now).await
 }
 

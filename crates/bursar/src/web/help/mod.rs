@@ -10,13 +10,13 @@ use payout::reward::Shown;
 
 use crate::app::App;
 use crate::web::kit::format::{Chip, reward_chip};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 use crate::work::ask::NEEDED;
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/help", Need::May(Permission::Read), show)]
+    vec![get("/help", Access::May(Permission::Read), show)]
 }
 
 #[derive(Template)]
@@ -42,10 +42,10 @@ fn meaning(status: Shown) -> &'static str {
     }
 }
 
-async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
     let at = |path: &str| format!("{}{path}", app.base_url);
     let page = HelpPage {
-        frame: visit.frame("Help", Place::Elsewhere),
+        frame: visit.frame("Help", MenuItem::Elsewhere),
         rewards: Shown::ALL.iter().map(|status| (reward_chip(*status), meaning(*status))).collect(),
         events: NEEDED.map(|(path, names)| (at(path), names)),
     };

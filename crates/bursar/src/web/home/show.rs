@@ -12,22 +12,22 @@ use payout::money::Vendor;
 
 use super::trial;
 use crate::app::App;
-use crate::ops::checks::{Finding, Weight};
+use crate::ops::checks::{Finding, Severity};
 use crate::ops::home::{self, Home, Step};
-use crate::store::home::{Heap, MOST};
+use crate::store::home::{MOST, RewardTotals};
 use crate::store::vendors::Connection;
 use crate::web::kit::form::Form;
-use crate::web::kit::format::{Cash, Chip, Lately, Summed, count};
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::format::{Cash, Chip, ShortTime, Summed, count};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/", Need::Login, show), post("/home/steps", Need::May(Permission::Administer), steps)]
+    vec![get("/", Access::Login, show), post("/home/steps", Access::May(Permission::Administer), steps)]
 }
 
 /// A setup step and where to do it.
-struct Todo {
+struct SetupStep {
     words: &'static str,
     told: &'static str,
     done: bool,
@@ -56,7 +56,7 @@ struct Task {
 struct Line {
     label: &'static str,
     chip: Chip,
-    event: Option<Lately>,
+    event: Option<ShortTime>,
     told: &'static str,
 }
 
@@ -64,7 +64,7 @@ struct Line {
 #[template(path = "home/show.html")]
 struct HomePage {
     frame: Frame,
-    todos: Vec<Todo>,
+    todos: Vec<SetupStep>,
     done: usize,
     /// Whether somebody has been paid already; then tasks come before remaining setup steps.
     begun: bool,
@@ -75,14 +75,15 @@ struct HomePage {
     pays: bool,
 }
 
-async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
     if !visit.may(Permission::Read) {
         return Ok(Redirect::to("/portal").into_response());
     }
     let home = home::home(&app, &mut app.store.read().await?, &visit.actor).await?;
     let tries = visit.pays && visit.may(Permission::Administer) && home.vendors.iter().any(trial::is_test);
-    let todos: Vec<Todo> = home.steps.iter().map(|(step, done)| todo(*step, *done, tries, &visit)).collect();
-    let frame = visit.frame("Home", Place::Home);
+    let todos: Vec<SetupStep> =
+        home.steps.iter().map(|(step, done)| todo(*step, *done, tries, &visit)).collect();
+    let frame = visit.frame("Home", MenuItem::Home);
     let page = HomePage {
         begun: home.steps.iter().any(|(step, done)| *step == Step::Payout && *done),
         done: todos.iter().filter(|todo| todo.done).count(),
@@ -97,7 +98,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
     visit.show(&page)
 }
 
-fn todo(step: Step, done: bool, tries: bool, visit: &Visit) -> Todo {
+fn todo(step: Step, done: bool, tries: bool, visit: &PageContext) -> SetupStep {
     let (address, press, or) = match step {
         Step::Company => ("/settings/company", "Name it", None),
         Step::Vendor => ("/settings/payouts", "Connect a vendor", None),
@@ -114,9 +115,9 @@ fn todo(step: Step, done: bool, tries: bool, visit: &Visit) -> Todo {
         Step::Payout => ("/settings/payouts", "Switch payouts on", None),
     };
     let may = allows(visit.actor.role, step.needs());
-    Todo {
+    SetupStep {
         words: step.words(),
-        told: step.told(),
+        told: step.description(),
         done,
         at: (may && !done).then_some((address, press)),
         or: or.filter(|_| may && !done),
@@ -178,7 +179,7 @@ fn tasks(home: &Home) -> Vec<Task> {
         tasks.push(Task {
             count: String::new(),
             words: format!("Payout {} is being prepared", batch.number),
-            aside: plural_told(heap.count, "reward is in it.", "rewards are in it."),
+            aside: pluralize(heap.count, "reward is in it.", "rewards are in it."),
             address: "/claims".to_owned(),
             press: "Review claims",
             ..Task::holding(heap)
@@ -227,7 +228,7 @@ impl Task {
         }
     }
 
-    fn holding(heap: &Heap) -> Self {
+    fn holding(heap: &RewardTotals) -> Self {
         let points =
             (heap.points != 0).then(|| i64::try_from(heap.points).map_or_else(|_| "many".to_owned(), count));
         match heap.is_cut() {
@@ -246,13 +247,13 @@ fn plural(number: i64, one: &str, more: &str) -> String {
     if number == 1 { one.to_owned() } else { more.to_owned() }
 }
 
-fn plural_told(number: i64, one: &str, more: &str) -> String {
+fn pluralize(number: i64, one: &str, more: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { more })
 }
 
 fn line(connection: &Connection) -> Line {
     let label = Vendor::label(connection.vendor);
-    let event = connection.last_event_at.map(Lately);
+    let event = connection.last_event_at.map(ShortTime);
     match (connection.rejected_at, event) {
         (Some(_), event) => Line {
             label,
@@ -276,26 +277,30 @@ fn finding(one: Finding) -> (Chip, Finding) {
     (weight_chip(one.weight), Finding { what: plain(one.what), remedy: plain(one.remedy), ..one })
 }
 
-fn weight_chip(weight: Weight) -> Chip {
+fn weight_chip(weight: Severity) -> Chip {
     match weight {
-        Weight::Urgent => Chip { tone: "bad", words: "Urgent" },
-        Weight::Act => Chip { tone: "warn", words: "To do" },
-        Weight::Know => Chip { tone: "", words: "Note" },
+        Severity::Urgent => Chip { tone: "bad", words: "Urgent" },
+        Severity::Act => Chip { tone: "warn", words: "To do" },
+        Severity::Know => Chip { tone: "", words: "Note" },
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Shown {
+struct ShowParams {
     show: Option<String>,
 }
 
 /// Hides the list of first steps, or shows it again.
-async fn steps(State(app): State<App>, visit: Visit, Form(sent): Form<Shown>) -> Result<Response, Fault> {
-    let told = match home::hide_steps(&app, &visit.actor, sent.show.is_none()).await {
-        Ok(()) if sent.show.is_some() => Told::good("The first steps are shown again, until they are done."),
-        Ok(()) => Told::good("The first steps are hidden. Company settings show them again."),
-        Err(error) => Told::refused(error)?,
+async fn steps(
+    State(app): State<App>,
+    visit: PageContext,
+    Form(sent): Form<ShowParams>,
+) -> Result<Response, Problem> {
+    let flash = match home::hide_steps(&app, &visit.actor, sent.show.is_none()).await {
+        Ok(()) if sent.show.is_some() => Flash::good("The first steps are shown again, until they are done."),
+        Ok(()) => Flash::good("The first steps are hidden. Company settings show them again."),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on("/"))
+    Ok(flash.on("/"))
 }

@@ -14,20 +14,23 @@ use payout::payee::Destination;
 use crate::app::{Actor, App};
 use crate::clock::date;
 use crate::ops::import::Report;
-use crate::ops::rewards::{Verdict, Which, decide_many};
+use crate::ops::rewards::{RewardSelection, Verdict, decide_many};
 use crate::ops::{OpsError, company, import};
-use crate::store::programs::{self, Named};
+use crate::store::programs::{self, NamedBy};
 use crate::store::rewards;
 use crate::store::vendors::{self, Connection};
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::{Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, post};
+use crate::web::kit::layout::{Flash, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, post};
 use crate::work::connect;
 
 /// The rows of the route table.
 pub fn routes() -> Vec<Route> {
-    vec![post("/home/test-payout", Need::May(Permission::Administer), begin).proved("Prepare a test payout")]
+    vec![
+        post("/home/test-payout", Access::May(Permission::Administer), begin)
+            .step_up("Prepare a test payout"),
+    ]
 }
 
 const ACCOUNTS: &str = "external_id,name\ntest-account,Test account\n";
@@ -52,17 +55,21 @@ struct Sent {
     address: String,
 }
 
-async fn begin(State(web): State<Web>, visit: Visit, Form(sent): Form<Sent>) -> Result<Response, Fault> {
+async fn begin(
+    State(web): State<Web>,
+    visit: PageContext,
+    Form(sent): Form<Sent>,
+) -> Result<Response, Problem> {
     match prepare(&web, &visit.actor, sent.address.trim()).await {
         Ok((number, expires)) => {
-            let told = format!(
+            let message = format!(
                 "{number} is a test reward, approved for “Test partner”; it expires after {expires}. Add it to a \
                  payout here, then press Pay: the vendor is in test mode, so no real money moves. If something still \
                  stops it, such as the cooling-off of a changed address, this page says so."
             );
-            Ok(Told::good(told).on("/claims"))
+            Ok(Flash::good(message).on("/claims"))
         }
-        Err(error) => Ok(Told::refused(error)?.on("/")),
+        Err(error) => Ok(Flash::refused(error)?.on("/")),
     }
 }
 
@@ -75,9 +82,9 @@ async fn prepare(web: &Web, actor: &Actor, address: &str) -> crate::ops::Result<
     let mut db = app.store.read().await?;
     let connected = vendors::all(&mut db).await?.into_iter().find(|one| one.vendor == vendor);
     if !connected.as_ref().is_some_and(is_test) {
-        let told =
+        let message =
             format!("{} is not connected in test mode, so nothing can be tried out there.", vendor.label());
-        return Err(OpsError::Refused(Refusal::new("vendor_not_connected", told).at("address")));
+        return Err(OpsError::Refused(Refusal::new("vendor_not_connected", message).at("address")));
     }
     let currency = company::read(&mut db).await?.currency;
     drop(db);
@@ -90,9 +97,9 @@ async fn prepare(web: &Web, actor: &Actor, address: &str) -> crate::ops::Result<
 /// ids, nothing is changed or created.
 async fn ensure_records(app: &App, actor: &Actor) -> crate::ops::Result<Payee> {
     let mut db = app.store.read().await?;
-    let account = programs::account(&mut db, Named::External("test-account")).await?;
-    let partner = programs::partner(&mut db, Named::External("test-partner")).await?;
-    let activity = programs::activity(&mut db, Named::External("test-activity")).await?;
+    let account = programs::account(&mut db, NamedBy::External("test-account")).await?;
+    let partner = programs::partner(&mut db, NamedBy::External("test-partner")).await?;
+    let activity = programs::activity(&mut db, NamedBy::External("test-activity")).await?;
     drop(db);
     let taken = [
         ("test-account", account.as_ref().is_some_and(|it| it.name != "Test account")),
@@ -105,11 +112,11 @@ async fn ensure_records(app: &App, actor: &Actor) -> crate::ops::Result<Payee> {
         ("test-activity", activity.as_ref().is_some_and(|it| it.name != "Test activity")),
     ];
     if let Some((id, _)) = taken.into_iter().find(|(_, taken)| *taken) {
-        let told = format!(
+        let message = format!(
             "Something of yours has the id “{id}”, which a test payout needs for itself. It was left as it is, \
              and nothing was entered."
         );
-        return Err(OpsError::Refused(Refusal::new("external_id_conflict", told)));
+        return Err(OpsError::Refused(Refusal::new("external_id_conflict", message)));
     }
     if account.is_none() {
         complete(&import::accounts(app, actor, ACCOUNTS.as_bytes(), false, None).await?.0)?;
@@ -120,7 +127,7 @@ async fn ensure_records(app: &App, actor: &Actor) -> crate::ops::Result<Payee> {
     if activity.is_none() {
         complete(&import::activities(app, actor, ACTIVITIES.as_bytes(), false, None).await?)?;
     }
-    let partner = programs::partner(&mut app.store.read().await?, Named::External("test-partner")).await?;
+    let partner = programs::partner(&mut app.store.read().await?, NamedBy::External("test-partner")).await?;
     Ok(Payee::Partner(partner.ok_or(OpsError::Missing)?.id))
 }
 
@@ -134,7 +141,7 @@ fn complete(report: &Report) -> crate::ops::Result<()> {
 
 /// Creates and approves a small reward. Returns its number and the last day on which it can be paid.
 async fn create_reward(app: &App, actor: &Actor, currency: &str) -> crate::ops::Result<(String, String)> {
-    let chance = payout::ids::encode(app.clock.chance());
+    let chance = payout::ids::encode(app.clock.random());
     let id = format!("test-{}", chance.get(16..).unwrap_or(&chance));
     let expires = date(app.clock.now() + LASTS_US);
     let file = format!(
@@ -144,10 +151,12 @@ async fn create_reward(app: &App, actor: &Actor, currency: &str) -> crate::ops::
     let found = rewards::find(&mut app.store.read().await?, &id).await?;
     let entered = found.ok_or(OpsError::Missing)?.entered;
     let number = format!("RW-{:06}", entered.number);
-    let done = decide_many(app, actor, &Which::Ids(vec![entered.id]), &Verdict::Approve, None).await?;
+    let done =
+        decide_many(app, actor, &RewardSelection::Ids(vec![entered.id]), &Verdict::Approve, None).await?;
     if done.done.is_empty() {
-        let told = format!("{number} was entered as a test reward, but is not approved. Open it to see why.");
-        return Err(OpsError::Refused(Refusal::new("reward_not_approved", told)));
+        let message =
+            format!("{number} was entered as a test reward, but is not approved. Open it to see why.");
+        return Err(OpsError::Refused(Refusal::new("reward_not_approved", message)));
     }
     Ok((number, expires))
 }

@@ -16,9 +16,9 @@ use crate::ops::company::{self, Company};
 use crate::ops::people::FIRST;
 use crate::ops::people::welcome::{self, First};
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::{Told, assets_version, html};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, assets_version, html};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 use crate::web::kit::session::{SignedIn, is_fresh};
 use crate::web::settings::currencies;
 use crate::web::users::zones;
@@ -26,7 +26,7 @@ use crate::web::users::zones;
 pub const PAGE: &str = "/welcome";
 
 pub fn routes() -> Vec<Route> {
-    let administers = Need::May(Permission::Administer);
+    let administers = Access::May(Permission::Administer);
     vec![get(PAGE, administers, show), post(PAGE, administers, begin)]
 }
 
@@ -35,7 +35,7 @@ pub fn routes() -> Vec<Route> {
 struct WelcomePage {
     version: &'static str,
     csrf: String,
-    typed: Typed,
+    typed: FormInput,
     zones: Vec<(String, bool)>,
     currencies: Vec<(&'static str, bool)>,
     wrong: Option<Refusal>,
@@ -55,7 +55,7 @@ impl WelcomePage {
 
 #[derive(Deserialize, Clone, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Typed {
+struct FormInput {
     name: String,
     email: String,
     password: String,
@@ -66,7 +66,7 @@ struct Typed {
     zone: String,
 }
 
-fn page(csrf: &str, typed: Typed, wrong: Option<Refusal>) -> Result<Response, Fault> {
+fn page(csrf: &str, typed: FormInput, wrong: Option<Refusal>) -> Result<Response, Problem> {
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = WelcomePage {
         version: assets_version(),
@@ -81,24 +81,24 @@ fn page(csrf: &str, typed: Typed, wrong: Option<Refusal>) -> Result<Response, Fa
 
 /// The error if the session is too old to choose a password; what was typed is kept.
 fn too_late() -> Refusal {
-    let told = format!(
+    let message = format!(
         "More than ten minutes have gone by since you opened the link, so it does not count any more. `bursar user reset --email {FIRST}`, on the machine that runs Bursar, prints another one. Open it, and save there."
     );
-    Refusal::new("too_late", told)
+    Refusal::new("too_late", message)
 }
 
-async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Problem> {
     match welcome::is_due_for(&app, &session).await? {
         true => {
             let late = (!is_fresh(&session, app.clock.now())).then(too_late);
             // Prefill, so that starting over changes nothing that is left as it is.
             let known = company::read(&mut app.store.read().await?).await?;
             let currency = Some(known.currency).filter(|code| !code.is_empty());
-            let typed = Typed {
+            let typed = FormInput {
                 company: known.name,
                 support: known.support,
                 currency: currency.unwrap_or_else(|| "USD".to_owned()),
-                ..Typed::default()
+                ..FormInput::default()
             };
             Ok((StatusCode::OK, page(&session.csrf, typed, late)?).into_response())
         }
@@ -109,8 +109,8 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Res
 async fn begin(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    Form(typed): Form<Typed>,
-) -> Result<Response, Fault> {
+    Form(typed): Form<FormInput>,
+) -> Result<Response, Problem> {
     if !welcome::is_due_for(&app, &session).await? {
         return Ok(Redirect::to("/password").into_response());
     }
@@ -135,11 +135,11 @@ async fn begin(
     };
     match welcome::begin(&app, &session, &first).await {
         Ok(()) => {
-            let told = format!(
+            let message = format!(
                 "You sign in with {} and your password from now on.",
                 typed.email.trim().to_lowercase()
             );
-            Ok(Told::good(told).on("/"))
+            Ok(Flash::good(message).on("/"))
         }
         Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => {
             page(&session.csrf, typed, Some(refusal))

@@ -15,9 +15,9 @@ use crate::ops::import::{self, Lines, Report};
 use crate::web::kit::extract::{body, content_type};
 use crate::web::kit::form::{Key, NotKept, Query};
 use crate::web::kit::json::MoneyJson;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, post};
-use crate::web::kit::session::Who;
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, post};
+use crate::web::kit::session::CurrentActor;
 
 /// The largest file, in bytes.
 const FILE_LIMIT: usize = 32 << 20;
@@ -27,7 +27,7 @@ const MOST_LINES: usize = 200_000;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        post("/api/v1/rewards/import", Need::May(Permission::Review), rewards)
+        post("/api/v1/rewards/import", Access::May(Permission::Review), rewards)
             .up_to(FILE_LIMIT)
             .heavy()
             .needs_key()
@@ -115,24 +115,24 @@ impl From<&Report> for ReportJson {
 
 async fn rewards(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Query(options): Query<Options>,
     key: Key,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let key = key.required()?;
     if content_type(request.headers()) != "text/csv" {
-        let told = "Send the file as text/csv.";
-        return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
+        let message = "Send the file as text/csv.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
     let file = body(request).await?;
     // Lines may end with LF, CR or both.
     let ends = |end: u8| file.iter().filter(|byte| **byte == end).count();
     if ends(b'\n').max(ends(b'\r')) > MOST_LINES {
-        let told = format!(
+        let message = format!(
             "The file has more than {MOST_LINES} lines, so nothing was imported. Split it into several files, each with the header."
         );
-        return Err(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_rows", told));
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_rows", message));
     }
     let dry_run = options.dry_run.unwrap_or(false);
     let report = import::rewards(&app, &actor, &file, dry_run, key.once(reply).as_ref()).await?;

@@ -13,18 +13,18 @@ use crate::app::App;
 use crate::ops::OpsError;
 use crate::ops::idempotency::Reply;
 use crate::ops::import::{example, runs as verbs};
-use crate::store::external_ids::{self, Found};
-use crate::store::imports::{self, Filter, Import, ImportState, What};
-use crate::web::kit::form::{Form, Key, ListQuery, Query, Turn, sealed};
-use crate::web::kit::format::{Chip, Lately, count};
+use crate::store::external_ids::{self, UnnormalizedId};
+use crate::store::imports::{self, Filter, Import, ImportKind, ImportState};
+use crate::web::kit::form::{Form, Key, ListQuery, Pager, Query, encode_cursor};
+use crate::web::kit::format::{Chip, ShortTime, count};
 use crate::web::kit::history;
-use crate::web::kit::layout::{Frame, LOOKS, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Frame, LOOKS, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 use crate::web::kit::upload::Upload;
 
 /// Permission to import something; the handler checks what.
-pub const IMPORTS: Need = Need::MayAny(&[Permission::Review, Permission::ManagePartners]);
+pub const IMPORTS: Access = Access::MayAny(&[Permission::Review, Permission::ManagePartners]);
 
 /// At most this many similar ids are listed.
 const MOST_ALIKE: i64 = 100;
@@ -38,7 +38,7 @@ pub fn routes() -> Vec<Route> {
         get("/imports/example/{what}", IMPORTS, example_file),
         post("/imports/new", IMPORTS, new).up_to(FILE_LIMIT).with_file().heavy(),
         // The former address for importing rewards.
-        get("/rewards/import", Need::May(Permission::Review), async || {
+        get("/rewards/import", Access::May(Permission::Review), async || {
             Redirect::to("/imports/new?what=rewards")
         }),
     ]
@@ -62,7 +62,7 @@ struct Row {
     what: &'static str,
     file: String,
     by: String,
-    at: Lately,
+    at: ShortTime,
     chip: Chip,
     /// Accepted, duplicates and rejected; `None` until known.
     counts: Option<[String; 3]>,
@@ -72,7 +72,7 @@ struct Row {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Ask {
+struct ListParams {
     what: Option<String>,
     state: Option<String>,
 }
@@ -81,17 +81,17 @@ struct Ask {
 #[template(path = "imports/list.html")]
 struct ListPage {
     frame: Frame,
-    ask: Ask,
+    ask: ListParams,
     problem: Option<String>,
     rows: Vec<Row>,
     /// External ids that normalize to that of another record: kind, original form, normalized form, and both pages.
     alike: Vec<[String; 5]>,
-    turn: Turn,
+    turn: Pager,
     may: bool,
 }
 
 impl ListPage {
-    fn is_what(&self, what: &What) -> bool {
+    fn is_what(&self, what: &ImportKind) -> bool {
         self.ask.what.as_deref() == Some(what.as_str())
     }
 
@@ -99,17 +99,17 @@ impl ListPage {
         self.ask.state.as_deref() == Some(state.as_str())
     }
 
-    fn narrowed(&self) -> bool {
+    fn is_filtered(&self) -> bool {
         self.ask.what.is_some() || self.ask.state.is_some()
     }
 }
 
 async fn list(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
-    let what = ask.what.as_deref().map(|word| What::parse(word).ok_or(word));
+    visit: PageContext,
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
+    let what = ask.what.as_deref().map(|word| ImportKind::parse(word).ok_or(word));
     let state = ask.state.as_deref().map(|word| ImportState::parse(word).ok_or(word));
     let problem = match (&what, &state) {
         (Some(Err(word)), _) => Some(format!("There is no import type “{word}”.")),
@@ -127,13 +127,13 @@ async fn list(
     let more = found.len() > limit;
     found.truncate(limit);
     let names = history::names(&mut db, found.iter().map(|one| one.created_by.as_str())).await?;
-    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.number.to_string()]));
+    let next = found.last().filter(|_| more).map(|last| encode_cursor(&[&last.number.to_string()]));
     let turn = paging.turn(found.len(), next.as_deref(), None);
     let row = |one: Import| Row {
         number: one.number(),
         what: one.what.label(),
         by: names.get(&one.created_by).cloned().unwrap_or_default(),
-        at: Lately(one.created_at),
+        at: ShortTime(one.created_at),
         chip: chip(one.state),
         counts: (one.checked_at.is_some())
             .then(|| [one.counts.accepted, one.counts.duplicates, one.counts.rejected].map(count)),
@@ -141,19 +141,19 @@ async fn list(
         file: one.file_name,
     };
     let page = ListPage {
-        frame: visit.frame("Imports", Place::Imports),
+        frame: visit.frame("Imports", MenuItem::Imports),
         problem,
         rows: found.into_iter().map(row).collect(),
         turn,
-        alike: external_ids::collisions(&mut db, MOST_ALIKE).await?.into_iter().map(alike).collect(),
-        may: What::ALL.iter().any(|what| visit.may(verbs::permission(*what))),
+        alike: external_ids::collisions(&mut db, MOST_ALIKE).await?.into_iter().map(id_row).collect(),
+        may: ImportKind::ALL.iter().any(|what| visit.may(verbs::permission(*what))),
         ask,
     };
     visit.show(&page)
 }
 
 /// An external id that normalizes to that of another record.
-fn alike(found: Found) -> [String; 5] {
+fn id_row(found: UnnormalizedId) -> [String; 5] {
     let page = |id: &str| match found.kind.as_str() {
         "activity" => format!("/activities/{id}"),
         kind => format!("/{kind}s/{id}"),
@@ -172,7 +172,7 @@ pub fn has_error_file(import: &Import) -> bool {
 #[template(path = "imports/new.html")]
 struct NewPage {
     frame: Frame,
-    what: What,
+    what: ImportKind,
     /// The kinds this person may import: address, label, whether it is the current one.
     kinds: Vec<(String, &'static str, bool)>,
     /// The one-time key that prevents a double upload.
@@ -196,10 +196,10 @@ impl NewPage {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AskNew {
-    what: Option<What>,
+    what: Option<ImportKind>,
 }
 
-impl<'de> Deserialize<'de> for What {
+impl<'de> Deserialize<'de> for ImportKind {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = String::deserialize(deserializer)?;
         Self::parse(&word).ok_or_else(|| {
@@ -211,27 +211,29 @@ impl<'de> Deserialize<'de> for What {
 
 fn new_page(
     app: &App,
-    visit: &Visit,
-    what: Option<What>,
+    visit: &PageContext,
+    what: Option<ImportKind>,
     pasted: String,
     refused: Option<String>,
-) -> Result<Response, Fault> {
-    let kinds: Vec<What> = What::ALL.into_iter().filter(|what| visit.may(verbs::permission(*what))).collect();
+) -> Result<Response, Problem> {
+    let kinds: Vec<ImportKind> =
+        ImportKind::ALL.into_iter().filter(|what| visit.may(verbs::permission(*what))).collect();
     let what =
-        what.or(kinds.first().copied()).filter(|what| kinds.contains(what)).ok_or_else(Fault::forbidden)?;
+        what.or(kinds.first().copied()).filter(|what| kinds.contains(what)).ok_or_else(Problem::forbidden)?;
     let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let frame = visit.frame(format!("Import {}", what.as_str()), Place::Imports);
-    let tab = |kind: &What| (format!("/imports/new?what={}", kind.as_str()), kind.label(), *kind == what);
+    let frame = visit.frame(format!("Import {}", what.as_str()), MenuItem::Imports);
+    let tab =
+        |kind: &ImportKind| (format!("/imports/new?what={}", kind.as_str()), kind.label(), *kind == what);
     let kinds = kinds.iter().map(tab).collect();
     let page = NewPage { frame, what, kinds, once: app.clock.secret(), pasted, refused };
     Ok((status, visit.show(&page)?).into_response())
 }
 
 /// An example file to start from.
-async fn example_file(visit: Visit, Path(what): Path<String>) -> Result<Response, Fault> {
-    let what = what.strip_suffix(".csv").and_then(What::parse).ok_or_else(Fault::missing)?;
+async fn example_file(visit: PageContext, Path(what): Path<String>) -> Result<Response, Problem> {
+    let what = what.strip_suffix(".csv").and_then(ImportKind::parse).ok_or_else(Problem::missing)?;
     if !visit.may(verbs::permission(what)) {
-        return Err(Fault::forbidden());
+        return Err(Problem::forbidden());
     }
     let named = format!("attachment; filename=\"{}-example.csv\"", what.as_str());
     let kind = "text/csv; charset=utf-8".to_owned();
@@ -240,45 +242,45 @@ async fn example_file(visit: Visit, Path(what): Path<String>) -> Result<Response
 
 async fn new_form(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Query(ask): Query<AskNew>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     new_page(&app, &visit, ask.what, String::new(), None)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sent {
-    what: What,
+struct UploadFields {
+    what: ImportKind,
     pasted: Option<String>,
 }
 
 async fn new(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     file: Option<Extension<Upload>>,
     key: Key,
-    Form(sent): Form<Sent>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<UploadFields>,
+) -> Result<Response, Problem> {
     if !visit.may(verbs::permission(sent.what)) {
-        return Err(Fault::forbidden());
+        return Err(Problem::forbidden());
     }
     let pasted = sent.pasted.unwrap_or_default();
     let file =
         file.map(|Extension(file)| file).filter(|file| !file.name.is_empty() || !file.bytes.is_empty());
-    if let Some(told) = file.as_ref().and_then(|file| not_taken(&file.name)) {
-        return new_page(&app, &visit, Some(sent.what), pasted, Some(told));
+    if let Some(message) = file.as_ref().and_then(|file| not_taken(&file.name)) {
+        return new_page(&app, &visit, Some(sent.what), pasted, Some(message));
     }
     let (name, bytes) = match (&file, pasted.trim().is_empty()) {
         (Some(file), true) => (file.name.as_str(), file.bytes.as_slice()),
         (None, false) => ("", pasted.as_bytes()),
         (Some(_), false) => {
-            let told = "Choose a file or paste its rows, not both. Nothing was imported.".to_owned();
-            return new_page(&app, &visit, Some(sent.what), pasted, Some(told));
+            let message = "Choose a file or paste its rows, not both. Nothing was imported.".to_owned();
+            return new_page(&app, &visit, Some(sent.what), pasted, Some(message));
         }
         (None, true) => {
-            let told = "Choose a file, or paste its rows. Nothing was imported.".to_owned();
-            return new_page(&app, &visit, Some(sent.what), pasted, Some(told));
+            let message = "Choose a file, or paste its rows. Nothing was imported.".to_owned();
+            return new_page(&app, &visit, Some(sent.what), pasted, Some(message));
         }
     };
     let once = key.once(uploaded);
@@ -323,8 +325,8 @@ mod tests {
         for wrong in
             ["rewards.xlsx", "rewards", ".csv", "", "rewards.csv.exe", "rewards.csv\0", "x.cs\u{3bd}"]
         {
-            let told = not_taken(wrong).unwrap();
-            assert!(told.contains(".csv, .tsv or .txt") && !told.contains('\0'), "{told}");
+            let message = not_taken(wrong).unwrap();
+            assert!(message.contains(".csv, .tsv or .txt") && !message.contains('\0'), "{message}");
         }
     }
 }

@@ -11,15 +11,15 @@ use crate::app::App;
 use crate::ops::OpsError;
 use crate::ops::import::Destinations;
 use crate::ops::import::runs::{self as verbs, Sample};
-use crate::store::imports::{self, Import, ImportState, Refused, What};
+use crate::store::imports::{self, Import, ImportKind, ImportState, Refused};
 use crate::store::{Db, StoreError};
 use crate::web::kit::form::{Form, Query};
 use crate::web::kit::format::{Chip, When, count, how_many};
 use crate::web::kit::history::Line;
-use crate::web::kit::layout::{Frame, LOOKS, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::{Flash, Frame, LOOKS, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Route, get, post};
-use crate::web::kit::session::Who;
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::{history, sse};
 
 pub fn routes() -> Vec<Route> {
@@ -42,9 +42,9 @@ const EXAMPLES: usize = 3;
 const LEFT_OUT: &str = "-";
 
 /// The import, if this person may import its kind.
-async fn mine(db: &mut Db, visit: &Visit, number: &str) -> Result<Import, Fault> {
+async fn mine(db: &mut Db, visit: &PageContext, number: &str) -> Result<Import, Problem> {
     let import = imports::find(db, number).await?;
-    if visit.may(verbs::permission(import.what)) { Ok(import) } else { Err(Fault::forbidden()) }
+    if visit.may(verbs::permission(import.what)) { Ok(import) } else { Err(Problem::forbidden()) }
 }
 
 fn rows(number: i64) -> String {
@@ -57,7 +57,7 @@ struct ImportPage {
     frame: Frame,
     number: String,
     cancel: String,
-    what: What,
+    what: ImportKind,
     file: String,
     total: String,
     by: String,
@@ -96,23 +96,27 @@ impl ImportPage {
     /// The label of the link to the imported records.
     fn looks_at(&self) -> Option<&'static str> {
         match self.what {
-            What::Rewards => Some("Review rewards"),
-            What::Partners => Some("View partners"),
-            What::Accounts => Some("View accounts"),
-            What::Activities => None,
+            ImportKind::Rewards => Some("Review rewards"),
+            ImportKind::Partners => Some("View partners"),
+            ImportKind::Accounts => Some("View accounts"),
+            ImportKind::Activities => None,
         }
     }
 
     fn leads_to(&self) -> &'static str {
         match self.what {
-            What::Rewards | What::Activities => "/rewards",
-            What::Partners => "/partners",
-            What::Accounts => "/partners?kind=companies",
+            ImportKind::Rewards | ImportKind::Activities => "/rewards",
+            ImportKind::Partners => "/partners",
+            ImportKind::Accounts => "/partners?kind=companies",
         }
     }
 }
 
-async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+async fn show(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(number): Path<String>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let import = imports::find(&mut db, &number).await?;
     let may = visit.may(verbs::permission(import.what));
@@ -137,7 +141,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
     let checked = import.state == ImportState::Checked;
     let sample = verbs::sample(&import)?;
     let page = ImportPage {
-        frame: visit.frame(import.number(), Place::Imports),
+        frame: visit.frame(import.number(), MenuItem::Imports),
         number: import.number(),
         cancel: format!("/imports/{}/cancel", import.number()),
         what: import.what,
@@ -146,7 +150,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
         at: When(import.created_at),
         chip: chip(import.state),
         moving: import.state.moving(),
-        told: told(&import),
+        told: progress_sentence(&import),
         tone: tone(&import),
         bar: bar(&import),
         counts: if known { counted(&import) } else { Vec::new() },
@@ -182,13 +186,13 @@ async fn show(State(app): State<App>, visit: Visit, Path(number): Path<String>) 
 }
 
 /// The state of the import in a sentence, announced to screen readers when it changes.
-fn told(import: &Import) -> String {
+fn progress_sentence(import: &Import) -> String {
     let counts = import.counts;
     let (done, total) = (count(import.done), rows(import.total));
     let (accepted, there, refused) = (rows(counts.accepted), rows(counts.duplicates), rows(counts.rejected));
     let entered = match import.what {
-        What::Rewards => "imported",
-        What::Partners | What::Accounts | What::Activities => "saved",
+        ImportKind::Rewards => "imported",
+        ImportKind::Partners | ImportKind::Accounts | ImportKind::Activities => "saved",
     };
     match import.state {
         ImportState::Uploaded => "The columns of the file have not been matched yet.".to_owned(),
@@ -218,9 +222,9 @@ fn told(import: &Import) -> String {
 /// The changes to existing payees' destinations. If the import stopped, the payees' pages show how far it came.
 fn destinations(import: &Import, of: &Destinations) -> Option<String> {
     match import.state {
-        ImportState::Checked | ImportState::Importing => of.told(true),
-        ImportState::Done => of.told(false),
-        ImportState::Failed | ImportState::Canceled if import.done > 0 => of.told(true).map(|told| {
+        ImportState::Checked | ImportState::Importing => of.destination_changes(true),
+        ImportState::Done => of.destination_changes(false),
+        ImportState::Failed | ImportState::Canceled if import.done > 0 => of.destination_changes(true).map(|told| {
             format!(
                 "{told} It stopped before all destinations were changed. Each payee's page shows their current destination."
             )
@@ -247,10 +251,12 @@ fn bar(import: &Import) -> Option<i64> {
 fn counted(import: &Import) -> Vec<(&'static str, String)> {
     let future = import.state == ImportState::Checked;
     let first = match (import.what, future) {
-        (What::Rewards, true) => "would be imported",
-        (What::Rewards, false) => "imported",
-        (What::Partners | What::Accounts | What::Activities, true) => "would be added or changed",
-        (What::Partners | What::Accounts | What::Activities, false) => "added or changed",
+        (ImportKind::Rewards, true) => "would be imported",
+        (ImportKind::Rewards, false) => "imported",
+        (ImportKind::Partners | ImportKind::Accounts | ImportKind::Activities, true) => {
+            "would be added or changed"
+        }
+        (ImportKind::Partners | ImportKind::Accounts | ImportKind::Activities, false) => "added or changed",
     };
     let counts = import.counts;
     vec![
@@ -262,12 +268,12 @@ fn counted(import: &Import) -> Vec<(&'static str, String)> {
 
 async fn events(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(number): Path<String>,
-    Query(ask): Query<sse::Ask>,
+    Query(ask): Query<sse::StreamParams>,
     headers: HeaderMap,
-) -> Result<Response, Fault> {
-    sse::watching(app, actor.id, sse::Watched::Import(number), &ask, &headers).await
+) -> Result<Response, Problem> {
+    sse::watching(app, actor.id, sse::LiveSubject::Import(number), &ask, &headers).await
 }
 
 /// A column of the file: its name, its first values, and which of ours it maps to.
@@ -284,7 +290,7 @@ struct ColumnsPage {
     frame: Frame,
     number: String,
     cancel: String,
-    what: What,
+    what: ImportKind,
     file: String,
     total: String,
     delimiter: &'static str,
@@ -296,9 +302,9 @@ struct ColumnsPage {
 
 async fn columns_form(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let import = mine(&mut db, &visit, &number).await?;
     let stopped = import.state == ImportState::Failed && import.started.is_none();
@@ -311,11 +317,11 @@ async fn columns_form(
 
 async fn columns_page(
     db: &mut Db,
-    visit: &Visit,
+    visit: &PageContext,
     import: Import,
     mapping: Vec<Option<String>>,
     refused: Option<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let layout = verbs::layout(&import)?;
     let first = verbs::first_rows(db, &import, EXAMPLES).await?;
     let header = |(place, stands_for): (usize, Option<String>)| Header {
@@ -327,7 +333,7 @@ async fn columns_page(
     let required = verbs::required(import.what);
     let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = ColumnsPage {
-        frame: visit.frame(format!("Columns of {}", import.number()), Place::Imports),
+        frame: visit.frame(format!("Columns of {}", import.number()), MenuItem::Imports),
         number: import.number(),
         cancel: format!("/imports/{}/cancel", import.number()),
         what: import.what,
@@ -353,7 +359,7 @@ fn shortened(text: &str) -> String {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Chosen {
+struct ColumnChoices {
     /// One entry per header of the file, in order.
     #[serde(default)]
     stands_for: Vec<String>,
@@ -361,10 +367,10 @@ struct Chosen {
 
 async fn name_columns(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-    Form(chosen): Form<Chosen>,
-) -> Result<Response, Fault> {
+    Form(chosen): Form<ColumnChoices>,
+) -> Result<Response, Problem> {
     let import = mine(&mut app.store.read().await?, &visit, &number).await?;
     let mapping: Vec<Option<String>> =
         chosen.stands_for.into_iter().map(|name| Some(name).filter(|name| name != LEFT_OUT)).collect();
@@ -376,7 +382,7 @@ async fn name_columns(
             let mapping = if fits { mapping } else { verbs::mapping(&mut db, &import).await? };
             columns_page(&mut db, &visit, import, mapping, Some(refusal.sentence)).await
         }
-        Err(error) => Ok(Told::refused(error)?.on(&format!("/imports/{}", import.number()))),
+        Err(error) => Ok(Flash::refused(error)?.on(&format!("/imports/{}", import.number()))),
     }
 }
 
@@ -389,32 +395,36 @@ struct Start {
 
 async fn start(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<Start>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let import = mine(&mut app.store.read().await?, &visit, &number).await?;
     let page = format!("/imports/{}", import.number());
     match verbs::start(&app, &visit.actor, &import.id.to_string(), sent.seen).await {
         Ok(_) => Ok(Redirect::to(&page).into_response()),
-        Err(error) => Ok(Told::refused(error)?.on(&page)),
+        Err(error) => Ok(Flash::refused(error)?.on(&page)),
     }
 }
 
-async fn cancel(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+async fn cancel(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(number): Path<String>,
+) -> Result<Response, Problem> {
     let import = mine(&mut app.store.read().await?, &visit, &number).await?;
     let page = format!("/imports/{}", import.number());
     match verbs::cancel(&app, &visit.actor, &import.id.to_string()).await {
         Ok(_) => Ok(Redirect::to(&page).into_response()),
-        Err(error) => Ok(Told::refused(error)?.on(&page)),
+        Err(error) => Ok(Flash::refused(error)?.on(&page)),
     }
 }
 
 async fn error_file(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let import = mine(&mut db, &visit, &number).await?;
     if !has_error_file(&import) {

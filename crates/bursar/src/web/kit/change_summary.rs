@@ -10,25 +10,25 @@ pub fn particulars(json: &str) -> Vec<String> {
     let Ok(Value::Object(mut fields)) = serde_json::from_str(json) else { return Vec::new() };
     // Signed passkey data is for verification only, and stays in the trail.
     fields.remove("evidence");
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     if let (Some(Value::Object(before)), Some(Value::Object(after))) =
         (fields.get("before"), fields.get("after"))
     {
-        told.extend(changes(before, after));
+        messages.extend(changes(before, after));
         fields.remove("before");
         fields.remove("after");
     }
     for (from, to, name) in pairs(&fields) {
         if let (Some(before), Some(after)) = (fields.remove(&from), fields.remove(&to)) {
-            told.push(change(&name, &before, &after));
+            messages.push(change(&name, &before, &after));
         }
     }
-    told.retain(|line| !line.is_empty());
-    told.extend(fields.iter().filter_map(|(name, value)| {
+    messages.retain(|line| !line.is_empty());
+    messages.extend(fields.iter().filter_map(|(name, value)| {
         let value = moment_in_micros(value).unwrap_or_else(|| named(name, value));
         (!value.is_empty()).then(|| format!("{}: {value}", label(name)))
     }));
-    told
+    messages
 }
 
 /// Pairs of fields that hold the old and the new value: both names, and the name of what changed.
@@ -66,8 +66,8 @@ fn change(name: &str, before: &Value, after: &Value) -> String {
         none if none.is_empty() => "nothing".to_owned(),
         words => words,
     };
-    let told = format!("{} → {}", side(before), side(after));
-    if name.is_empty() { told } else { format!("{}: {told}", label(name)) }
+    let message = format!("{} → {}", side(before), side(after));
+    if name.is_empty() { message } else { format!("{}: {message}", label(name)) }
 }
 
 fn label(name: &str) -> String {
@@ -92,7 +92,7 @@ fn words(value: &Value) -> String {
         Value::Bool(yes) => (if *yes { "yes" } else { "no" }).to_owned(),
         Value::Number(number) => number.to_string(),
         Value::String(text) if is_moment(text) => {
-            crate::clock::moment(text).map_or_else(|| text.clone(), crate::clock::told)
+            crate::clock::moment(text).map_or_else(|| text.clone(), crate::clock::human)
         }
         Value::String(text) => match text.char_indices().nth(SHOWN) {
             Some((end, _)) => format!("{}…", &text[..end]),
@@ -108,7 +108,7 @@ fn words(value: &Value) -> String {
 /// A timestamp stored as microseconds, as in safe mode's state: between the years 2001 and 2100.
 fn moment_in_micros(value: &Value) -> Option<String> {
     let at = value.as_i64().filter(|at| (1_000_000_000_000_000..4_102_444_800_000_000).contains(at))?;
-    Some(crate::clock::told(at))
+    Some(crate::clock::human(at))
 }
 
 /// Whether it has the form `2026-03-02T02:00:00Z`.
@@ -164,9 +164,9 @@ mod tests {
                 "name: A → B · country: nothing → DE",
             ),
         ];
-        for (json, told) in rows {
-            assert_eq!(particulars(json).join(" · "), told, "{json}");
-            assert!(!told.contains('{'));
+        for (json, message) in rows {
+            assert_eq!(particulars(json).join(" · "), message, "{json}");
+            assert!(!message.contains('{'));
         }
     }
 }

@@ -192,9 +192,9 @@ mod tests {
             kept,
             back,
         };
-        let (id, title, told) = ("paid".to_owned(), "Paid".to_owned(), "By month.".to_owned());
+        let (id, title, message) = ("paid".to_owned(), "Paid".to_owned(), "By month.".to_owned());
         let columns = vec![column(700, 0), column(700, 300), column(0, 0)];
-        let svg = Columns { id, title, told, currency: Currency::USD, columns }.to_string();
+        let svg = Columns { id, title, told: message, currency: Currency::USD, columns }.to_string();
         assert!(svg.contains("role=\"img\"") && svg.contains("<title id=\"paid-title\">Paid</title>"));
         assert!(svg.contains("<desc id=\"paid-told\">By month.</desc>"));
         assert!(svg.contains("A &#60;b&#62; &#38; Co") && !svg.contains("<b>"));

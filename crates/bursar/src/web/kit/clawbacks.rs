@@ -8,7 +8,7 @@ use super::format::{Cash, Summed, When};
 use crate::store::clawbacks::Clawback;
 
 /// A clawback, as a table row.
-pub struct TakenBack {
+pub struct ClawbackRow {
     pub number: String,
     /// The number of the reward that it claws back.
     pub of: String,
@@ -21,7 +21,7 @@ pub struct TakenBack {
     pub why: String,
 }
 
-impl TakenBack {
+impl ClawbackRow {
     pub fn of(one: Clawback) -> Self {
         let how = match (one.status, one.taken_at, one.payment, &one.draft) {
             (RewardStatus::Void, ..) => "voided, so nothing is subtracted".to_owned(),

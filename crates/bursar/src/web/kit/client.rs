@@ -14,7 +14,7 @@ pub struct Network(IpAddr);
 
 /// An IPv6 site, a /48: one customer often gets all of its 65,536 networks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Site(Ipv6Addr);
+pub struct SitePrefix(Ipv6Addr);
 
 impl Network {
     /// The network of an address.
@@ -26,10 +26,10 @@ impl Network {
     }
 
     /// The site of an IPv6 network; `None` for IPv4, where nobody gets that many.
-    pub fn site(self) -> Option<Site> {
+    pub fn site(self) -> Option<SitePrefix> {
         match self.0 {
             IpAddr::V4(_) => None,
-            IpAddr::V6(address) => Some(Site(Ipv6Addr::from_bits(address.to_bits() >> 80 << 80))),
+            IpAddr::V6(address) => Some(SitePrefix(Ipv6Addr::from_bits(address.to_bits() >> 80 << 80))),
         }
     }
 }
@@ -87,7 +87,7 @@ pub fn network(request: &Request, trusted: &[Range]) -> Option<Network> {
 
 /// The network of a client that has not signed in; a request extension of forms open to anybody.
 #[derive(Clone, Copy, Debug)]
-pub struct ComesFrom(pub Option<Network>);
+pub struct ClientNetwork(pub Option<Network>);
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@ use payout::reason::{Explanation, explain};
 use payout::reconciliation::Standing;
 
 use super::layout::{assets_version, html};
-use super::problem::Fault;
+use super::problem::Problem;
 use crate::ops::import::wrong_quotes;
 
 /// Declares the documentation of codes: the code, what happened, what it means for the money if anything, what to do.
@@ -54,7 +54,7 @@ impl Row {
 }
 
 /// Codes on one topic.
-struct Area {
+struct CodeGroup {
     id: &'static str,
     title: &'static str,
     lead: &'static str,
@@ -99,7 +99,7 @@ pub fn all() -> Vec<&'static str> {
 }
 
 /// The codes of an area, including those documented elsewhere.
-fn group(area: &Area) -> Group {
+fn group(area: &CodeGroup) -> Group {
     let elsewhere: Vec<Entry> = match area.id {
         requests::AMOUNTS => AMOUNTS.iter().map(|error| of_payout(error.code(), error.sentence())).collect(),
         requests::FILES => {
@@ -157,14 +157,14 @@ fn commands(rows: &[Row]) -> Vec<Entry> {
 /// The blockers, and what their codes mean as the code of a whole response.
 fn blockers() -> Group {
     let entry = |code: &Code| {
-        let mut told = vec![code.message().to_owned()];
+        let mut messages = vec![code.message().to_owned()];
         if let Some(row) = doing::OF_BLOCKERS.iter().find(|row| row.code == code.as_str()) {
             let words = [row.happened, row.money, row.act];
             let words: Vec<&str> = words.into_iter().filter(|words| !words.is_empty()).collect();
-            told.push(format!("As the code of a whole answer: {}", words.join(" ")));
+            messages.push(format!("As the code of a whole answer: {}", words.join(" ")));
         }
         let act = format!("{}. {}", code.who().label(), code.remedy());
-        Entry { codes: vec![code.as_str()], told, act }
+        Entry { codes: vec![code.as_str()], told: messages, act }
     };
     Group {
         id: "about-blockers",
@@ -232,7 +232,7 @@ struct CodesPage {
 ///
 /// # Errors
 /// If rendering fails, which would be our bug.
-pub fn page() -> Result<Response, Fault> {
+pub fn page() -> Result<Response, Problem> {
     html(&CodesPage { version: assets_version(), groups: groups() })
 }
 

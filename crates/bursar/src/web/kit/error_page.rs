@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use payout::eligibility::Code;
 
 use super::codes;
-use super::format::{Why, whys};
-use super::layout::{Frame, Place, Visit, assets_version, html};
-use super::problem::{Fault, Scene, Told, blocker};
+use super::format::{BlockerSummary, summarize};
+use super::layout::{Frame, MenuItem, PageContext, assets_version, html};
+use super::problem::{Problem, ProblemDetails, RequestContext, blocker};
 use super::refused;
 
 /// Whether a response is to be given words, and could stand on a page with its menu: what broke in ourselves, and whoever asks
@@ -20,34 +20,34 @@ pub fn has_menu(response: &Response) -> bool {
     let limited = response.status() == StatusCode::TOO_MANY_REQUESTS;
     response.status().is_client_error()
         && !limited
-        && (response.extensions().get::<Fault>().is_some() || !has_words(response))
+        && (response.extensions().get::<Problem>().is_some() || !has_words(response))
 }
 
 /// Gives a response that failed its words. One that succeeded, or has its words already, passes unchanged. `visit` is of
 /// whoever is signed in, where the page has a menu.
-pub fn render(mut response: Response, scene: &Scene, visit: Option<&Visit>) -> Response {
+pub fn render(mut response: Response, scene: &RequestContext, visit: Option<&PageContext>) -> Response {
     let status = response.status();
-    let fault = match response.extensions_mut().remove::<Fault>() {
+    let fault = match response.extensions_mut().remove::<Problem>() {
         Some(fault) => fault,
         None if has_words(&response) => return response,
         None => bare(status),
     };
     let mut rendered = match scene.json {
         true => problem(&fault, scene).into_response(),
-        false => bare_or_page(fault.told(), scene, visit),
+        false => bare_or_page(fault.details(), scene, visit),
     };
-    *rendered.status_mut() = fault.told().status;
-    match fault.told().hides {
+    *rendered.status_mut() = fault.details().status;
+    match fault.details().hides {
         true => refused::mark(&mut rendered, StatusCode::FORBIDDEN, "permission_denied", None),
-        false => refused::mark(&mut rendered, fault.told().status, fault.code(), fault.told().key),
+        false => refused::mark(&mut rendered, fault.details().status, fault.code(), fault.details().key),
     }
-    if let Some(seconds) = fault.told().retry_after {
+    if let Some(seconds) = fault.details().retry_after {
         rendered.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(allow) = response.headers().get(header::ALLOW) {
         rendered.headers_mut().insert(header::ALLOW, allow.clone());
     }
-    if scene.json && fault.told().status == StatusCode::UNAUTHORIZED {
+    if scene.json && fault.details().status == StatusCode::UNAUTHORIZED {
         rendered.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     rendered
@@ -64,38 +64,38 @@ fn has_words(response: &Response) -> bool {
     kind.is_some_and(|kind| !kind.starts_with("text/plain"))
 }
 
-fn bare(status: StatusCode) -> Fault {
+fn bare(status: StatusCode) -> Problem {
     match status {
-        StatusCode::NOT_FOUND => Fault::missing(),
-        StatusCode::METHOD_NOT_ALLOWED => Fault::new(
+        StatusCode::NOT_FOUND => Problem::missing(),
+        StatusCode::METHOD_NOT_ALLOWED => Problem::new(
             status,
             "method_not_allowed",
             "This address does not answer to this method; see Allow.",
         ),
-        status if status.is_server_error() => Fault::internal(&status),
-        status => Fault::new(status, "bad_request", "The request cannot be read."),
+        status if status.is_server_error() => Problem::internal(&status),
+        status => Problem::new(status, "bad_request", "The request cannot be read."),
     }
 }
 
-fn problem(fault: &Fault, scene: &Scene) -> Response {
-    let told = fault.told();
-    let errors: Vec<Value> = told
+fn problem(fault: &Problem, scene: &RequestContext) -> Response {
+    let problem_details = fault.details();
+    let errors: Vec<Value> = problem_details
         .errors
         .iter()
         .map(|error| json!({"pointer": error.pointer, "code": error.code, "detail": error.detail}))
         .collect();
     let mut body = json!({
-        "type": codes::address(&scene.base_url, &told.code),
-        "title": told.status.canonical_reason().unwrap_or("Error"),
-        "status": told.status.as_u16(),
-        "detail": told.detail,
+        "type": codes::address(&scene.base_url, &problem_details.code),
+        "title": problem_details.status.canonical_reason().unwrap_or("Error"),
+        "status": problem_details.status.as_u16(),
+        "detail": problem_details.detail,
         "instance": scene.instance,
-        "code": told.code,
+        "code": problem_details.code,
         "errors": errors,
-        "blockers": told.blockers.iter().map(blocker).collect::<Vec<_>>(),
+        "blockers": problem_details.blockers.iter().map(blocker).collect::<Vec<_>>(),
         "request_id": scene.request_id,
     });
-    for (name, value) in &told.members {
+    for (name, value) in &problem_details.members {
         body[*name] = value.clone();
     }
     ([(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
@@ -122,7 +122,7 @@ struct Words<'a> {
     title: &'static str,
     detail: &'a str,
     errors: Vec<(&'a str, &'a str)>,
-    whys: Vec<Why>,
+    whys: Vec<BlockerSummary>,
     /// What to do, where the detail does not say it.
     to_do: &'static str,
     request_id: &'a str,
@@ -130,7 +130,7 @@ struct Words<'a> {
 
 /// What to do about an answer of this status, where nothing else says it. Only where the page has a menu can its reader search,
 /// and ask an administrator.
-fn to_do(told: &Told, scene: &Scene, has_menu: bool) -> &'static str {
+fn to_do(told: &ProblemDetails, scene: &RequestContext, has_menu: bool) -> &'static str {
     match told.status.as_u16() {
         404 if told.code == "not_found" && has_menu => {
             "Check the address, or search for its number or name. If it should be there, ask an administrator for access."
@@ -147,7 +147,11 @@ fn to_do(told: &Told, scene: &Scene, has_menu: bool) -> &'static str {
 }
 
 /// The page of something that went wrong.
-fn page(told: &Told, scene: &Scene, visit: Option<&Visit>) -> Result<Response, Fault> {
+fn page(
+    told: &ProblemDetails,
+    scene: &RequestContext,
+    visit: Option<&PageContext>,
+) -> Result<Response, Problem> {
     let title = match told.status.as_u16() {
         401 => "Sign in first",
         403 => "Not allowed",
@@ -178,18 +182,18 @@ fn page(told: &Told, scene: &Scene, visit: Option<&Visit>) -> Result<Response, F
         detail,
         errors: errors.collect(),
         // The page already says that the role does not allow it.
-        whys: whys(told.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
+        whys: summarize(told.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
         to_do: to_do(told, scene, visit.is_some()),
         request_id: &scene.request_id,
     };
     match visit {
-        Some(visit) => html(&Framed { frame: visit.frame(title, Place::Elsewhere), words }),
+        Some(visit) => html(&Framed { frame: visit.frame(title, MenuItem::Elsewhere), words }),
         None => html(&Alone { version: assets_version(), words, csrf: scene.csrf.as_deref() }),
     }
 }
 
 /// The page of something that went wrong; the caller sets the status.
-fn bare_or_page(told: &Told, scene: &Scene, visit: Option<&Visit>) -> Response {
+fn bare_or_page(told: &ProblemDetails, scene: &RequestContext, visit: Option<&PageContext>) -> Response {
     // A page that tells of a fault must not fail itself: then the words go bare.
     page(told, scene, visit).unwrap_or_else(|_| told.detail.clone().into_response())
 }

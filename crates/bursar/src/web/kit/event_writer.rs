@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use payout::money::Vendor;
 
-use super::problem::Fault;
+use super::problem::Problem;
 use crate::app::App;
+use crate::loop_watch::{self, LoopWatch};
 use crate::ops::vendors::Credentials;
 use crate::store::events::{self, New};
-use crate::watched::{self, Watched};
 use crate::{store, transact};
 
 /// How many events may wait for the writer. Beyond that the vendor is asked to retry.
@@ -122,10 +122,10 @@ impl Intake {
         let bad = Arc::<BadSignatures>::default();
         for name in WRITERS.into_iter().take(app.store.writers()) {
             let writer = Writer { app: app.clone(), messages: messages.clone(), bad: bad.clone() };
-            let kept = Arc::<Mutex<Kept>>::default();
+            let kept = Arc::<Mutex<WriterState>>::default();
             let pass = move || write(writer.clone(), kept.clone());
-            let of = Watched { name, limit: ROUND };
-            tokio::spawn(watched::watch(app.clone(), of, CancellationToken::new(), pass));
+            let of = LoopWatch { name, limit: ROUND };
+            tokio::spawn(loop_watch::watch(app.clone(), of, CancellationToken::new(), pass));
         }
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         Self { writer, bad, room, secrets: Arc::default(), alone: None }
@@ -149,10 +149,10 @@ impl Intake {
     }
 
     /// Stores an event; returns after the commit.
-    pub(in crate::web) async fn store(&self, event: New) -> Result<(), Fault> {
+    pub(in crate::web) async fn store(&self, event: New) -> Result<(), Problem> {
         if let Some(app) = &self.alone {
             let new = [event];
-            let stored = commit(app, &new, &self.bad.take(), &to_note(&Noted::new(), &new)).await;
+            let stored = commit(app, &new, &self.bad.take(), &to_note(&LastEventAt::new(), &new)).await;
             return match stored.is_ok() || payout::planted::on("acknowledged_unstored") {
                 true => Ok(()),
                 false => Err(not_stored()),
@@ -164,8 +164,10 @@ impl Intake {
             self.writer.try_send(Message::Store(Box::new(event), permit, answer)).is_ok()
         });
         if !taken {
-            let told = "Bursar's webhook queue is full; send this event again.";
-            return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", told).retry_after(1));
+            let message = "Bursar's webhook queue is full; send this event again.";
+            return Err(
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", message).retry_after(1)
+            );
         }
         match stored.await {
             Ok(true) => Ok(()),
@@ -174,7 +176,7 @@ impl Intake {
     }
 
     /// The secrets for verifying signatures, at most slightly outdated.
-    pub(in crate::web) async fn secrets(&self, app: &App) -> Result<Secrets, Fault> {
+    pub(in crate::web) async fn secrets(&self, app: &App) -> Result<Secrets, Problem> {
         let changes = app.nudge.vendors_changed.load(Ordering::Acquire);
         let now = app.clock.now();
         let mut kept = self.secrets.lock().await;
@@ -207,9 +209,9 @@ impl Intake {
     }
 }
 
-fn not_stored() -> Fault {
-    let told = "The event could not be stored; send it again.";
-    Fault::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(5)
+fn not_stored() -> Problem {
+    let message = "The event could not be stored; send it again.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", message).retry_after(5)
 }
 
 #[derive(Clone)]
@@ -221,17 +223,17 @@ struct Writer {
 
 /// A writer's state between passes.
 #[derive(Default)]
-struct Kept {
+struct WriterState {
     some: Vec<Message>,
-    noted: Noted,
+    noted: LastEventAt,
 }
 
 /// One pass of a writer: takes what is waiting, commits it together, then answers. After a failed commit or a panic the
 /// answer is 503, and the vendor retries. Returns whether there will be more.
-async fn write(with: Writer, kept: Arc<Mutex<Kept>>) -> bool {
+async fn write(with: Writer, kept: Arc<Mutex<WriterState>>) -> bool {
     let Writer { app, messages, bad } = &with;
     let mut kept = kept.lock().await;
-    let Kept { some, noted } = &mut *kept;
+    let WriterState { some, noted } = &mut *kept;
     some.clear();
     let taking = async { messages.lock().await.recv_many(some, AT_ONCE).await };
     match tokio::time::timeout(IDLE, taking).await {
@@ -271,18 +273,18 @@ async fn write(with: Writer, kept: Arc<Mutex<Kept>>) -> bool {
         noted.extend(last);
         metrics::counter!("bursar_event_commits_total").increment(1);
         metrics::counter!("bursar_events_stored_total").increment(new.len() as u64);
-        app.nudge.intake.ring();
+        app.nudge.intake.notify();
     }
     true
 }
 
 /// The recorded time of each vendor's last event.
-type Noted = HashMap<Vendor, i64>;
+type LastEventAt = HashMap<Vendor, i64>;
 
 /// The last-event times to record with these events. Not with every commit: updating one row in all of them would serialize
 /// the commits.
-fn to_note(noted: &Noted, new: &[New]) -> Noted {
-    let mut last = Noted::new();
+fn to_note(noted: &LastEventAt, new: &[New]) -> LastEventAt {
+    let mut last = LastEventAt::new();
     for event in new {
         let at = last.entry(event.vendor).or_insert(event.received_at);
         *at = event.received_at.max(*at);
@@ -299,7 +301,12 @@ fn tell_of_bad(counted: &[(Vendor, usize)]) {
     }
 }
 
-async fn commit(app: &App, new: &[New], bad: &[(Vendor, usize)], last: &Noted) -> crate::ops::Result<()> {
+async fn commit(
+    app: &App,
+    new: &[New],
+    bad: &[(Vendor, usize)],
+    last: &LastEventAt,
+) -> crate::ops::Result<()> {
     transact!(app, |tx| {
         events::store(tx, new).await?;
         for (vendor, count) in bad {

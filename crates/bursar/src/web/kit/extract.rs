@@ -17,7 +17,7 @@ use serde::de::{
 };
 use serde::{Deserialize, Deserializer};
 
-use super::problem::{Fault, FieldError};
+use super::problem::{FieldError, Problem};
 use axum::body::{Body, Bytes};
 
 /// The largest body in bytes, unless a route says otherwise.
@@ -44,24 +44,24 @@ pub struct BodyLimit(pub usize);
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
-    type Rejection = Fault;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let json = content_type(request.headers()) == "application/json";
         let bytes = body(request).await?;
         if bytes.is_empty() {
-            return read(&Tree::Object(Vec::new())).map(Self).map_err(Fault::field);
+            return read(&Tree::Object(Vec::new())).map(Self).map_err(Problem::field);
         }
         if !json {
-            let told = "Send this as application/json.";
-            return Err(Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", told));
+            let message = "Send this as application/json.";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
         }
         let tree: Tree = serde_json::from_slice(&bytes)
-            .map_err(|error| Fault::bad_request("malformed_json", format!("This is not JSON: {error}.")))?;
+            .map_err(|error| Problem::bad_request("malformed_json", format!("This is not JSON: {error}.")))?;
         if let Some(unsound) = unsound(&tree, 0) {
-            return Err(Fault::field(unsound));
+            return Err(Problem::field(unsound));
         }
-        read(&tree).map(Self).map_err(Fault::field)
+        read(&tree).map(Self).map_err(Problem::field)
     }
 }
 
@@ -75,7 +75,7 @@ pub fn content_type(headers: &HeaderMap) -> String {
 ///
 /// # Errors
 /// 413 over the limit, 400 if the client disconnected.
-pub async fn body(request: Request) -> Result<Bytes, Fault> {
+pub async fn body(request: Request) -> Result<Bytes, Problem> {
     let limit = request.extensions().get::<BodyLimit>().map_or(BODY_LIMIT, |limit| limit.0);
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let mut too_large =
@@ -90,8 +90,8 @@ pub async fn body(request: Request) -> Result<Bytes, Fault> {
     if too_large {
         drop(bytes);
         pass_over(chunks, limit.saturating_mul(PASSED_OVER)).await;
-        let told = format!("The body is larger than the {limit} bytes this address takes.");
-        return Err(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", told));
+        let message = format!("The body is larger than the {limit} bytes this address takes.");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message));
     }
     Ok(bytes.into())
 }
@@ -129,12 +129,12 @@ pub enum BrokenBody {
 
 impl BrokenBody {
     /// The error response.
-    pub fn fault(&self) -> Fault {
+    pub fn fault(&self) -> Problem {
         match self {
-            Self::Broken(_) => Fault::bad_request("body_incomplete", "The body ended early."),
+            Self::Broken(_) => Problem::bad_request("body_incomplete", "The body ended early."),
             Self::Slow => {
-                let told = "The body came too slowly, so nothing was done. Send it again.";
-                Fault::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", told)
+                let message = "The body came too slowly, so nothing was done. Send it again.";
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message)
             }
         }
     }
@@ -153,17 +153,17 @@ impl std::error::Error for BrokenBody {}
 
 /// The time limits of a body: between two pieces, and in total.
 #[derive(Clone, Copy)]
-struct Pace {
+struct ReadTimeouts {
     idle: Duration,
     whole: Duration,
 }
 
 /// A body in pieces, within its time limits, so that a client sending a byte now and then cannot hold resources.
 pub fn in_time(body: Body, limit: usize) -> impl Stream<Item = Result<Bytes, BrokenBody>> + Send {
-    pieces(body, Pace { idle: IDLE, whole: PATIENCE + Duration::from_secs(limit as u64 / SLOWEST) })
+    pieces(body, ReadTimeouts { idle: IDLE, whole: PATIENCE + Duration::from_secs(limit as u64 / SLOWEST) })
 }
 
-fn pieces(body: Body, pace: Pace) -> impl Stream<Item = Result<Bytes, BrokenBody>> + Send {
+fn pieces(body: Body, pace: ReadTimeouts) -> impl Stream<Item = Result<Bytes, BrokenBody>> + Send {
     let end = tokio::time::Instant::now() + pace.whole;
     unfold(Some(body.into_data_stream()), move |stream| async move {
         let mut stream = stream?;
@@ -243,7 +243,7 @@ impl Tree {
     }
 
     /// Removes a single value.
-    pub fn take_word(&mut self, name: &str) -> Option<String> {
+    pub fn take_param(&mut self, name: &str) -> Option<String> {
         let Self::Object(fields) = self else { return None };
         let at = fields.iter().position(|(known, value)| known == name && matches!(value, Self::Word(_)))?;
         match fields.remove(at).1 {
@@ -263,8 +263,8 @@ impl Tree {
 fn unsound(tree: &Tree, depth: usize) -> Option<FieldError> {
     match tree {
         Tree::Object(_) | Tree::List(_) if depth >= MOST_DEPTH => {
-            let told = format!("This is nested more than {MOST_DEPTH} deep.");
-            Some(FieldError::here("too_deep", told))
+            let message = format!("This is nested more than {MOST_DEPTH} deep.");
+            Some(FieldError::here("too_deep", message))
         }
         Tree::Object(fields) if fields.len() > MOST_FIELDS => Some(too_many_fields()),
         Tree::Object(fields) => {
@@ -274,8 +274,8 @@ fn unsound(tree: &Tree, depth: usize) -> Option<FieldError> {
                     return Some(name_too_long());
                 }
                 if !seen.insert(name.as_str()) {
-                    let told = "This key is in the same object twice.".to_owned();
-                    return Some(FieldError::here("duplicate_key", told).under(name));
+                    let message = "This key is in the same object twice.".to_owned();
+                    return Some(FieldError::here("duplicate_key", message).under(name));
                 }
                 unsound(value, depth + 1).map(|error| error.under(name))
             })
@@ -290,13 +290,13 @@ fn unsound(tree: &Tree, depth: usize) -> Option<FieldError> {
 }
 
 fn too_many_fields() -> FieldError {
-    let told = format!("There are more than {MOST_FIELDS} fields here, so none was read.");
-    FieldError::here("too_many_fields", told)
+    let message = format!("There are more than {MOST_FIELDS} fields here, so none was read.");
+    FieldError::here("too_many_fields", message)
 }
 
 fn name_too_long() -> FieldError {
-    let told = format!("The name of a field is longer than {MOST_NAME_BYTES} bytes.");
-    FieldError::here("name_too_long", told)
+    let message = format!("The name of a field is longer than {MOST_NAME_BYTES} bytes.");
+    FieldError::here("name_too_long", message)
 }
 
 fn value_too_long() -> FieldError {
@@ -424,13 +424,13 @@ impl de::Error for Wrong {
     }
 
     fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
-        let told = format!("{found:?} is not one of: {}.", expected.join(", "));
-        Self::new(String::new(), "unknown_value", told)
+        let message = format!("{found:?} is not one of: {}.", expected.join(", "));
+        Self::new(String::new(), "unknown_value", message)
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        let told = format!("There is no such field here; known are: {}.", expected.join(", "));
-        Self::new(format!("/{}", escaped(field)), "unknown_field", told)
+        let message = format!("There is no such field here; known are: {}.", expected.join(", "));
+        Self::new(format!("/{}", escaped(field)), "unknown_field", message)
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -444,9 +444,9 @@ impl de::Error for Wrong {
 
 impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Grow;
+        struct GrowthLimit;
 
-        impl<'de> Visitor<'de> for Grow {
+        impl<'de> Visitor<'de> for GrowthLimit {
             type Value = Tree;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -494,7 +494,7 @@ impl<'de> Deserialize<'de> for Tree {
             }
         }
 
-        deserializer.deserialize_any(Grow)
+        deserializer.deserialize_any(GrowthLimit)
     }
 }
 
@@ -591,8 +591,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
                 StrDeserializer::<Wrong>::new(text).deserialize_enum(name, variants, visitor)
             }
             Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::List(_) | Tree::Object(_) => {
-                let told = format!("This must be one of: {}.", variants.join(", "));
-                Err(Wrong::new(String::new(), "wrong_type", told))
+                let message = format!("This must be one of: {}.", variants.join(", "));
+                Err(Wrong::new(String::new(), "wrong_type", message))
             }
         }
     }
@@ -642,7 +642,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
 }
 
 /// A request whose body has been read, with its bytes.
-pub async fn buffered(request: Request) -> Result<(Request, Bytes), Fault> {
+pub async fn buffered(request: Request) -> Result<(Request, Bytes), Problem> {
     let (parts, body) = request.into_parts();
     let bytes = self::body(Request::from_parts(parts.clone(), body)).await?;
     Ok((Request::from_parts(parts, Body::from(bytes.clone())), bytes))
@@ -769,7 +769,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(pause_ms)).await;
                 Ok::<_, std::convert::Infallible>(Bytes::from_static(b"x"))
             });
-            let pace = Pace { idle: Duration::from_millis(500), whole: Duration::from_secs(2) };
+            let pace = ReadTimeouts { idle: Duration::from_millis(500), whole: Duration::from_secs(2) };
             let all: Vec<_> = pieces(Body::from_stream(every), pace).collect().await;
             (
                 all.iter().filter(|one| one.is_ok()).count(),

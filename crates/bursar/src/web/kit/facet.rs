@@ -123,12 +123,12 @@ mod tests {
 
     #[test]
     fn the_days_before_this_one_have_names() {
-        let told: Vec<String> = lately("2026-03-02")
+        let messages: Vec<String> = lately("2026-03-02")
             .into_iter()
             .map(|(words, first, last)| format!("{words}: {first} to {last}"))
             .collect();
         assert_eq!(
-            told,
+            messages,
             [
                 "Today: 2026-03-02 to 2026-03-02",
                 "Last 7 days: 2026-02-24 to 2026-03-02",

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::extract::{Tree, read};
 use super::format;
-use super::problem::{Fault, FieldError};
-use crate::ops::idempotency::{Mark, Once, Reply};
+use super::problem::{FieldError, Problem};
+use crate::ops::idempotency::{HeldKey, Idempotency, Reply};
 use axum::http::StatusCode;
 
 /// Filters from a query string, parsed strictly: an unknown name is refused, because silently dropping a filter would widen
@@ -19,10 +19,10 @@ use axum::http::StatusCode;
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = Fault;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        query_of(parts).and_then(|tree| read(&tree)).map(Self).map_err(Fault::field)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        query_of(parts).and_then(|tree| read(&tree)).map(Self).map_err(Problem::field)
     }
 }
 
@@ -53,7 +53,7 @@ pub struct Paging {
 
 /// The position of a page in its list, and the links to other pages.
 #[derive(Clone, Debug, Default)]
-pub struct Turn {
+pub struct Pager {
     /// `51–100 of 220`, as far as known.
     pub told: String,
     /// The first page, if it is not also the previous one.
@@ -62,7 +62,7 @@ pub struct Turn {
     pub next: Option<String>,
 }
 
-impl Turn {
+impl Pager {
     pub fn is_needed(&self) -> bool {
         self.first.is_some() || self.before.is_some() || self.next.is_some()
     }
@@ -79,9 +79,9 @@ const BETWEEN: char = '*';
 const WITHIN: char = '.';
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ListQuery<T> {
-    type Rejection = Fault;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         Self::of(parts.uri.path(), parts.uri.query().unwrap_or(""))
     }
 }
@@ -91,14 +91,14 @@ impl<T: DeserializeOwned> ListQuery<T> {
     ///
     /// # Errors
     /// The first parameter that is invalid.
-    pub fn of(path: &str, query: &str) -> Result<Self, Fault> {
-        let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?;
-        let mut paging = Paging::take(&mut tree).map_err(Fault::field)?;
+    pub fn of(path: &str, query: &str) -> Result<Self, Problem> {
+        let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Problem::field)?;
+        let mut paging = Paging::take(&mut tree).map_err(Problem::field)?;
         // The API uses `after` only.
         if !path.starts_with("/api/") {
             paging.know_the_way(&mut tree, path, query);
         }
-        read(&tree).map(|filter| Self(filter, paging)).map_err(Fault::field)
+        read(&tree).map(|filter| Self(filter, paging)).map_err(Problem::field)
     }
 }
 
@@ -109,7 +109,7 @@ impl Paging {
             code: "invalid",
             detail: detail.to_owned(),
         };
-        let limit = match tree.take_word("limit") {
+        let limit = match tree.take_param("limit") {
             None => 50,
             Some(word) => word
                 .parse()
@@ -118,28 +118,29 @@ impl Paging {
                 .ok_or_else(|| wrong("limit", "Write a whole number from 1 to 200."))?,
         };
         let mut cursor = None;
-        let after = match tree.take_word("after") {
+        let after = match tree.take_param("after") {
             None => None,
             Some(word) => {
-                let told = "This is not the end of a page of this list. Use `next` from the previous page.";
-                let parts = opened(&word).ok_or_else(|| wrong("after", told))?;
+                let message =
+                    "This is not the end of a page of this list. Use `next` from the previous page.";
+                let parts = decode_cursor(&word).ok_or_else(|| wrong("after", message))?;
                 cursor = Some(word);
                 Some(parts)
             }
         };
-        let sort = tree.take_word("sort");
+        let sort = tree.take_param("sort");
         Ok(Self { limit, after, sort, cursor, at: 0, trail: Vec::new(), cut: false, here: String::new() })
     }
 
     /// Parses the way back. Only links depend on it, so invalid parts are ignored.
     fn know_the_way(&mut self, tree: &mut Tree, path: &str, query: &str) {
-        let at = tree.take_word("at").and_then(|word| word.parse().ok());
+        let at = tree.take_param("at").and_then(|word| word.parse().ok());
         // The first page starts at 0, and no list is longer than the limit.
         self.at = at.filter(|at| self.cursor.is_some() && *at <= MOST_ROWS).unwrap_or(0);
-        let trail = tree.take_word("trail").unwrap_or_default();
+        let trail = tree.take_param("trail").unwrap_or_default();
         let page = |page: &str| {
             let (at, cursor) = page.split_once(WITHIN)?;
-            opened(cursor)?;
+            decode_cursor(cursor)?;
             Some((at.parse().ok()?, cursor.to_owned()))
         };
         // A trail that lost its beginning starts with a separator.
@@ -152,14 +153,14 @@ impl Paging {
     }
 
     /// The position of this page: `shown` rows, the cursor of the next page, and the total if it was counted.
-    pub fn turn(&self, shown: usize, next: Option<&str>, of: Option<&str>) -> Turn {
+    pub fn turn(&self, shown: usize, next: Option<&str>, of: Option<&str>) -> Pager {
         let knows = self.cursor.is_none() || self.at > 0;
         let (from, to) = (self.at + 1, self.at + shown);
         let of = match (next, of) {
             (None, _) => Some(count(to)),
             (Some(_), of) => of.map(str::to_owned),
         };
-        let told = match (knows && shown > 0, of) {
+        let message = match (knows && shown > 0, of) {
             (false, _) => String::new(),
             (true, Some(of)) => format!("{}–{} of {of}", count(from), count(to)),
             (true, None) => format!("{}–{}", count(from), count(to)),
@@ -183,7 +184,7 @@ impl Paging {
             trail.drain(..lost);
             self.page(next, if knows { to } else { 0 }, &trail, self.cut || lost > 0)
         });
-        Turn { told, first: first.filter(|first| before.as_ref() != Some(first)), before, next }
+        Pager { told: message, first: first.filter(|first| before.as_ref() != Some(first)), before, next }
     }
 
     fn page(&self, cursor: &str, at: usize, trail: &[(usize, String)], cut: bool) -> String {
@@ -197,8 +198,9 @@ impl Paging {
             let pages = lost.chain(trail.iter().map(|(at, cursor)| format!("{at}{WITHIN}{cursor}")));
             let pages: Vec<String> = pages.collect();
             // If everything was dropped, the trail is the separator alone.
-            let told = if trail.is_empty() { BETWEEN.to_string() } else { pages.join(&BETWEEN.to_string()) };
-            page.append_pair("trail", &told);
+            let message =
+                if trail.is_empty() { BETWEEN.to_string() } else { pages.join(&BETWEEN.to_string()) };
+            page.append_pair("trail", &message);
         }
         let and = if self.here.ends_with('?') { "" } else { "&" };
         format!("{}{and}{}", self.here, page.finish())
@@ -208,20 +210,20 @@ impl Paging {
     ///
     /// # Errors
     /// If `after` is from another list or sort order.
-    pub fn after_parts<const N: usize>(&self) -> Result<Option<[String; N]>, Fault> {
+    pub fn after_parts<const N: usize>(&self) -> Result<Option<[String; N]>, Problem> {
         let Some(parts) = self.after.clone() else { return Ok(None) };
         parts.try_into().map(Some).map_err(|_| self.elsewhere())
     }
 
     /// The error for an `after` of another list.
-    pub fn elsewhere(&self) -> Fault {
+    pub fn elsewhere(&self) -> Problem {
         let detail = "This page belongs to another list or sort. Start again without `after`.".to_owned();
-        Fault::field(FieldError { pointer: "/after".to_owned(), code: "invalid", detail })
+        Problem::field(FieldError { pointer: "/after".to_owned(), code: "invalid", detail })
     }
 }
 
 /// Encodes a cursor, opaque so that nobody builds one by hand.
-pub fn sealed(parts: &[&str]) -> String {
+pub fn encode_cursor(parts: &[&str]) -> String {
     URL_SAFE_NO_PAD.encode(parts.join("\u{1f}"))
 }
 
@@ -229,7 +231,7 @@ fn count(number: usize) -> String {
     format::count(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-fn opened(word: &str) -> Option<Vec<String>> {
+fn decode_cursor(word: &str) -> Option<Vec<String>> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(word).ok()?).ok()?;
     Some(text.split('\u{1f}').map(str::to_owned).collect())
 }
@@ -243,53 +245,53 @@ pub struct Form<T>(pub T);
 
 /// The fields of a posted form; a request extension.
 #[derive(Clone, Debug)]
-pub struct Posted(pub Tree);
+pub struct PostedForm(pub Tree);
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Form<T> {
-    type Rejection = Fault;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
-        let empty = Posted(Tree::Object(Vec::new()));
-        let posted = request.extensions().get::<Posted>().unwrap_or(&empty);
-        read(&posted.0).map(Self).map_err(Fault::field)
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let empty = PostedForm(Tree::Object(Vec::new()));
+        let posted = request.extensions().get::<PostedForm>().unwrap_or(&empty);
+        read(&posted.0).map(Self).map_err(Problem::field)
     }
 }
 
 /// The key under which this request acts at most once, if it carries one.
 #[derive(Clone, Debug)]
-pub struct Key(Option<Mark>);
+pub struct Key(Option<HeldKey>);
 
 impl<S: Sync> FromRequestParts<S> for Key {
-    type Rejection = Fault;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        Ok(Self(parts.extensions.get::<Mark>().cloned()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(parts.extensions.get::<HeldKey>().cloned()))
     }
 }
 
 impl Key {
     /// What a verb needs to store its response together with its effect.
-    pub fn once<T: 'static>(self, reply: fn(&T) -> Reply) -> Option<Once<T>> {
-        self.0.map(|mark| Once::new(mark, reply))
+    pub fn once<T: 'static>(self, reply: fn(&T) -> Reply) -> Option<Idempotency<T>> {
+        self.0.map(|mark| Idempotency::new(mark, reply))
     }
 
     /// The same, if the API requires a key.
     ///
     /// # Errors
     /// 400 without one.
-    pub fn required(self) -> Result<Self, Fault> {
+    pub fn required(self) -> Result<Self, Problem> {
         if self.0.is_some() {
             return Ok(self);
         }
-        let told = "Send an `Idempotency-Key`: a word of your choice, new for each request and the same when you repeat it.";
-        Err(Fault::new(StatusCode::BAD_REQUEST, "idempotency_key_required", told))
+        let message = "Send an `Idempotency-Key`: a word of your choice, new for each request and the same when you repeat it.";
+        Err(Problem::new(StatusCode::BAD_REQUEST, "idempotency_key_required", message))
     }
 }
 
 /// The response to a form without a valid CSRF token.
-pub fn form_expired() -> Fault {
-    let told = "This form is not from your session, so nothing was done. Go back, load the page again and repeat it.";
-    Fault::new(StatusCode::FORBIDDEN, "form_expired", told)
+pub fn form_expired() -> Problem {
+    let message = "This form is not from your session, so nothing was done. Go back, load the page again and repeat it.";
+    Problem::new(StatusCode::FORBIDDEN, "form_expired", message)
 }
 
 /// Marks a response that must not be stored: it contains a secret, or is only a dry run.
@@ -297,9 +299,9 @@ pub fn form_expired() -> Fault {
 pub struct NotKept;
 
 /// The error for a missing key, which is required if a second request could pay twice.
-pub fn key_required() -> Fault {
-    let told = "Send an Idempotency-Key with this request, so that repeating it after a lost answer cannot do it twice.";
-    Fault::bad_request("idempotency_key_required", told)
+pub fn key_required() -> Problem {
+    let message = "Send an Idempotency-Key with this request, so that repeating it after a lost answer cannot do it twice.";
+    Problem::bad_request("idempotency_key_required", message)
 }
 
 #[cfg(test)]
@@ -317,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_list_is_turned_on_and_back() {
-        let cursor = |number: usize| sealed(&[&number.to_string()]);
+        let cursor = |number: usize| encode_cursor(&[&number.to_string()]);
         let first = at("/outbox?limit=10").turn(10, Some(&cursor(10)), Some("35"));
         assert_eq!((first.told.as_str(), &first.first, &first.before), ("1–10 of 35", &None, &None));
         let second = at(first.next.as_deref().unwrap()).turn(10, Some(&cursor(20)), Some("35"));
@@ -340,7 +342,7 @@ mod tests {
         assert_eq!(turn.first.as_deref(), Some("/outbox"));
         let mut address = "/outbox".to_owned();
         for page in 1..200 {
-            let next = sealed(&[&"x".repeat(40), &page.to_string()]);
+            let next = encode_cursor(&[&"x".repeat(40), &page.to_string()]);
             address = at(&address).turn(50, Some(&next), None).next.unwrap();
         }
         assert!(address.len() < 2_000, "{}", address.len());
@@ -351,7 +353,7 @@ mod tests {
         assert_eq!(back, MOST_BACK, "so many pages are known, and the first is not taken for the one before");
         assert!(address.contains("after="), "{address}");
         for page in 1..200 {
-            let next = sealed(&[&"x".repeat(600), &page.to_string()]);
+            let next = encode_cursor(&[&"x".repeat(600), &page.to_string()]);
             address = at(&address).turn(50, Some(&next), None).next.unwrap();
         }
         assert!(

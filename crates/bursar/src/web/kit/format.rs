@@ -16,7 +16,7 @@ use payout::reward::Shown;
 use payout::transaction::{Detail, State, Status};
 
 use crate::store::moved::Back;
-use crate::store::programs::Worth;
+use crate::store::programs::RewardValue;
 use crate::store::transactions::Transaction;
 
 tokio::task_local! {
@@ -55,11 +55,11 @@ fn write_time(f: &mut fmt::Formatter<'_>, at: jiff::Timestamp, here: &impl fmt::
 /// The short form for table rows: `23 Nov, 06:20` in the current year, `23 Nov 2025, 06:20` otherwise. The layout names the
 /// zone, also when printed.
 #[derive(Clone, Copy)]
-pub struct Lately(pub i64);
+pub struct ShortTime(pub i64);
 
-impl HtmlSafe for Lately {}
+impl HtmlSafe for ShortTime {}
 
-impl fmt::Display for Lately {
+impl fmt::Display for ShortTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let moment = |at| jiff::Timestamp::from_microsecond(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let zone = ZONE.try_with(Clone::clone).unwrap_or(TimeZone::UTC);
@@ -90,22 +90,22 @@ pub struct Cash<T = Money>(pub T);
 
 impl<T: Copy + Into<Sum>> Cash<T> {
     /// What it adds to the total of the selected rows.
-    pub fn adds(&self) -> Adds {
+    pub fn adds(&self) -> SelectionAmount {
         let sum: Sum = self.0.into();
-        Adds { minor: sum.minor, unit: sum.currency.code(), digits: sum.currency.digits() }
+        SelectionAmount { minor: sum.minor, unit: sum.currency.code(), digits: sum.currency.digits() }
     }
 }
 
 /// What a selected row adds to the total that the script shows beside the buttons: attributes of its checkbox.
-pub struct Adds {
+pub struct SelectionAmount {
     minor: i128,
     unit: &'static str,
     digits: u32,
 }
 
-impl HtmlSafe for Adds {}
+impl HtmlSafe for SelectionAmount {}
 
-impl fmt::Display for Adds {
+impl fmt::Display for SelectionAmount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -135,16 +135,18 @@ pub fn bare(amount: impl Into<Sum>) -> String {
 
 /// The value of a reward: money or points.
 #[derive(Clone, Copy)]
-pub struct Value(pub Worth);
+pub struct Value(pub RewardValue);
 
 impl Value {
     /// What it adds to the total of the selected rows; a clawback subtracts.
-    pub fn adds(&self, clawback: &bool) -> Adds {
+    pub fn adds(&self, clawback: &bool) -> SelectionAmount {
         let adds = match self.0 {
-            Worth::Cash(money) => Cash(money).adds(),
-            Worth::Points(points) => Adds { minor: i128::from(points), unit: "points", digits: 0 },
+            RewardValue::Cash(money) => Cash(money).adds(),
+            RewardValue::Points(points) => {
+                SelectionAmount { minor: i128::from(points), unit: "points", digits: 0 }
+            }
         };
-        if *clawback { Adds { minor: -adds.minor, ..adds } } else { adds }
+        if *clawback { SelectionAmount { minor: -adds.minor, ..adds } } else { adds }
     }
 }
 
@@ -153,8 +155,8 @@ impl HtmlSafe for Value {}
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Worth::Cash(money) => Cash(money).fmt(f),
-            Worth::Points(points) => {
+            RewardValue::Cash(money) => Cash(money).fmt(f),
+            RewardValue::Points(points) => {
                 write!(f, "<span class=\"m\">{} <small>points</small></span>", count(points))
             }
         }
@@ -254,14 +256,14 @@ pub fn detail_of(transaction: &Transaction) -> Option<&'static str> {
 }
 
 /// The money that left us and did not stay with payees; two of the three parts are shown only if not zero.
-pub struct ToldBack {
+pub struct ReturnedTotals {
     pub to_us: Summed,
     /// In payees' balances at the vendor.
     pub in_balances: Option<Summed>,
     pub given_up: Option<Summed>,
 }
 
-impl ToldBack {
+impl ReturnedTotals {
     pub fn of(back: Back) -> Self {
         let some = |sum: Sum| (sum.minor != 0).then_some(Cash(sum));
         Self { to_us: Cash(back.to_us), in_balances: some(back.in_balances), given_up: some(back.given_up) }
@@ -380,7 +382,7 @@ pub fn meaning(state: State) -> &'static str {
 }
 
 /// One reason why something cannot be paid, combined for everything it applies to.
-pub struct Why {
+pub struct BlockerSummary {
     pub message: String,
     pub who: &'static str,
     pub remedy: &'static str,
@@ -393,7 +395,7 @@ pub struct Why {
 /// How many are named beside a reason.
 const NAMED: usize = 5;
 
-impl Why {
+impl BlockerSummary {
     /// The reason for a code.
     pub fn of(code: Code) -> Self {
         Self {
@@ -411,7 +413,7 @@ impl Why {
     }
 
     /// The reason for one blocker, with its details.
-    pub fn told(blocker: &Blocker) -> Self {
+    pub fn with_details(blocker: &Blocker) -> Self {
         let (who, remedy) = (blocker.who().label(), blocker.remedy());
         Self { message: blocker.message(), who, remedy, times: 1, of: Vec::new() }
     }
@@ -419,7 +421,7 @@ impl Why {
 
 /// All reasons, each once with its count: the batch's own first, then in order of first appearance. A note is shown if it
 /// is the same for everything the reason applies to.
-pub fn whys<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Why> {
+pub fn summarize<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<BlockerSummary> {
     let mut found: Vec<(&Blocker, usize, bool)> = Vec::new();
     for blocker in blockers {
         // Limits, and the payouts and payments that rewards are in, are listed one by one; any other note is about one
@@ -439,15 +441,21 @@ pub fn whys<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Why> {
         }
     }
     let why = |(blocker, times, same): (&Blocker, usize, bool)| {
-        if same { Why { times, ..Why::told(blocker) } } else { Why { times, ..Why::of(blocker.code) } }
+        if same {
+            BlockerSummary { times, ..BlockerSummary::with_details(blocker) }
+        } else {
+            BlockerSummary { times, ..BlockerSummary::of(blocker.code) }
+        }
     };
     found.into_iter().map(why).collect()
 }
 
 /// The same, each with what it applies to.
-pub fn whys_of<'a>(blockers: impl IntoIterator<Item = &'a Blocker> + Clone) -> Vec<Why> {
-    let mut told = whys(blockers.clone());
-    for why in &mut told {
+pub fn summarize_by_subject<'a>(
+    blockers: impl IntoIterator<Item = &'a Blocker> + Clone,
+) -> Vec<BlockerSummary> {
+    let mut blocker_summaries = summarize(blockers.clone());
+    for why in &mut blocker_summaries {
         // The same message means the same gate.
         let it = |blocker: &&Blocker| why.message.starts_with(blocker.code.message());
         let mut of: Vec<(String, String)> = Vec::new();
@@ -463,7 +471,7 @@ pub fn whys_of<'a>(blockers: impl IntoIterator<Item = &'a Blocker> + Clone) -> V
         of.truncate(NAMED);
         why.of = of;
     }
-    told
+    blocker_summaries
 }
 
 /// An action name in words: `batch_paid` as "Batch paid".
@@ -503,7 +511,7 @@ mod tests {
             Blocker::new(Code::ProfileMissing, "b"),
             Blocker::new(Code::ModuleDisabled, "c"),
         ];
-        let told: Vec<_> = whys(&blockers).into_iter().map(|why| (why.message, why.times)).collect();
+        let told: Vec<_> = summarize(&blockers).into_iter().map(|why| (why.message, why.times)).collect();
         let words = |code: Code, times| (code.message().to_owned(), times);
         let expected = [words(Code::ProfileMissing, 2), words(Code::ModuleDisabled, 1)];
         assert_eq!(told, expected);
@@ -514,39 +522,39 @@ mod tests {
         let at = crate::clock::start_of_date("2026-01-01").unwrap() - 3_600_000_000;
         let read = |zone: TimeZone, now: &str| {
             let now = crate::clock::start_of_date(now).unwrap();
-            ZONE.sync_scope(zone, || NOW.sync_scope(now, || Lately(at).to_string()))
+            ZONE.sync_scope(zone, || NOW.sync_scope(now, || ShortTime(at).to_string()))
         };
         assert!(read(TimeZone::UTC, "2025-12-31").ends_with(">31\u{a0}Dec,\u{a0}23:00</time>"));
         assert!(read(TimeZone::UTC, "2026-01-02").ends_with(">31\u{a0}Dec\u{a0}2025, 23:00</time>"));
         assert!(
-            Lately(at).to_string().ends_with(">31\u{a0}Dec\u{a0}2025, 23:00</time>"),
+            ShortTime(at).to_string().ends_with(">31\u{a0}Dec\u{a0}2025, 23:00</time>"),
             "read at no known time"
         );
         let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
-        let told = read(tokyo, "2026-01-02");
-        assert!(told.ends_with(">1\u{a0}Jan,\u{a0}08:00</time>"), "{told}");
-        assert!(told.contains("title=\"31 Dec 2025, 23:00:00 UTC\""), "{told}");
+        let message = read(tokyo, "2026-01-02");
+        assert!(message.ends_with(">1\u{a0}Jan,\u{a0}08:00</time>"), "{message}");
+        assert!(message.contains("title=\"31 Dec 2025, 23:00:00 UTC\""), "{message}");
     }
 
     #[test]
     fn what_is_ticked_is_summed_in_whole_minor_units() {
         let eur = Money::new(64_109, Currency::parse("EUR").unwrap());
-        let told = " data-minor=\"64109\" data-unit=\"EUR\" data-digits=\"2\"";
-        assert_eq!(Cash(eur).adds().to_string(), told);
-        assert_eq!(Value(Worth::Cash(eur)).adds(&true).to_string(), told.replace("64109", "-64109"));
+        let message = " data-minor=\"64109\" data-unit=\"EUR\" data-digits=\"2\"";
+        assert_eq!(Cash(eur).adds().to_string(), message);
+        assert_eq!(Value(RewardValue::Cash(eur)).adds(&true).to_string(), message.replace("64109", "-64109"));
         let points = " data-minor=\"350\" data-unit=\"points\" data-digits=\"0\"";
-        assert_eq!(Value(Worth::Points(350)).adds(&false).to_string(), points);
+        assert_eq!(Value(RewardValue::Points(350)).adds(&false).to_string(), points);
     }
 
     #[test]
     fn a_moment_names_its_zone() {
         let at = crate::clock::start_of_date("2026-11-23").unwrap() + 5 * 3_600_000_000;
         assert!(When(at).to_string().ends_with(">23\u{a0}Nov\u{a0}2026, 05:00\u{a0}UTC</time>"));
-        let told = ZONE.sync_scope(TimeZone::get("Asia/Tokyo").unwrap(), || When(at).to_string());
+        let message = ZONE.sync_scope(TimeZone::get("Asia/Tokyo").unwrap(), || When(at).to_string());
         let utc = "title=\"23 Nov 2026, 05:00:00 UTC\"";
         assert!(
-            told.ends_with(">23\u{a0}Nov\u{a0}2026, 14:00\u{a0}JST</time>") && told.contains(utc),
-            "{told}"
+            message.ends_with(">23\u{a0}Nov\u{a0}2026, 14:00\u{a0}JST</time>") && message.contains(utc),
+            "{message}"
         );
     }
 }

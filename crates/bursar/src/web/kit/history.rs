@@ -6,7 +6,7 @@ use payout::ids::PersonId;
 
 use super::change_summary::particulars;
 use super::format::{When, plain};
-use super::problem::Fault;
+use super::problem::Problem;
 use crate::ops::people::OPERATOR;
 use crate::store::audit::{self, Row};
 use crate::store::{self, Db, people};
@@ -19,12 +19,12 @@ pub struct Line {
 }
 
 /// The newest rows about one subject.
-pub async fn of(db: &mut Db, subject: &str, limit: i64) -> Result<Vec<Line>, Fault> {
+pub async fn of(db: &mut Db, subject: &str, limit: i64) -> Result<Vec<Line>, Problem> {
     let rows = audit::newest(db, Some(subject), i64::MAX, limit).await?;
     lines(db, rows).await
 }
 
-async fn lines(db: &mut Db, rows: Vec<Row>) -> Result<Vec<Line>, Fault> {
+async fn lines(db: &mut Db, rows: Vec<Row>) -> Result<Vec<Line>, Problem> {
     let names = names(db, rows.iter().map(|row| row.actor.as_str())).await?;
     let line = |row: Row| Line {
         at: When(row.at),

@@ -14,7 +14,7 @@ use crate::app::Actor;
 use crate::clock::day;
 use crate::ops::dates::end_of_date;
 use crate::ops::partners::visible;
-use crate::store::programs::Worth;
+use crate::store::programs::RewardValue;
 use crate::store::rewards::Visible;
 
 /// Money: a decimal string with at most the currency's number of digits. Responses always have all digits.
@@ -68,15 +68,15 @@ pub struct ValueJson {
     pub points: Option<i64>,
 }
 
-impl From<Worth> for ValueJson {
-    fn from(worth: Worth) -> Self {
+impl From<RewardValue> for ValueJson {
+    fn from(worth: RewardValue) -> Self {
         match worth {
-            Worth::Cash(money) => Self {
+            RewardValue::Cash(money) => Self {
                 value: Some(money.decimal()),
                 currency: Some(money.currency.code().to_owned()),
                 points: None,
             },
-            Worth::Points(points) => Self { points: Some(points), ..Self::default() },
+            RewardValue::Points(points) => Self { points: Some(points), ..Self::default() },
         }
     }
 }
@@ -86,7 +86,7 @@ impl ValueJson {
     ///
     /// # Errors
     /// As [`MoneyJson::read`], and if it is neither money nor points, or both.
-    pub fn read(&self, pointer: &str) -> Result<Worth, FieldError> {
+    pub fn read(&self, pointer: &str) -> Result<RewardValue, FieldError> {
         let missing = |name: &str| FieldError {
             pointer: format!("{pointer}/{name}"),
             code: "missing",
@@ -94,11 +94,11 @@ impl ValueJson {
         };
         match (&self.value, &self.currency, self.points) {
             (None, None, Some(points)) => crate::ops::import::points(&points.to_string())
-                .map(Worth::Points)
+                .map(RewardValue::Points)
                 .map_err(|error| money_error(format!("{pointer}/points"), error)),
             (Some(value), Some(currency), None) => {
                 let money = MoneyJson { value: value.clone(), currency: currency.clone() };
-                money.read(pointer).map(Worth::Cash)
+                money.read(pointer).map(RewardValue::Cash)
             }
             (Some(_), None, _) => Err(missing("currency")),
             (None, Some(_), _) | (None, None, None) => Err(missing("value")),
@@ -151,7 +151,7 @@ pub fn blockers_for(actor: &Actor, blockers: &[Blocker]) -> Vec<BlockerJson> {
 pub fn moment(text: &str, pointer: &str) -> Result<i64, FieldError> {
     let odd_year = match day(text, "") {
         Ok(start) => return Ok(start),
-        Err(told) => told,
+        Err(message) => message,
     };
     match (odd_year.is_empty(), time(text)) {
         (true, Some(moment)) => Ok(moment),
@@ -269,7 +269,7 @@ pub struct PayeeJson {
 
 impl PayeeJson {
     /// The payee with its name.
-    pub fn of(payee: Payee, named: Option<&crate::store::payees::Named>) -> Self {
+    pub fn of(payee: Payee, named: Option<&crate::store::payees::PayeeIdentity>) -> Self {
         Self {
             kind: match payee {
                 Payee::Partner(_) => "partner",

@@ -18,8 +18,8 @@ use payout::eligibility::Scope;
 use payout::transaction::Status;
 
 use super::format;
-use super::problem::Fault;
-use super::route::{Need, Route, get};
+use super::problem::Problem;
+use super::route::{Access, Route, get};
 use super::session::unauthenticated;
 use crate::app::{Actor, App};
 use crate::ops::home::{self, Badges};
@@ -34,7 +34,7 @@ const MOST_TOLD_BYTES: usize = 2_600;
 
 /// A page's place in the menu.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum MenuItem {
     Home,
     /// The page that links to the others.
     RewardSettings,
@@ -72,8 +72,8 @@ impl Entry {
     /// Adds a badge with the number of waiting items, if any.
     fn waiting(mut self, number: i64, words: &'static str) -> Self {
         let most = home::MOST_ON_A_BADGE;
-        let told = if number > most { format!("{most}+") } else { number.to_string() };
-        self.badge = (number > 0).then_some((told, words));
+        let sentence = if number > most { format!("{most}+") } else { number.to_string() };
+        self.badge = (number > 0).then_some((sentence, words));
         self
     }
 }
@@ -86,7 +86,7 @@ pub struct Frame {
     /// The CSRF token of the session's forms.
     pub csrf: String,
     /// The flash message of the last form.
-    pub told: Option<Told>,
+    pub told: Option<Flash>,
     /// `light` or `dark`; empty to follow the system.
     pub theme: &'static str,
     pub shortcuts: bool,
@@ -104,7 +104,7 @@ pub struct Frame {
     pub reward_settings: Entry,
     pub others: Vec<Entry>,
     /// The page's place in the menu.
-    pub place: Place,
+    pub place: MenuItem,
 }
 
 impl Frame {
@@ -114,7 +114,7 @@ impl Frame {
     }
 
     /// The flash message, if it belongs to this part of the page.
-    pub fn told_in(&self, place: &str) -> Option<&Told> {
+    pub fn flash_in(&self, place: &str) -> Option<&Flash> {
         self.told.as_ref().filter(|told| !place.is_empty() && told.place == place)
     }
 
@@ -131,18 +131,20 @@ impl Frame {
     /// The section of the help page for the current page.
     pub fn help(&self) -> &'static str {
         match self.place {
-            Place::RewardSettings | Place::Rewards | Place::Imports | Place::Programs => "/help#rewards",
-            Place::Claims => "/help#pay",
-            Place::Dashboard => "/help#statuses",
-            Place::PayoutSettings => "/help#vendors",
-            Place::Partners => "/help#partners",
-            Place::Reconciliation => "/help#stuck",
-            Place::Home
-            | Place::Outbox
-            | Place::Activity
-            | Place::People
-            | Place::Exports
-            | Place::Elsewhere => "/help",
+            MenuItem::RewardSettings | MenuItem::Rewards | MenuItem::Imports | MenuItem::Programs => {
+                "/help#rewards"
+            }
+            MenuItem::Claims => "/help#pay",
+            MenuItem::Dashboard => "/help#statuses",
+            MenuItem::PayoutSettings => "/help#vendors",
+            MenuItem::Partners => "/help#partners",
+            MenuItem::Reconciliation => "/help#stuck",
+            MenuItem::Home
+            | MenuItem::Outbox
+            | MenuItem::Activity
+            | MenuItem::People
+            | MenuItem::Exports
+            | MenuItem::Elsewhere => "/help",
         }
     }
 
@@ -171,7 +173,7 @@ impl Frame {
 
 /// The flash message: the result of a form.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-pub struct Told {
+pub struct Flash {
     /// How it looks: `good`, `bad`, `warn` or `note`.
     pub tone: String,
     pub words: String,
@@ -182,7 +184,7 @@ pub struct Told {
     pub place: String,
 }
 
-impl Told {
+impl Flash {
     fn of(tone: &str, words: String) -> Self {
         Self { tone: tone.to_owned(), words, items: Vec::new(), place: String::new() }
     }
@@ -215,7 +217,7 @@ impl Told {
     ///
     /// # Errors
     /// The error, if it is a fault and not a refusal.
-    pub fn refused(error: OpsError) -> Result<Self, Fault> {
+    pub fn refused(error: OpsError) -> Result<Self, Problem> {
         match error {
             OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
                 Ok(Self::bad(refusal.sentence))
@@ -277,10 +279,10 @@ fn set_cookie(response: &mut Response, cookie: &str) {
     }
 }
 
-pub struct Visit {
+pub struct PageContext {
     pub actor: Actor,
     csrf: String,
-    told: Option<Told>,
+    told: Option<Flash>,
     preferences: Preferences,
     /// Whether payouts are turned on; if not, their pages are hidden.
     pub pays: bool,
@@ -290,21 +292,21 @@ pub struct Visit {
     badges: Badges,
 }
 
-impl<S: Sync> FromRequestParts<S> for Visit
+impl<S: Sync> FromRequestParts<S> for PageContext
 where
     App: FromRef<S>,
 {
-    type Rejection = Fault;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let session = parts.extensions.get::<Session>().ok_or_else(unauthenticated)?.clone();
-        Self::of(&App::from_ref(state), session, Told::read(&parts.headers)).await
+        Self::of(&App::from_ref(state), session, Flash::read(&parts.headers)).await
     }
 }
 
-impl Visit {
+impl PageContext {
     /// The visit of whoever this session is of.
-    pub async fn of(app: &App, session: Session, told: Option<Told>) -> Result<Self, Fault> {
+    pub async fn of(app: &App, session: Session, told: Option<Flash>) -> Result<Self, Problem> {
         let mut db = app.store.read().await?;
         let rules = settings::load(&mut db).await?;
         let safe_mode = safe_mode::on(&mut db).await?;
@@ -326,31 +328,31 @@ impl Visit {
     }
 
     /// The layout of a page at this place of the menu.
-    pub fn frame(&self, title: impl Into<String>, place: Place) -> Frame {
+    pub fn frame(&self, title: impl Into<String>, place: MenuItem) -> Frame {
         let entry = |words, address, of| Entry { words, address, here: of == place, badge: None };
         let (reads, waits) = (self.may(Permission::Read), self.badges);
         let mut rewards = vec![
-            entry("Reward List", "/rewards", Place::Rewards).waiting(waits.to_review, "to review"),
-            entry("Review Claims", "/claims", Place::Claims).waiting(waits.to_release, "to release"),
-            entry("Payout Dashboard", "/dashboard/summary", Place::Dashboard)
+            entry("Reward List", "/rewards", MenuItem::Rewards).waiting(waits.to_review, "to review"),
+            entry("Review Claims", "/claims", MenuItem::Claims).waiting(waits.to_release, "to release"),
+            entry("Payout Dashboard", "/dashboard/summary", MenuItem::Dashboard)
                 .waiting(waits.attention, "need attention"),
-            entry("Payout Settings", "/settings/payouts", Place::PayoutSettings),
-            entry("Outbox", "/outbox", Place::Outbox),
+            entry("Payout Settings", "/settings/payouts", MenuItem::PayoutSettings),
+            entry("Outbox", "/outbox", MenuItem::Outbox),
         ];
         rewards.retain(|line| self.pays || !matches!(line.address, "/claims" | "/dashboard/summary"));
         let audits = self.may(Permission::Audit);
-        let activity = audits.then(|| entry("Activity", "/activity", Place::Activity));
+        let activity = audits.then(|| entry("Activity", "/activity", MenuItem::Activity));
         let imports = LOOKS.admits(self.actor.role);
-        let imports = imports.then(|| entry("Imports", "/imports", Place::Imports));
-        let partners = reads.then(|| entry("Partners", "/partners", Place::Partners));
-        let programs = reads.then(|| entry("Programs", "/programs", Place::Programs));
+        let imports = imports.then(|| entry("Imports", "/imports", MenuItem::Imports));
+        let partners = reads.then(|| entry("Partners", "/partners", MenuItem::Partners));
+        let programs = reads.then(|| entry("Programs", "/programs", MenuItem::Programs));
         let administers = self.may(Permission::Administer);
-        let people = administers.then(|| entry("People and keys", "/people", Place::People));
+        let people = administers.then(|| entry("People and keys", "/people", MenuItem::People));
         let reconciliation = reads && self.pays;
         let reconciliation =
-            reconciliation.then(|| entry("Reconciliation", "/reconciliation", Place::Reconciliation));
+            reconciliation.then(|| entry("Reconciliation", "/reconciliation", MenuItem::Reconciliation));
         let reconciliation = reconciliation.map(|line| line.waiting(waits.differences, "to explain"));
-        let exports = reads.then(|| entry("Exports", "/exports", Place::Exports));
+        let exports = reads.then(|| entry("Exports", "/exports", MenuItem::Exports));
         Frame {
             title: title.into(),
             me: (self.actor.name.clone(), self.actor.role.label()),
@@ -361,13 +363,13 @@ impl Visit {
                 chosen @ (Theme::Light | Theme::Dark) => chosen.as_str(),
             },
             shortcuts: self.preferences.shortcuts_off_at.is_none(),
-            home: reads.then(|| entry("Home", "/", Place::Home)),
+            home: reads.then(|| entry("Home", "/", MenuItem::Home)),
             rewards: if reads { rewards } else { Vec::new() },
             pays: self.pays,
             safe_mode: self.safe_mode && reads,
             found: self.found && !self.safe_mode && reads,
             braked: (self.braked && reads).then_some(audits),
-            reward_settings: entry("Rewards", "/rewards/settings", Place::RewardSettings),
+            reward_settings: entry("Rewards", "/rewards/settings", MenuItem::RewardSettings),
             others: [partners, programs, imports, reconciliation, exports, activity, people]
                 .into_iter()
                 .flatten()
@@ -381,12 +383,12 @@ impl Visit {
     }
 
     /// The flash message, if it has not been shown yet.
-    pub fn told(&self) -> Option<Told> {
+    pub fn take_flash(&self) -> Option<Flash> {
         self.told.clone()
     }
 
     /// Sets the message for a page that shows its own form again after a refusal.
-    pub fn telling(mut self, told: Told) -> Self {
+    pub fn telling(mut self, told: Flash) -> Self {
         self.told = Some(told);
         self
     }
@@ -395,7 +397,7 @@ impl Visit {
     ///
     /// # Errors
     /// If a template fails to render, which would be our bug.
-    pub fn show(&self, page: &impl Template) -> Result<Response, Fault> {
+    pub fn show(&self, page: &impl Template) -> Result<Response, Problem> {
         let mut response = html(page)?;
         if self.told.is_some() {
             set_cookie(&mut response, &format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"));
@@ -404,8 +406,8 @@ impl Visit {
     }
 }
 
-pub fn html(page: &impl Template) -> Result<Response, Fault> {
-    let text = page.render().map_err(|error| Fault::internal(&error))?;
+pub fn html(page: &impl Template) -> Result<Response, Problem> {
+    let text = page.render().map_err(|error| Problem::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
 }
 
@@ -435,14 +437,15 @@ pub fn routes() -> Vec<Route> {
     let js = async || asset(JS, "text/javascript; charset=utf-8");
     let mark = async || asset(MARK, "image/svg+xml; charset=utf-8");
     vec![
-        get("/assets/app.css", Need::Open, css),
-        get("/assets/app.js", Need::Open, js),
-        get("/assets/mark.svg", Need::Open, mark),
+        get("/assets/app.css", Access::Open, css),
+        get("/assets/app.js", Access::Open, js),
+        get("/assets/mark.svg", Access::Open, mark),
     ]
 }
 
 /// Who may view imports of any kind.
-pub const LOOKS: Need = Need::MayAny(&[Permission::Review, Permission::ManagePartners, Permission::Audit]);
+pub const LOOKS: Access =
+    Access::MayAny(&[Permission::Review, Permission::ManagePartners, Permission::Audit]);
 
 #[cfg(test)]
 mod tests {
@@ -451,15 +454,15 @@ mod tests {
     #[test]
     fn what_is_told_fits_into_a_cookie_and_is_read_back() {
         let items = (0..2_000).map(|number| format!("RW-{number:06} is not pending"));
-        let response = Told::warn("2,000 were skipped.").listing(items).on("/rewards");
+        let response = Flash::warn("2,000 were skipped.").listing(items).on("/rewards");
         let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
         assert!(cookie.len() < 4_000, "{}", cookie.len());
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, cookie.split(';').next().unwrap().parse().unwrap());
-        let told = Told::read(&headers).unwrap();
-        assert_eq!(told.words, "2,000 were skipped.");
-        assert_eq!(told.items.last().map(String::as_str), Some("…"));
-        assert!(told.items.len() > 20);
+        let flash = Flash::read(&headers).unwrap();
+        assert_eq!(flash.words, "2,000 were skipped.");
+        assert_eq!(flash.items.last().map(String::as_str), Some("…"));
+        assert!(flash.items.len() > 20);
     }
 
     #[test]

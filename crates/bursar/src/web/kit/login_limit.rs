@@ -43,7 +43,7 @@ pub struct Wait(pub u32);
 
 /// The attempt counters. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Tries(Arc<Inner>);
+pub struct LoginLimiter(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -54,12 +54,12 @@ struct Inner {
     sessions: Mutex<Buckets>,
 }
 
-impl Tries {
+impl LoginLimiter {
     /// Whether this network may post a sign-in form. Checked before the form is read.
     ///
     /// # Errors
     /// How long to wait.
-    pub fn knock(&self, network: Option<Network>, now: i64) -> Result<(), Wait> {
+    pub fn check_network(&self, network: Option<Network>, now: i64) -> Result<(), Wait> {
         let Some(network) = network else { return Ok(()) };
         if let Some(site) = network.site() {
             self.stranger(&("site", site), OF_A_SITE, now)?;
@@ -76,7 +76,7 @@ impl Tries {
         self.of_a_login(("login", email), network, known, OF_A_LOGIN, now)
     }
 
-    /// Whether a second factor code of this person may be tried, after the password; otherwise like [`Tries::sign_in`].
+    /// Whether a second factor code of this person may be tried, after the password; otherwise like [`LoginLimiter::sign_in`].
     ///
     /// # Errors
     /// How long to wait.
@@ -119,7 +119,7 @@ impl Tries {
     ///
     /// # Errors
     /// How long to wait.
-    pub fn prove(&self, session: &str, now: i64) -> Result<(), Wait> {
+    pub fn check_step_up(&self, session: &str, now: i64) -> Result<(), Wait> {
         let key = self.0.hasher.hash_one(session);
         let mut buckets = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.take(key, OF_A_SESSION, now)
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn guessing_at_a_login_does_not_keep_its_owner_out() {
-        let (tries, now) = (Tries::default(), 1_000 * SECOND_US);
+        let (tries, now) = (LoginLimiter::default(), 1_000 * SECOND_US);
         for _ in 0..10 {
             tries.sign_in("ana", network(1), false, now).unwrap();
         }
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn one_site_with_many_networks_does_not_use_up_what_a_login_has() {
-        let (tries, now) = (Tries::default(), 1_000 * SECOND_US);
+        let (tries, now) = (LoginLimiter::default(), 1_000 * SECOND_US);
         let of = |site: u16, number: u16| {
             Some(Network::of(std::net::Ipv6Addr::new(0x2001, 0xdb8, site, number, 0, 0, 0, 7).into()))
         };
@@ -224,40 +224,44 @@ mod tests {
             tries.sign_in("ana", network(1), false, now).unwrap();
         }
         tries.sign_in("ana", of(2, 1), false, now).unwrap();
-        let knocks = (0..1_000).filter(|number| tries.knock(of(1, *number), now).is_ok()).count();
+        let knocks = (0..1_000).filter(|number| tries.check_network(of(1, *number), now).is_ok()).count();
         assert_eq!(knocks, 240);
     }
 
     #[test]
     fn proving_shares_nothing_with_strangers() {
-        let (tries, now) = (Tries::default(), 0);
+        let (tries, now) = (LoginLimiter::default(), 0);
         for number in 0..100_000 {
             let _ = tries.sign_in(&number.to_string(), network(1), false, now);
-            let _ = tries.knock(network(1), now);
+            let _ = tries.check_network(network(1), now);
         }
         for _ in 0..10 {
-            tries.prove("session", now).unwrap();
+            tries.check_step_up("session", now).unwrap();
         }
-        assert_eq!(tries.prove("session", now), Err(Wait(61)));
-        tries.prove("another", now).unwrap();
+        assert_eq!(tries.check_step_up("session", now), Err(Wait(61)));
+        tries.check_step_up("another", now).unwrap();
     }
 
     #[test]
     fn a_clock_that_is_put_back_shuts_nobody_out() {
-        let (tries, day) = (Tries::default(), 86_400 * SECOND_US);
-        tries.prove("session", 3 * day).unwrap();
-        assert_eq!(tries.prove("session", day), Err(Wait(61)), "as if all were used up, and no longer");
-        tries.prove("session", day + 61 * SECOND_US).unwrap();
+        let (tries, day) = (LoginLimiter::default(), 86_400 * SECOND_US);
+        tries.check_step_up("session", 3 * day).unwrap();
+        assert_eq!(
+            tries.check_step_up("session", day),
+            Err(Wait(61)),
+            "as if all were used up, and no longer"
+        );
+        tries.check_step_up("session", day + 61 * SECOND_US).unwrap();
     }
 
     #[test]
     fn buckets_are_few_and_forgotten() {
-        let (tries, now) = (Tries::default(), 0);
+        let (tries, now) = (LoginLimiter::default(), 0);
         for number in 0..100_000 {
             let _ = tries.sign_in(&number.to_string(), None, false, now);
             assert!(tries.kept() <= MOST_BUCKETS);
         }
-        tries.knock(network(1), now + 3_600 * SECOND_US).unwrap();
+        tries.check_network(network(1), now + 3_600 * SECOND_US).unwrap();
         assert_eq!(tries.kept(), 1, "full again, and dropped");
     }
 }

@@ -20,7 +20,7 @@ use utoipa::{IntoParams, PartialSchema as _, ToSchema};
 
 use super::codes;
 use super::json::{Page, ProblemJson};
-use super::route::{Need, Route, Told, Web};
+use super::route::{Access, ApiDoc, Route, Web};
 use super::shapes::{Cursor, text};
 
 impl Route {
@@ -46,8 +46,8 @@ impl Route {
             limit,
             "Rows on a page; 50 when not named",
         ));
-        let told = "`next` of the page before, unchanged";
-        self.told.query.push(parameter("after", ParameterIn::Query, Cursor::schema(), told));
+        let message = "`next` of the page before, unchanged";
+        self.told.query.push(parameter("after", ParameterIn::Query, Cursor::schema(), message));
         self
     }
 
@@ -162,13 +162,13 @@ pub fn describe(routes: &[Route], base_url: &str) -> String {
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("brs_…").build(),
         ),
     );
-    let mut problem = Told::default();
+    let mut problem = ApiDoc::default();
     let _ = problem.refer::<ProblemJson>();
     for (name, schema) in problem.schemas {
         components = components.schema(name, schema);
     }
     for status in PROBLEMS {
-        components = components.response(problem_name(status), problem_response(told_by(status)));
+        components = components.response(problem_name(status), problem_response(description(status)));
     }
     for route in routes.iter().filter(|route| !route.told.summary.is_empty()) {
         let item = PathItem::new(method_of(&route.method), operation(route));
@@ -183,11 +183,14 @@ pub fn describe(routes: &[Route], base_url: &str) -> String {
         }
     }
     let codes = codes::PATH;
-    let told = format!(
+    let message = format!(
         "Rewards, batches and payments of Bursar. Money is a decimal string with its currency; an unknown field is refused; errors are problem+json (RFC 9457), and [{codes}]({codes}) says what each code means; every POST takes an Idempotency-Key; a key that sends more requests than are taken is answered 429 with Retry-After."
     );
-    let info =
-        InfoBuilder::new().title("Bursar").version(env!("CARGO_PKG_VERSION")).description(Some(told)).build();
+    let info = InfoBuilder::new()
+        .title("Bursar")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(message))
+        .build();
     let document = OpenApiBuilder::new()
         .info(info)
         .servers(Some([ServerBuilder::new().url(base_url).build()]))
@@ -222,12 +225,12 @@ fn as_written(parameter: &mut Value) {
 /// The problem statuses described for each route; `default` covers the others.
 const PROBLEMS: [u16; 12] = [400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 502, 503];
 
-fn told_by(status: u16) -> &'static str {
+fn description(status: u16) -> &'static str {
     StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Problem")
 }
 
 fn problem_name(status: u16) -> String {
-    told_by(status).replace(' ', "")
+    description(status).replace(' ', "")
 }
 
 fn problem_response(told: &str) -> utoipa::openapi::Response {
@@ -237,19 +240,19 @@ fn problem_response(told: &str) -> utoipa::openapi::Response {
 
 /// The problem statuses a route may return, by its middleware and its body.
 fn problems(route: &Route) -> Vec<u16> {
-    let told = &route.told;
-    let (open, body) = (route.need == Need::Open, told.takes.is_some());
+    let api_doc = &route.told;
+    let (open, body) = (route.need == Access::Open, api_doc.takes.is_some());
     let writes = route.method != Method::GET && !open;
     let applies = |status: &u16| match status {
-        400 => body || writes || !told.query.is_empty(),
+        400 => body || writes || !api_doc.query.is_empty(),
         401 | 403 | 429 => !open,
         404 => route.path.contains('{'),
         409 => writes || (route.path.contains('{') && !open),
-        412 => told.takes_tag,
+        412 => api_doc.takes_tag,
         413 => body,
         415 => body && !open,
-        422 => (writes || !told.query.is_empty()) && !open,
-        502 => told.asks_vendor,
+        422 => (writes || !api_doc.query.is_empty()) && !open,
+        502 => api_doc.asks_vendor,
         503 => route.heavy || open,
         _ => false,
     };
@@ -273,8 +276,9 @@ fn operation(route: &Route) -> Operation {
         let known = route.told.names.iter().find(|(known, _)| *known == name);
         let any = || Schema::Object(text().min_length(Some(1)).build()).into();
         let schema = known.map_or_else(any, |(_, schema)| schema.clone());
-        let told = if known.is_some() { name } else { "Our id, its number where it has one, or your own id" };
-        parameter(name, ParameterIn::Path, schema, told)
+        let message =
+            if known.is_some() { name } else { "Our id, its number where it has one, or your own id" };
+        parameter(name, ParameterIn::Path, schema, message)
     });
     let headers = route.told.headers.iter().cloned().chain(key_of(route)).chain(tag_of(route));
     let mut operation = OperationBuilder::new()
@@ -286,7 +290,7 @@ fn operation(route: &Route) -> Operation {
             route.path.replace('/', "_")
         )))
         .parameters(Some(in_path.chain(route.told.query.iter().cloned()).chain(headers)));
-    if route.need != Need::Open {
+    if route.need != Access::Open {
         operation = operation.security(SecurityRequirement::new::<_, [&str; 0], &str>("api_key", []));
     }
     if let Some((kind, schema)) = &route.told.takes {
@@ -305,12 +309,12 @@ fn operation(route: &Route) -> Operation {
     for status in problems(route) {
         operation = operation.response(status.to_string(), Ref::from_response_name(problem_name(status)));
     }
-    let told = "What went wrong: code, detail, errors by field, blockers, request id";
-    operation.response("default", problem_response(told)).build()
+    let message = "What went wrong: code, detail, errors by field, blockers, request id";
+    operation.response("default", problem_response(message)).build()
 }
 
 fn answer(route: &Route, status: u16, schema: Option<&RefOr<Schema>>) -> utoipa::openapi::Response {
-    let mut response = ResponseBuilder::new().description(told_by(status));
+    let mut response = ResponseBuilder::new().description(description(status));
     if let Some(schema) = schema {
         let content = ContentBuilder::new().schema(Some(schema.clone())).build();
         response = response.content("application/json", content);
@@ -343,14 +347,14 @@ fn needs_members(schema: &RefOr<Schema>, known: &[(String, RefOr<Schema>)]) -> b
 
 /// The idempotency header of a POST.
 fn key_of(route: &Route) -> Option<Parameter> {
-    if route.method != Method::POST || route.need == Need::Open {
+    if route.method != Method::POST || route.need == Access::Open {
         return None;
     }
     // Keys that start with `form:` are reserved for pages.
     let word = text().min_length(Some(1)).max_length(Some(255)).pattern(Some("^[!-~]([ -~]*[!-~])?$"));
-    let told = "A word of your choice, new for each request and the same when you repeat it; it does not begin with `form:`";
+    let message = "A word of your choice, new for each request and the same when you repeat it; it does not begin with `form:`";
     let word = Schema::Object(word.build()).into();
-    let mut key = parameter("Idempotency-Key", ParameterIn::Header, word, told);
+    let mut key = parameter("Idempotency-Key", ParameterIn::Header, word, message);
     if route.told.needs_key {
         key.required = Required::True;
     }
@@ -360,9 +364,9 @@ fn key_of(route: &Route) -> Option<Parameter> {
 /// The header with the version that was seen.
 fn tag_of(route: &Route) -> Option<Parameter> {
     let tag = text().pattern(Some("^(\\*|\"[0-9]+\")$"));
-    let told =
+    let message =
         "The `ETag` that you saw: with another version there now, nothing is done and 412 answers with it";
-    let of = || parameter("If-Match", ParameterIn::Header, Schema::Object(tag.build()).into(), told);
+    let of = || parameter("If-Match", ParameterIn::Header, Schema::Object(tag.build()).into(), message);
     route.told.takes_tag.then(of)
 }
 
@@ -392,8 +396,8 @@ fn asset(file: &str) -> Response {
             }
             response
         }
-        Ok(None) => super::problem::Fault::missing().into_response(),
-        Err(error) => super::problem::Fault::internal(&error).into_response(),
+        Ok(None) => super::problem::Problem::missing().into_response(),
+        Err(error) => super::problem::Problem::internal(&error).into_response(),
     }
 }
 
@@ -422,8 +426,8 @@ mod tests {
             assert!(schemas.contains_key(name), "{name} is referred to and not described");
         }
         for route in routes.iter().filter(|route| !route.told.summary.is_empty()) {
-            let told = &document["paths"][route.path][route.method.as_str().to_lowercase()];
-            let names: Vec<&str> = told["parameters"]
+            let body = &document["paths"][route.path][route.method.as_str().to_lowercase()];
+            let names: Vec<&str> = body["parameters"]
                 .as_array()
                 .unwrap()
                 .iter()
@@ -432,10 +436,10 @@ mod tests {
             let different: std::collections::BTreeSet<&&str> = names.iter().collect();
             assert_eq!(different.len(), names.len(), "{} {}: {names:?}", route.method, route.path);
             assert!(
-                told["responses"]["default"]["content"]["application/problem+json"]["schema"].is_object()
+                body["responses"]["default"]["content"]["application/problem+json"]["schema"].is_object()
             );
             if names.contains(&"after") {
-                let page = &told["responses"]["200"]["content"]["application/json"]["schema"];
+                let page = &body["responses"]["200"]["content"]["application/json"]["schema"];
                 let page = match page["$ref"].as_str() {
                     Some(name) => &schemas[name.rsplit('/').next().unwrap()],
                     None => page,

@@ -1,4 +1,4 @@
-//! Errors: those of all layers become a [`Fault`], which becomes `problem+json` (RFC 9457) or a page. What is deliberately
+//! Errors: those of all layers become a [`Problem`], which becomes `problem+json` (RFC 9457) or a page. What is deliberately
 //! not here: internal details. They are logged with the request id, and only the id is shown.
 
 use axum::http::StatusCode;
@@ -25,11 +25,11 @@ pub struct FieldError {
 
 /// An error response, before it is rendered.
 #[derive(Clone, Debug)]
-pub struct Fault(Box<Told>);
+pub struct Problem(Box<ProblemDetails>);
 
-/// The content of a [`Fault`], for rendering.
+/// The content of a [`Problem`], for rendering.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct ProblemDetails {
     pub status: StatusCode,
     pub code: String,
     /// What happened, what it means and what to do.
@@ -46,10 +46,10 @@ pub struct Told {
     pub hides: bool,
 }
 
-impl Fault {
+impl Problem {
     /// A fault with a stable code and a message for the client.
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self(Box::new(Told {
+        Self(Box::new(ProblemDetails {
             status,
             code: code.into(),
             detail: detail.into(),
@@ -69,8 +69,8 @@ impl Fault {
 
     /// The role or the key's scopes do not allow it.
     pub fn forbidden() -> Self {
-        let told = "Your role or the scopes of your API key do not allow this. Ask an administrator.";
-        Self::new(StatusCode::FORBIDDEN, "permission_denied", told)
+        let message = "Your role or the scopes of your API key do not allow this. Ask an administrator.";
+        Self::new(StatusCode::FORBIDDEN, "permission_denied", message)
     }
 
     /// Adds the known but unaccepted API key, for the log.
@@ -120,33 +120,33 @@ impl Fault {
 
     /// The object has changed since it was read; `current` is the new version.
     pub fn stale(current: Value) -> Self {
-        let told = "This was changed since you read it. Look at `current`, then retry with its ETag.";
-        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", told).with("current", current)
+        let message = "This was changed since you read it. Look at `current`, then retry with its ETag.";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", message).with("current", current)
     }
 
     /// Our own failure: logged, never shown.
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed with an internal error");
-        let told = "Bursar had an internal error, and nothing was changed. Try again; if it persists, give the request id to Bursar's operator.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", told)
+        let message = "Bursar had an internal error, and nothing was changed. Try again; if it persists, give the request id to Bursar's operator.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
     pub fn slow_down(Wait(seconds): Wait) -> Self {
-        let told = format!(
+        let message = format!(
             "There were too many attempts, so this one was not processed. Nothing is locked: wait {}, then try again.",
             span(seconds)
         );
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", told).retry_after(seconds)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", message).retry_after(seconds)
     }
 
     /// A login or an API key exceeds its rate limit.
     pub fn too_many_requests(Wait(seconds): Wait, of_key: bool) -> Self {
         let whose = if of_key { "This API key" } else { "Your login" };
-        let told = format!(
+        let message = format!(
             "{whose} has exceeded its rate limit, so this request was not processed; earlier requests stay done. Wait {}, then send it again.",
             span(seconds)
         );
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", told).retry_after(seconds)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message).retry_after(seconds)
     }
 
     /// Adds a member to the problem.
@@ -161,7 +161,7 @@ impl Fault {
         self
     }
 
-    pub fn told(&self) -> &Told {
+    pub fn details(&self) -> &ProblemDetails {
         &self.0
     }
 
@@ -170,7 +170,7 @@ impl Fault {
     }
 }
 
-impl From<Refusal> for Fault {
+impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         if let Some(field) = refusal.field {
             let pointer = format!("/{}", field.replace('.', "/"));
@@ -184,13 +184,13 @@ impl From<Refusal> for Fault {
     }
 }
 
-impl From<OpsError> for Fault {
+impl From<OpsError> for Problem {
     fn from(error: OpsError) -> Self {
         match error {
             OpsError::Refused(refusal) => refusal.into(),
             OpsError::Blocked(blockers) => {
-                let told = "At least one gate is closed, so nothing was done: `blockers` says which and who must act.";
-                let mut fault = Self::new(StatusCode::CONFLICT, "blocked", told);
+                let message = "At least one gate is closed, so nothing was done: `blockers` says which and who must act.";
+                let mut fault = Self::new(StatusCode::CONFLICT, "blocked", message);
                 fault.0.blockers = blockers;
                 fault
             }
@@ -204,26 +204,26 @@ impl From<OpsError> for Fault {
             }
             OpsError::Internal(error) if error.cannot_write() => {
                 tracing::error!(%error, "the database cannot write: its disk is full or broken. Nothing is sent until it can");
-                let told = "The database's disk is full or cannot be written, so nothing was changed. Tell Bursar's operator; retry once there is room.";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(30)
+                let message = "The database's disk is full or cannot be written, so nothing was changed. Tell Bursar's operator; retry once there is room.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", message).retry_after(30)
             }
             OpsError::Internal(error) if error.away() => {
                 tracing::error!(%error, "the database is away");
-                let told = "The database does not answer, so nothing was changed. Try again in a moment; if it persists, tell Bursar's operator.";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", told).retry_after(5)
+                let message = "The database does not answer, so nothing was changed. Try again in a moment; if it persists, tell Bursar's operator.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", message).retry_after(5)
             }
             OpsError::Internal(error) => Self::internal(&error),
         }
     }
 }
 
-impl From<StoreError> for Fault {
+impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         OpsError::from(error).into()
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for Problem {
     /// A bare status that carries the fault; `kit::error_page` renders it once the format is known.
     fn into_response(self) -> Response {
         let mut response = self.0.status.into_response();
@@ -234,7 +234,7 @@ impl IntoResponse for Fault {
 
 /// The request for which a fault is rendered.
 #[derive(Clone, Debug)]
-pub struct Scene {
+pub struct RequestContext {
     /// `problem+json` rather than a page.
     pub json: bool,
     /// Whether the request may have changed something.

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 
 use payout::Refusal;
 
-use super::layout::{Frame, Place, Told, Visit};
-use super::problem::Fault;
+use super::layout::{Flash, Frame, MenuItem, PageContext};
+use super::problem::Problem;
 use super::resolve::offer;
 use crate::clock::Clock;
 use crate::ops::OpsError;
@@ -99,10 +99,10 @@ impl Field {
 }
 
 /// A form and its context.
-pub struct Sheet {
+pub struct RecordForm {
     pub title: String,
     /// The page's place in the menu.
-    pub place: Place,
+    pub place: MenuItem,
     /// The back link: address and label.
     pub back: (String, String),
     pub fields: Vec<Field>,
@@ -114,7 +114,7 @@ pub struct Sheet {
 #[template(path = "kit/record_form.html")]
 struct CataloguePage {
     frame: Frame,
-    sheet: Sheet,
+    sheet: RecordForm,
     wrong: Option<Refusal>,
     /// The current values that differ from the input.
     now: Vec<String>,
@@ -135,7 +135,7 @@ impl CataloguePage {
 }
 
 /// The form as first shown.
-pub fn show(visit: &Visit, sheet: Sheet) -> Result<Response, Fault> {
+pub fn show(visit: &PageContext, sheet: RecordForm) -> Result<Response, Problem> {
     let frame = visit.frame(sheet.title.clone(), sheet.place);
     visit.show(&CataloguePage { frame, sheet, wrong: None, now: Vec::new() })
 }
@@ -144,14 +144,19 @@ pub fn show(visit: &Visit, sheet: Sheet) -> Result<Response, Fault> {
 ///
 /// # Errors
 /// An error that is not a refusal.
-pub fn again(visit: &Visit, sheet: Sheet, current: &[Field], error: OpsError) -> Result<Response, Fault> {
+pub fn again(
+    visit: &PageContext,
+    sheet: RecordForm,
+    current: &[Field],
+    error: OpsError,
+) -> Result<Response, Problem> {
     let (OpsError::Refused(wrong) | OpsError::Conflict(wrong)) = error else { return Err(error.into()) };
     let changed = wrong.code == CHANGED;
     let differs =
         |typed: &&Field| current.iter().find(|now| now.name == typed.name && now.value != typed.value);
-    let told =
+    let describe =
         |now: &Field| format!("{}: {}", now.words, if now.value.is_empty() { "nothing" } else { &now.value });
-    let now = sheet.fields.iter().filter_map(|typed| differs(&typed)).map(told);
+    let now = sheet.fields.iter().filter_map(|typed| differs(&typed)).map(describe);
     let now = if changed { now.collect() } else { Vec::new() };
     let status = if changed { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
     let frame = visit.frame(sheet.title.clone(), sheet.place);
@@ -161,8 +166,8 @@ pub fn again(visit: &Visit, sheet: Sheet, current: &[Field], error: OpsError) ->
 
 /// Redirects to the record's page, with the message that it is saved.
 pub fn saved(name: &str, new: bool, address: &str) -> Response {
-    let told = if new { format!("{name} is entered.") } else { format!("{name} is saved.") };
-    Told::good(told).on(address)
+    let message = if new { format!("{name} is entered.") } else { format!("{name} is saved.") };
+    Flash::good(message).on(address)
 }
 
 const CHANGED: &str = "changed_meanwhile";
@@ -175,8 +180,9 @@ pub fn must_be_new<T>(before: Option<&T>, what: &str) -> Result<(), Refusal> {
     if before.is_none() {
         return Ok(());
     }
-    let told = format!("There is {what} with this external id already. Choose another, or change that one.");
-    Err(Refusal::new("external_id_taken", told).at("external_id"))
+    let message =
+        format!("There is {what} with this external id already. Choose another, or change that one.");
+    Err(Refusal::new("external_id_taken", message).at("external_id"))
 }
 
 /// Refuses to change a record that has changed since the form was shown.
@@ -188,14 +194,14 @@ pub fn must_be_as_seen<T>(
     updated_at: fn(&T) -> i64,
     seen: Option<i64>,
 ) -> Result<T, Refusal> {
-    let told = "Somebody else changed this since you opened the form, so nothing was saved. What you typed is still here, \
+    let message = "Somebody else changed this since you opened the form, so nothing was saved. What you typed is still here, \
                 with the current values below. Save again to overwrite them.";
-    before.filter(|before| seen == Some(updated_at(before))).ok_or_else(|| Refusal::new(CHANGED, told))
+    before.filter(|before| seen == Some(updated_at(before))).ok_or_else(|| Refusal::new(CHANGED, message))
 }
 
 /// Generates an external id for a record entered by hand that has none elsewhere.
 pub fn by_hand(clock: &Clock) -> Option<String> {
-    let chance = payout::ids::encode(clock.chance());
+    let chance = payout::ids::encode(clock.random());
     Some(format!("hand-{}", chance.get(16..).unwrap_or(&chance)))
 }
 

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use payout::Refusal;
 
 use super::form::Paging;
-use super::problem::Fault;
+use super::problem::Problem;
 use crate::store::programs::Filter;
 
 /// A field that a new record requires.
@@ -20,7 +20,7 @@ pub fn saved(new: bool) -> StatusCode {
 }
 
 /// The store's filter for a page of a list.
-pub fn filter(paging: &Paging) -> Result<Filter, Fault> {
+pub fn filter(paging: &Paging) -> Result<Filter, Problem> {
     let after = paging.after_parts::<1>()?.map(|[id]| id);
     Ok(Filter { after, limit: paging.limit + 1, ..Filter::default() })
 }

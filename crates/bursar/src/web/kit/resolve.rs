@@ -4,14 +4,14 @@
 use payout::Refusal;
 use payout::ids::{AccountId, PartnerId};
 
-use super::problem::Fault;
+use super::problem::Problem;
 use crate::store::Db;
-use crate::store::programs::{self, Filter, Named};
+use crate::store::programs::{self, Filter, NamedBy};
 
 /// At most this many candidates are offered for an ambiguous name.
 const MOST_OFFERED: usize = 10;
 
-pub enum Meant<T> {
+pub enum Resolved<T> {
     /// The match and its name.
     One(T, String),
     Nobody,
@@ -19,17 +19,17 @@ pub enum Meant<T> {
     Several(Vec<(String, String)>),
 }
 
-pub async fn account(db: &mut Db, text: &str) -> Result<Meant<AccountId>, Fault> {
-    if let Some(found) = programs::account(db, Named::Either(text)).await? {
-        return Ok(Meant::One(found.id, found.name));
+pub async fn account(db: &mut Db, text: &str) -> Result<Resolved<AccountId>, Problem> {
+    if let Some(found) = programs::account(db, NamedBy::Either(text)).await? {
+        return Ok(Resolved::One(found.id, found.name));
     }
     let found = programs::accounts(db, &by_name(text)).await?;
     Ok(among(found.into_iter().map(|one| (one.id, one.name, one.external_id)).collect()))
 }
 
-pub async fn partner(db: &mut Db, text: &str) -> Result<Meant<PartnerId>, Fault> {
-    if let Some(found) = programs::partner(db, Named::Either(text)).await? {
-        return Ok(Meant::One(found.id, found.name));
+pub async fn partner(db: &mut Db, text: &str) -> Result<Resolved<PartnerId>, Problem> {
+    if let Some(found) = programs::partner(db, NamedBy::Either(text)).await? {
+        return Ok(Resolved::One(found.id, found.name));
     }
     let found = programs::partners(db, &by_name(text)).await?;
     Ok(among(found.into_iter().map(|one| (one.id, one.name, one.external_id)).collect()))
@@ -37,13 +37,13 @@ pub async fn partner(db: &mut Db, text: &str) -> Result<Meant<PartnerId>, Fault>
 
 /// The caller's id of the account that a form means: an id, exactly what a list offers, or a name that only one has. What
 /// means nobody comes back as it was typed, for whoever looks it up to refuse.
-pub async fn account_id(db: &mut Db, text: &str) -> Result<Result<String, Refusal>, Fault> {
-    if let Some(found) = programs::account(db, Named::Either(text)).await? {
+pub async fn account_id(db: &mut Db, text: &str) -> Result<Result<String, Refusal>, Problem> {
+    if let Some(found) = programs::account(db, NamedBy::Either(text)).await? {
         return Ok(Ok(found.external_id));
     }
     let mut ids = Vec::new();
     for id in offered(text) {
-        let found = programs::account(db, Named::External(id)).await?;
+        let found = programs::account(db, NamedBy::External(id)).await?;
         let meant = found.filter(|one| is_offer(text, &one.name, &one.external_id));
         ids.extend(meant.map(|one| one.external_id));
     }
@@ -57,13 +57,13 @@ pub async fn account_id(db: &mut Db, text: &str) -> Result<Result<String, Refusa
 }
 
 /// The caller's id of the partner that a form means, as of an account.
-pub async fn partner_id(db: &mut Db, text: &str) -> Result<Result<String, Refusal>, Fault> {
-    if let Some(found) = programs::partner(db, Named::Either(text)).await? {
+pub async fn partner_id(db: &mut Db, text: &str) -> Result<Result<String, Refusal>, Problem> {
+    if let Some(found) = programs::partner(db, NamedBy::Either(text)).await? {
         return Ok(Ok(found.external_id));
     }
     let mut ids = Vec::new();
     for id in offered(text) {
-        let found = programs::partner(db, Named::External(id)).await?;
+        let found = programs::partner(db, NamedBy::External(id)).await?;
         let meant = found.filter(|one| is_offer(text, &one.name, &one.external_id));
         ids.extend(meant.map(|one| one.external_id));
     }
@@ -102,10 +102,10 @@ fn only(text: &str, field: &'static str, mut found: Vec<String>) -> Result<Strin
         0 | 1 => Ok(found.pop().unwrap_or_else(|| text.to_owned())),
         _ => {
             let ids = found.join(", ");
-            let told = format!(
+            let message = format!(
                 "Several are called “{text}”. Write the external id of the one that is meant: {ids}."
             );
-            Err(Refusal::new("ambiguous_name", told).at(field))
+            Err(Refusal::new("ambiguous_name", message).at(field))
         }
     }
 }
@@ -115,11 +115,11 @@ fn by_name(text: &str) -> Filter {
     Filter { q: Some(text.to_owned()), limit, ..Filter::default() }
 }
 
-fn among<T>(mut found: Vec<(T, String, String)>) -> Meant<T> {
+fn among<T>(mut found: Vec<(T, String, String)>) -> Resolved<T> {
     found.sort_by(|(_, one, _), (_, other, _)| one.cmp(other));
     match found.len() {
-        0 | 1 => found.pop().map_or(Meant::Nobody, |(id, name, _)| Meant::One(id, name)),
-        _ => Meant::Several(found.into_iter().map(|(_, name, external_id)| (name, external_id)).collect()),
+        0 | 1 => found.pop().map_or(Resolved::Nobody, |(id, name, _)| Resolved::One(id, name)),
+        _ => Resolved::Several(found.into_iter().map(|(_, name, external_id)| (name, external_id)).collect()),
     }
 }
 

@@ -18,12 +18,12 @@ use payout::scope::Scope;
 
 use super::event_writer::Intake;
 use super::extract;
-use super::login_limit::Tries;
+use super::login_limit::LoginLimiter;
 use super::refused::{Answers, Refusals};
 use super::request_limit::Requests;
 use crate::app::App;
-use crate::turns::Turns;
 use crate::work::Work;
+use crate::work_limit::WorkLimit;
 
 /// The state that handlers share. Most take `State<App>`. Cheap to clone: every layer clones it for every request.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ pub struct Shared {
     /// The channel to the event writer.
     pub intake: Intake,
     /// Rate limits for password attempts.
-    pub tries: Tries,
+    pub tries: LoginLimiter,
     /// Rate limits for authenticated requests.
     pub requests: Requests,
     /// Recent refusals, for the log.
@@ -46,7 +46,7 @@ pub struct Shared {
     /// How many were answered lately, for the log.
     pub answers: Answers,
     /// Whose turn it is to do what is heavy.
-    pub heavy: Arc<Turns>,
+    pub heavy: Arc<WorkLimit>,
     /// The API description, generated once from the route table.
     pub description: Arc<str>,
 }
@@ -80,7 +80,7 @@ impl FromRef<Web> for Work {
 
 /// Who may call a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Need {
+pub enum Access {
     /// Anybody.
     Open,
     /// Anybody with a session or an API key.
@@ -93,7 +93,7 @@ pub enum Need {
     MayOrOwn(Permission),
 }
 
-impl Need {
+impl Access {
     /// Whether a role may call the route.
     pub fn admits(self, role: Role) -> bool {
         match self {
@@ -112,13 +112,13 @@ pub struct Route {
     /// The whole path, in axum's syntax.
     pub path: &'static str,
     /// Who may call it.
-    pub need: Need,
+    pub need: Access,
     /// The largest body, in bytes.
     pub body_limit: usize,
     /// Whether its form may have a file.
     pub takes_file: bool,
     /// Its API description; pages have none.
-    pub told: Told,
+    pub told: ApiDoc,
     /// Whether it takes much memory or time, so that only a limited number run at once.
     pub heavy: bool,
     /// If it requires a step-up: what it does, in a few words.
@@ -131,9 +131,9 @@ pub struct Route {
 macro_rules! verbs {
     ($($name:ident = $method:ident),+) => {$(
         /// A route with this method.
-        pub fn $name<H: Handler<T, Web>, T: 'static>(path: &'static str, need: Need, handler: H) -> Route {
+        pub fn $name<H: Handler<T, Web>, T: 'static>(path: &'static str, need: Access, handler: H) -> Route {
             let handler = axum::routing::$name(handler);
-            let told = Told::default();
+            let told = ApiDoc::default();
             let (method, body_limit) = (Method::$method, usual_limit(path, need));
             Route { method, path, need, body_limit, takes_file: false, told, heavy: false, proved: None, scope: None, handler }
         }
@@ -141,8 +141,8 @@ macro_rules! verbs {
 }
 
 /// The default body limit: forms are small, and smallest for unauthenticated clients.
-fn usual_limit(path: &str, need: Need) -> usize {
-    match (is_page(path), need == Need::Open) {
+fn usual_limit(path: &str, need: Access) -> usize {
+    match (is_page(path), need == Access::Open) {
         (false, _) => extract::BODY_LIMIT,
         (true, false) => extract::FORM_LIMIT,
         (true, true) => extract::OPEN_FORM_LIMIT,
@@ -173,7 +173,7 @@ impl Route {
     /// Requires a step-up: for a form that moves money, changes where it goes or grants access. Asks for the password again
     /// if the last one is no longer fresh. `deed` says what the form does, like *Pay this payout*. An API key has no
     /// password and needs no step-up.
-    pub fn proved(mut self, deed: &'static str) -> Self {
+    pub fn step_up(mut self, deed: &'static str) -> Self {
         self.proved = Some(deed);
         self
     }
@@ -193,8 +193,8 @@ impl Route {
             return Scope::Read;
         }
         self.scope.unwrap_or_else(|| match self.need {
-            Need::May(permission) | Need::MayOrOwn(permission) => Scope::of(permission),
-            Need::Open | Need::Login | Need::MayAny(_) => Scope::Write,
+            Access::May(permission) | Access::MayOrOwn(permission) => Scope::of(permission),
+            Access::Open | Access::Login | Access::MayAny(_) => Scope::Write,
         })
     }
 }
@@ -207,7 +207,7 @@ pub fn is_page(path: &str) -> bool {
 
 /// A route's API description.
 #[derive(Default)]
-pub struct Told {
+pub struct ApiDoc {
     pub(super) summary: &'static str,
     pub(super) query: Vec<Parameter>,
     pub(super) takes: Option<(&'static str, RefOr<Schema>)>,
@@ -221,7 +221,7 @@ pub struct Told {
     pub(super) asks_vendor: bool,
 }
 
-impl Told {
+impl ApiDoc {
     /// The summary, a sentence; empty if the route is not part of the API.
     pub fn summary(&self) -> &'static str {
         self.summary

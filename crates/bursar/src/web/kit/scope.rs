@@ -4,14 +4,14 @@ use payout::access::Role;
 use payout::ledger::Payee;
 use payout::reward::PaymentType;
 
-use super::problem::{Fault, FieldError};
+use super::problem::{FieldError, Problem};
 use crate::app::Actor;
-use crate::store::programs::{self, Named};
+use crate::store::programs::{self, NamedBy};
 use crate::store::scope::Scope;
 use crate::store::{Db, payees};
 
 /// Whose payments an actor may see: everybody's (`None`), or their own and, for a partner administrator, their account's.
-pub async fn own_payees(db: &mut Db, actor: &Actor) -> Result<Option<Vec<String>>, Fault> {
+pub async fn own_payees(db: &mut Db, actor: &Actor) -> Result<Option<Vec<String>>, Problem> {
     match actor.role {
         Role::Partner | Role::PartnerAdmin => {
             let Some(partner) = actor.partner else { return Ok(Some(Vec::new())) };
@@ -23,8 +23,8 @@ pub async fn own_payees(db: &mut Db, actor: &Actor) -> Result<Option<Vec<String>
 }
 
 /// The error for an invalid parameter.
-pub fn wrong(name: &str, code: &'static str, detail: &str) -> Fault {
-    Fault::field(FieldError { pointer: format!("/{name}"), code, detail: detail.to_owned() })
+pub fn wrong(name: &str, code: &'static str, detail: &str) -> Problem {
+    Problem::field(FieldError { pointer: format!("/{name}"), code, detail: detail.to_owned() })
 }
 
 /// Resolves whose money is requested. An account or partner that the actor may not see is answered like one that does not
@@ -38,7 +38,7 @@ pub async fn scope(
     payment_type: Option<&str>,
     account: Option<&str>,
     partner: Option<&str>,
-) -> Result<Scope, Fault> {
+) -> Result<Scope, Problem> {
     let own = own_payees(db, actor).await?;
     let hidden = |payee: Payee| own.as_ref().is_some_and(|own| !own.contains(&payee.to_string()));
     let mut scope = Scope::default();
@@ -48,7 +48,7 @@ pub async fn scope(
         scope.payment_type = Some(PaymentType::parse(word).ok_or_else(unknown)?);
     }
     if let Some(id) = account {
-        match programs::account(db, Named::Either(id)).await?.map(|account| account.id) {
+        match programs::account(db, NamedBy::Either(id)).await?.map(|account| account.id) {
             Some(id) if !hidden(Payee::Account(id)) => scope.account = Some(id),
             Some(_) | None => {
                 return Err(wrong("account", "unknown_account", "No account has this id."));
@@ -56,7 +56,7 @@ pub async fn scope(
         }
     }
     if let Some(id) = partner {
-        match programs::partner(db, Named::Either(id)).await?.map(|partner| partner.id) {
+        match programs::partner(db, NamedBy::Either(id)).await?.map(|partner| partner.id) {
             Some(id) if !hidden(Payee::Partner(id)) => scope.partner = Some(id),
             Some(_) | None => {
                 return Err(wrong("partner", "unknown_partner", "No partner has this id."));

@@ -12,12 +12,12 @@ use payout::scope::Scopes;
 
 use super::client;
 use super::login_limit::Wait;
-use super::problem::Fault;
+use super::problem::Problem;
 use crate::app::{Actor, App};
 use crate::clock;
 use crate::config::Range;
-use crate::ops::people::{self, Browser, Entered, Sent, Session};
-use crate::secrets::Place;
+use crate::ops::people::{self, Browser, KeyLookup, Session, SignInProgress};
+use crate::secrets::SealedAt;
 
 pub const COOKIE: &str = "bursar_session";
 /// The lifetime of the session cookie: twelve hours, like the session.
@@ -26,12 +26,12 @@ pub const COOKIE_SECONDS: u32 = 12 * 3_600;
 const MOST_CAME_FROM: usize = 200;
 
 /// The authenticated actor. Every handler behind a permission may take it.
-pub struct Who(pub Actor);
+pub struct CurrentActor(pub Actor);
 
-impl<S: Sync> FromRequestParts<S> for Who {
-    type Rejection = Fault;
+impl<S: Sync> FromRequestParts<S> for CurrentActor {
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.get::<Actor>().cloned().map(Self).ok_or_else(unauthenticated)
     }
 }
@@ -40,17 +40,17 @@ impl<S: Sync> FromRequestParts<S> for Who {
 pub struct SignedIn(pub Session);
 
 impl<S: Sync> FromRequestParts<S> for SignedIn {
-    type Rejection = Fault;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.get::<Session>().cloned().map(Self).ok_or_else(unauthenticated)
     }
 }
 
 /// The response to a request without valid credentials.
-pub fn unauthenticated() -> Fault {
-    let told = "Send an API key as `Authorization: Bearer brs_…`; make one with `bursar api-key create`.";
-    Fault::new(StatusCode::UNAUTHORIZED, "unauthenticated", told)
+pub fn unauthenticated() -> Problem {
+    let message = "Send an API key as `Authorization: Bearer brs_…`; make one with `bursar api-key create`.";
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", message)
 }
 
 /// The actor of an API key sent from this address, and the key's scopes.
@@ -61,27 +61,27 @@ pub async fn by_api_key(
     app: &App,
     headers: &HeaderMap,
     from: Option<IpAddr>,
-) -> Result<(Actor, Scopes), Fault> {
+) -> Result<(Actor, Scopes), Problem> {
     let key = sent_key(headers).ok_or_else(unauthenticated)?;
     match people::by_key(app, key, from).await? {
-        Sent::In(actor, scopes) => Ok((actor, scopes)),
-        Sent::Unknown(None) => Err(unauthenticated()),
-        Sent::Unknown(Some(id)) => Err(unauthenticated().to_key(id)),
-        Sent::Ended(id, at) => {
-            let told = format!(
+        KeyLookup::In(actor, scopes) => Ok((actor, scopes)),
+        KeyLookup::Unknown(None) => Err(unauthenticated()),
+        KeyLookup::Unknown(Some(id)) => Err(unauthenticated().to_key(id)),
+        KeyLookup::Ended(id, at) => {
+            let message = format!(
                 "This API key ended on {}. An administrator can create another one under People and keys.",
-                clock::told(at)
+                clock::human(at)
             );
-            Err(Fault::new(StatusCode::UNAUTHORIZED, "api_key_ended", told).to_key(id))
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "api_key_ended", message).to_key(id))
         }
-        Sent::MakerGone(id) => {
-            let told = "This API key ended because the person who made it lost their access or is no longer an administrator. Another administrator can create a new one under People and keys.";
-            Err(Fault::new(StatusCode::UNAUTHORIZED, "api_key_maker_gone", told).to_key(id))
+        KeyLookup::MakerGone(id) => {
+            let message = "This API key ended because the person who made it lost their access or is no longer an administrator. Another administrator can create a new one under People and keys.";
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "api_key_maker_gone", message).to_key(id))
         }
-        Sent::FromElsewhere(id, from) => Err(not_from_here(from).to_key(id)),
-        Sent::NoAddresses(id) => {
-            let told = "API keys that pay or administer must be limited to certain addresses here, and this one is not. An administrator sets them under People and keys.";
-            Err(Fault::new(StatusCode::FORBIDDEN, "api_key_addresses_required", told).to_key(id))
+        KeyLookup::FromElsewhere(id, from) => Err(not_from_here(from).to_key(id)),
+        KeyLookup::NoAddresses(id) => {
+            let message = "API keys that pay or administer must be limited to certain addresses here, and this one is not. An administrator sets them under People and keys.";
+            Err(Problem::new(StatusCode::FORBIDDEN, "api_key_addresses_required", message).to_key(id))
         }
     }
 }
@@ -93,17 +93,21 @@ pub fn sent_key(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && key.starts_with("brs_")).then(|| key.trim())
 }
 
-fn not_from_here(from: Option<IpAddr>) -> Fault {
+fn not_from_here(from: Option<IpAddr>) -> Problem {
     let from = from.map_or_else(|| "an unknown address".to_owned(), |from| from.to_string());
-    let told = format!(
+    let message = format!(
         "This API key does not work from {from}. An administrator can change its addresses under People and keys. If {from} is your own proxy, BURSAR_TRUSTED_PROXIES must name it."
     );
-    Fault::new(StatusCode::FORBIDDEN, "api_key_address", told)
+    Problem::new(StatusCode::FORBIDDEN, "api_key_address", message)
 }
 
 /// The session of the cookie, if there is one. `from` is the client's address; `None` if the request does not come from a
 /// person.
-pub async fn by_cookie(app: &App, headers: &HeaderMap, from: Option<&str>) -> Result<Option<Session>, Fault> {
+pub async fn by_cookie(
+    app: &App,
+    headers: &HeaderMap,
+    from: Option<&str>,
+) -> Result<Option<Session>, Problem> {
     match cookie(headers, COOKIE) {
         Some(token) => Ok(people::by_session(app, token, from).await?),
         None => Ok(None),
@@ -122,16 +126,16 @@ pub fn came_from(request: &Request, trusted: &[Range]) -> String {
     let sent = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let from = client::address(request, trusted);
-    let mut told = from.map_or_else(|| "an unknown address".to_owned(), |from| from.to_string());
+    let mut message = from.map_or_else(|| "an unknown address".to_owned(), |from| from.to_string());
     // An address reported by an unconfigured proxy is unverified, and marked as such.
     if let Some(passed_on) = sent("x-forwarded-for").filter(|_| from == peer.map(|peer| peer.to_canonical()))
     {
-        told = format!("{told}, for {passed_on}");
+        message = format!("{message}, for {passed_on}");
     }
     if let Some(browser) = sent("user-agent") {
-        told = format!("{told}, {browser}");
+        message = format!("{message}, {browser}");
     }
-    told.chars().filter(|letter| !letter.is_control()).take(MOST_CAME_FROM).collect()
+    message.chars().filter(|letter| !letter.is_control()).take(MOST_CAME_FROM).collect()
 }
 
 /// The longest possible e-mail address (RFC 5321).
@@ -143,8 +147,8 @@ pub fn make_known(app: &App, response: &mut Response, name: &str, email: &str) {
     set_cookie(response, name, &shown, KNOWN_SECONDS);
 }
 
-fn known_as(name: &str) -> Place {
-    Place::kept_by_browser(name, "").once(name)
+fn known_as(name: &str) -> SealedAt {
+    SealedAt::kept_by_browser(name, "").once(name)
 }
 
 /// The cookie of a browser that has signed in before: the login's address, sealed. It grants no access; it only lets its
@@ -216,10 +220,10 @@ pub fn ask_for_passkey(response: &mut Response, sealed: &str) {
 }
 
 /// Continues after a password or a link: signs in and redirects to `next`, or asks for the second factor first.
-pub fn arrive(entered: &Entered, next: Option<&str>) -> Response {
+pub fn arrive(entered: &SignInProgress, next: Option<&str>) -> Response {
     match entered {
-        Entered::In(token) => welcome(token, next),
-        Entered::HalfWay(token) => {
+        SignInProgress::In(token) => welcome(token, next),
+        SignInProgress::HalfWay(token) => {
             let next = next.filter(|next| is_ours(next)).unwrap_or_default();
             let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
             let mut response = Redirect::to(&format!("/login/code?next={next}")).into_response();
@@ -244,7 +248,7 @@ pub fn whole_way(app: &App, headers: &HeaderMap, email: &str, token: &str, next:
 }
 
 /// Ends the browser's previous session at a new sign-in; otherwise it would stay open, because its cookie is replaced.
-pub async fn end_former(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
+pub async fn end_former(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     if let Some(former) = by_cookie(app, headers, None).await? {
         people::sign_out(app, &former).await?;
     }
@@ -293,9 +297,9 @@ pub struct Address(pub String);
 pub struct Device(pub Browser);
 
 impl<S: Sync> FromRequestParts<S> for Device {
-    type Rejection = Fault;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let named = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let address = parts.extensions.get::<Address>().cloned().unwrap_or_default().0;
         Ok(Self(Browser { agent: named.unwrap_or_default().to_owned(), address }))

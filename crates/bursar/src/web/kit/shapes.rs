@@ -126,9 +126,9 @@ pub struct BlockerCode;
 impl PartialSchema for BlockerCode {
     fn schema() -> RefOr<Schema> {
         let lines = Code::ALL.iter().map(|code| format!("- `{}`: {}", code.as_str(), code.message()));
-        let told = format!("Why something cannot be paid.\n\n{}", lines.collect::<Vec<_>>().join("\n"));
+        let sentence = format!("Why something cannot be paid.\n\n{}", lines.collect::<Vec<_>>().join("\n"));
         let words = one_of(Code::ALL.iter().map(|it| it.as_str()));
-        Schema::Object(words.description(Some(told)).build()).into()
+        Schema::Object(words.description(Some(sentence)).build()).into()
     }
 }
 
@@ -145,8 +145,8 @@ pub struct DayOrMoment;
 impl PartialSchema for DayOrMoment {
     fn schema() -> RefOr<Schema> {
         let moment = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
-        let told = "A day of the years 1970 to 2199, or a moment (RFC 3339).";
-        let either = AnyOfBuilder::new().item(day().build()).item(moment.build()).description(Some(told));
+        let message = "A day of the years 1970 to 2199, or a moment (RFC 3339).";
+        let either = AnyOfBuilder::new().item(day().build()).item(moment.build()).description(Some(message));
         Schema::AnyOf(either.build()).into()
     }
 }
@@ -186,8 +186,8 @@ fn of_money(schemas: &mut Vec<(String, RefOr<Schema>)>) {
 
 impl PartialSchema for MoneyGiven {
     fn schema() -> RefOr<Schema> {
-        let told = "Money: a positive decimal with at most the currency's digits.";
-        Schema::Object(money().description(Some(told)).build()).into()
+        let message = "Money: a positive decimal with at most the currency's digits.";
+        Schema::Object(money().description(Some(message)).build()).into()
     }
 }
 
@@ -213,12 +213,12 @@ impl PartialSchema for MoneyOrPoints {
             .property("value", nothing())
             .property("currency", nothing())
             .additional_properties(Some(AdditionalProperties::FreeForm(false)));
-        let told =
+        let message =
             "Money or points: `{\"value\":\"420.00\",\"currency\":\"USD\"}` or `{\"points\":350}`, not both.";
         let either = OneOfBuilder::new()
             .item(money().property("points", nothing()).build())
             .item(points.build())
-            .description(Some(told));
+            .description(Some(message));
         Schema::OneOf(either.build()).into()
     }
 }

@@ -14,8 +14,8 @@ use tokio::sync::watch;
 
 use payout::ids::{BatchId, PersonId};
 
-use super::problem::Fault;
-use crate::app::{App, Watching};
+use super::problem::Problem;
+use crate::app::{App, WatcherGuard};
 use crate::store::batches;
 use crate::store::{self, Db, exports, imports};
 
@@ -34,14 +34,14 @@ const STREAMS: usize = 24;
 /// What a live page has already seen.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Ask {
+pub struct StreamParams {
     /// The change number that the page has seen.
     pub seen: Option<i64>,
 }
 
 /// What a live page shows.
 #[derive(Clone, Debug)]
-pub enum Watched {
+pub enum LiveSubject {
     Batch(BatchId),
     /// An import, by its number.
     Import(String),
@@ -49,7 +49,7 @@ pub enum Watched {
     Export(i64),
 }
 
-impl Watched {
+impl LiveSubject {
     /// A number that increases with every change, by any process; and whether no more changes will come.
     async fn now(&self, db: &mut Db) -> store::Result<(i64, bool)> {
         match self {
@@ -82,10 +82,10 @@ impl Watched {
 pub async fn watching(
     app: App,
     who: PersonId,
-    of: Watched,
-    ask: &Ask,
+    of: LiveSubject,
+    ask: &StreamParams,
     headers: &HeaderMap,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let seen: Option<i64> = last.or(ask.seen);
     let (number, at_rest) = of.now(&mut app.store.read().await?).await?;
@@ -93,29 +93,29 @@ pub async fn watching(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let Some(admitted) = app.nudge.watchers.admit(who, STREAMS) else {
-        let told = "You have many live pages open, so this one does not follow by itself. Close some, then reload it.";
-        return Err(Fault::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", told).retry_after(60));
+        let message = "You have many live pages open, so this one does not follow by itself. Close some, then reload it.";
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", message).retry_after(60));
     };
     let changed = app.nudge.changed.subscribe();
-    let watch = Watch { changed, app, of, told: None, seen, _admitted: admitted };
-    let stream = unfold(watch, Watch::next).take_until(tokio::time::sleep(STREAM_LIFE));
+    let watch = ChangeStream { changed, app, of, told: None, seen, _admitted: admitted };
+    let stream = unfold(watch, ChangeStream::next).take_until(tokio::time::sleep(STREAM_LIFE));
     // Otherwise nginx would buffer events.
     let at_once = [(HeaderName::from_static("x-accel-buffering"), "no")];
     Ok((at_once, Sse::new(stream).keep_alive(KeepAlive::default())).into_response())
 }
 
 /// One stream of change numbers.
-struct Watch {
+struct ChangeStream {
     app: App,
     changed: watch::Receiver<u64>,
-    of: Watched,
+    of: LiveSubject,
     told: Option<i64>,
     /// What the page has seen, sent first; the next number then tells the page that it must reload.
     seen: Option<i64>,
-    _admitted: Watching,
+    _admitted: WatcherGuard,
 }
 
-impl Watch {
+impl ChangeStream {
     /// The next number: first what the page has seen, then the current one, then each new one, at a limited pace. If the
     /// database fails the stream ends, and the browser reconnects by itself.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::extract::{MOST_FIELDS, Tree, in_time, pass_over};
 use super::form::form_expired;
-use super::problem::Fault;
+use super::problem::Problem;
 
 /// The content type of such a form.
 pub const KIND: &str = "multipart/form-data";
@@ -27,7 +27,7 @@ pub struct Upload {
 }
 
 /// A form and its file.
-pub struct Sent {
+pub struct UploadedForm {
     /// The fields that are not files.
     pub fields: Tree,
     pub file: Upload,
@@ -39,7 +39,11 @@ pub struct Sent {
 ///
 /// # Errors
 /// 413 over the limit, 403 for an invalid CSRF token, 400 if it is no such form.
-pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> bool) -> Result<Sent, Fault> {
+pub async fn read(
+    request: &mut Request,
+    limit: usize,
+    known: impl Fn(&str) -> bool,
+) -> Result<UploadedForm, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary =
         kind.and_then(|kind| multer::parse_boundary(kind).ok()).ok_or_else(|| broken(&"no boundary"))?;
@@ -57,18 +61,18 @@ pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> b
     let mut fields: Vec<(String, String)> = Vec::new();
     let (mut file, mut said) = (Upload::default(), Sha256::new());
     let (mut is_known, mut too_early) = (false, false);
-    while let Some(field) = form.next_field().await.map_err(|error| told(&error, limit))? {
+    while let Some(field) = form.next_field().await.map_err(|error| upload_problem(&error, limit))? {
         if fields.len() > MOST_FIELDS {
-            return Err(Fault::bad_request("too_many_fields", "This form has too many fields."));
+            return Err(Problem::bad_request("too_many_fields", "This form has too many fields."));
         }
         let name = field.name().unwrap_or_default().to_owned();
         let Some(file_name) = field.file_name().map(str::to_owned) else {
-            let text = field.text().await.map_err(|error| told(&error, limit))?;
+            let text = field.text().await.map_err(|error| upload_problem(&error, limit))?;
             is_known |= name == "csrf" && known(&text);
             fields.push((name, text));
             continue;
         };
-        let bytes = bytes(field, is_known).await.map_err(|error| told(&error, limit))?;
+        let bytes = bytes(field, is_known).await.map_err(|error| upload_problem(&error, limit))?;
         if !is_known {
             too_early = true;
             continue;
@@ -79,7 +83,7 @@ pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> b
             continue;
         }
         if !file.bytes.is_empty() || !file.name.is_empty() {
-            return Err(Fault::bad_request("one_file", "Send one file at a time. Nothing was done."));
+            return Err(Problem::bad_request("one_file", "Send one file at a time. Nothing was done."));
         }
         file = Upload { name: file_name, bytes };
     }
@@ -88,8 +92,8 @@ pub async fn read(request: &mut Request, limit: usize, known: impl Fn(&str) -> b
     }
     let fields = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     said.update(&fields);
-    let fields = Tree::from_pairs(fields.as_bytes()).map_err(Fault::field)?;
-    Ok(Sent { fields, file, said: said.finalize().to_vec() })
+    let fields = Tree::from_pairs(fields.as_bytes()).map_err(Problem::field)?;
+    Ok(UploadedForm { fields, file, said: said.finalize().to_vec() })
 }
 
 /// Reads the bytes of a part; discards them unless `keep`.
@@ -103,23 +107,23 @@ async fn bytes(mut field: Field<'_>, keep: bool) -> multer::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn told(error: &multer::Error, limit: usize) -> Fault {
+fn upload_problem(error: &multer::Error, limit: usize) -> Problem {
     match matches!(error, multer::Error::StreamSizeExceeded { .. }) {
         true => too_large(limit),
         false => broken(error),
     }
 }
 
-fn too_large(limit: usize) -> Fault {
-    let told = format!(
+fn too_large(limit: usize) -> Problem {
+    let message = format!(
         "The file is larger than the limit of {} MB, so nothing was stored. Split it into several files, each with the header.",
         limit >> 20
     );
-    Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", told)
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
 }
 
-fn broken(error: &dyn std::fmt::Display) -> Fault {
-    let told =
+fn broken(error: &dyn std::fmt::Display) -> Problem {
+    let message =
         format!("The form with the file cannot be read ({error}), so nothing was stored. Send it again.");
-    Fault::bad_request("malformed_form", told)
+    Problem::bad_request("malformed_form", message)
 }

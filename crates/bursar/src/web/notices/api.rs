@@ -16,22 +16,22 @@ use crate::mail::{Language, Template, variables};
 use crate::ops::notices::templates;
 use crate::store::mails::{self, Filter, Mail, MailState};
 use crate::web::kit::extract::Json;
-use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::form::{ListQuery, encode_cursor};
 use crate::web::kit::json::{Page, etag, if_match};
-use crate::web::kit::problem::{Fault, FieldError};
-use crate::web::kit::route::{Need, Route, get, put};
-use crate::web::kit::session::Who;
+use crate::web::kit::problem::{FieldError, Problem};
+use crate::web::kit::route::{Access, Route, get, put};
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 
 const TEMPLATE: &str = "/api/v1/settings/notices/{notice}/{language}";
 
 pub fn routes() -> Vec<Route> {
-    let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
+    let (reads, administers) = (Access::May(Permission::Read), Access::May(Permission::Administer));
     vec![
         get("/api/v1/outbox", reads, list)
             .says("Mails, newest first: what was told to whom, and what became of it")
             .by_pages()
-            .filters::<Ask>()
+            .filters::<ListParams>()
             .answers_page::<MailJson>(),
         get(TEMPLATE, reads, read)
             .names::<shapes::NoticeName>("notice")
@@ -98,7 +98,7 @@ impl From<Mail> for MailJson {
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+struct ListParams {
     /// Only mails of this notice, such as `payment_failed`.
     #[param(value_type = Option<shapes::NoticeName>, inline)]
     notice: Option<String>,
@@ -112,11 +112,11 @@ struct Ask {
 
 async fn list(
     State(app): State<App>,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<axum::Json<Page<MailJson>>, Fault> {
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<axum::Json<Page<MailJson>>, Problem> {
     let unknown = |name: &str, word: &str| {
         let detail = format!("There is no {name} `{word}`.");
-        Fault::field(FieldError { pointer: format!("/{name}"), code: "unknown_value", detail })
+        Problem::field(FieldError { pointer: format!("/{name}"), code: "unknown_value", detail })
     };
     let notice = ask.notice.map(|word| Notice::parse(&word).ok_or_else(|| unknown("notice", &word)));
     let state = ask.state.map(|word| MailState::parse(&word).ok_or_else(|| unknown("state", &word)));
@@ -128,7 +128,7 @@ async fn list(
         after: paging.after_parts::<1>()?.map(|[id]| id),
     };
     let found = mails::list(&mut app.store.read().await?, &filter, paging.limit + 1).await?;
-    let key = |mail: &Mail| sealed(&[&mail.id]);
+    let key = |mail: &Mail| encode_cursor(&[&mail.id]);
     Ok(axum::Json(Page::of(found, paging.limit, key, MailJson::from)))
 }
 
@@ -157,12 +157,12 @@ struct Change {
     body: Option<String>,
 }
 
-fn named(notice: &str, language: &str) -> Result<(Notice, Language), Fault> {
+fn named(notice: &str, language: &str) -> Result<(Notice, Language), Problem> {
     let language = Language::ALL.into_iter().find(|known| known.as_str() == language);
-    Notice::parse(notice).zip(language).ok_or_else(Fault::missing)
+    Notice::parse(notice).zip(language).ok_or_else(Problem::missing)
 }
 
-async fn in_force(app: &App, (notice, language): (Notice, Language)) -> Result<TemplateJson, Fault> {
+async fn in_force(app: &App, (notice, language): (Notice, Language)) -> Result<TemplateJson, Problem> {
     let (template, version) = templates::in_force(&mut app.store.read().await?, notice, language).await?;
     Ok(TemplateJson {
         notice: notice.as_str(),
@@ -177,17 +177,17 @@ async fn in_force(app: &App, (notice, language): (Notice, Language)) -> Result<T
 async fn read(
     State(app): State<App>,
     Path((notice, language)): Path<(String, String)>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     Ok(answer(&in_force(&app, named(&notice, &language)?).await?))
 }
 
 async fn write(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path((notice, language)): Path<(String, String)>,
     headers: HeaderMap,
     Json(change): Json<Change>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let of = named(&notice, &language)?;
     let template = match (change.subject, change.body) {
         (Some(subject), Some(body)) => Some(Template { subject, body }),
@@ -198,18 +198,18 @@ async fn write(
     match templates::save(&app, &actor, of, template.as_ref(), if_match(&headers)).await {
         Ok(_) => Ok(answer(&in_force(&app, of).await?)),
         Err(error) => {
-            let fault = Fault::from(error);
+            let fault = Problem::from(error);
             if fault.code() != "precondition_failed" {
                 return Err(fault);
             }
-            Err(Fault::stale(json!(in_force(&app, of).await?)))
+            Err(Problem::stale(json!(in_force(&app, of).await?)))
         }
     }
 }
 
-fn missing(name: &str) -> Fault {
+fn missing(name: &str) -> Problem {
     let detail = "Send subject and body together, or neither to restore the built-in template.".to_owned();
-    Fault::field(FieldError { pointer: format!("/{name}"), code: "missing", detail })
+    Problem::field(FieldError { pointer: format!("/{name}"), code: "missing", detail })
 }
 
 fn answer(template: &TemplateJson) -> Response {

@@ -15,20 +15,20 @@ use crate::app::App;
 use crate::mail::{Language, Parts};
 use crate::ops::notices::post;
 use crate::store::mails::{self, Filter, Mail, MailState};
-use crate::web::kit::form::{Form, ListQuery, Turn, sealed};
-use crate::web::kit::format::{Chip, Lately, When, when};
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post as posted};
+use crate::web::kit::form::{Form, ListQuery, Pager, encode_cursor};
+use crate::web::kit::format::{Chip, ShortTime, When, when};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post as posted};
 
 pub fn routes() -> Vec<Route> {
-    let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
+    let (reads, administers) = (Access::May(Permission::Read), Access::May(Permission::Administer));
     vec![
         get("/outbox", reads, list),
         get("/outbox/{mail}", reads, show),
         get("/outbox/{mail}/html", reads, html),
         posted("/outbox/{mail}/again", administers, again),
-        posted("/outbox/{mail}/link", administers, link).proved("Show the link of this mail"),
+        posted("/outbox/{mail}/link", administers, link).step_up("Show the link of this mail"),
         posted("/outbox/lift", administers, lift),
     ]
 }
@@ -41,7 +41,7 @@ pub struct Row {
     pub recipient: String,
     pub notice: &'static str,
     pub chip: Chip,
-    pub at: Lately,
+    pub at: ShortTime,
 }
 
 impl Row {
@@ -53,7 +53,7 @@ impl Row {
             title: mail.title,
             notice: mail.notice.label(),
             chip: chip(mail.state),
-            at: Lately(mail.created_at),
+            at: ShortTime(mail.created_at),
         }
     }
 }
@@ -83,7 +83,7 @@ fn chip(state: MailState) -> Chip {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Ask {
+struct ListParams {
     notice: Option<String>,
     recipient: Option<String>,
     state: Option<String>,
@@ -93,10 +93,10 @@ struct Ask {
 #[template(path = "notices/outbox.html")]
 struct OutboxPage {
     frame: Frame,
-    ask: Ask,
+    ask: ListParams,
     problem: Option<String>,
     rows: Vec<Row>,
-    turn: Turn,
+    turn: Pager,
     narrowed: bool,
     server: bool,
     suppressed: Vec<(String, String, When)>,
@@ -115,9 +115,9 @@ impl OutboxPage {
 
 async fn list(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let mut problem = None;
     let notice = ask.notice.as_deref().map(|word| Notice::parse(word).ok_or(word));
@@ -143,9 +143,9 @@ async fn list(
     found.truncate(limit);
     let suppressed = mails::suppressions(&mut db, 50).await?;
     let narrowed = [&ask.notice, &ask.recipient, &ask.state].iter().any(|word| word.is_some());
-    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.id]));
+    let next = found.last().filter(|_| more).map(|last| encode_cursor(&[&last.id]));
     let page = OutboxPage {
-        frame: visit.frame("Outbox", Place::Outbox),
+        frame: visit.frame("Outbox", MenuItem::Outbox),
         problem,
         turn: paging.turn(found.len(), next.as_deref(), None),
         rows: found.into_iter().map(|mail| Row::kept(mail, app.config.smtp_url.is_some())).collect(),
@@ -187,7 +187,11 @@ struct MailPage {
     may: bool,
 }
 
-async fn show(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn show(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let mail = mails::find(&mut db, &id).await?;
     let language = Language::of(Some(&mail.language));
@@ -196,7 +200,7 @@ async fn show(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> R
     let recipient = mail.shown_recipient();
     let waiting = mail.state == MailState::Waiting && app.config.smtp_url.is_some();
     let page = MailPage {
-        frame: visit.frame("Outbox", Place::Outbox),
+        frame: visit.frame("Outbox", MenuItem::Outbox),
         chip: chip(mail.state),
         notice: mail.notice.label(),
         notice_word: mail.notice.as_str(),
@@ -249,7 +253,7 @@ fn about(id: &str) -> Option<String> {
     }
 }
 
-async fn html(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn html(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
     let mail = mails::find(&mut app.store.read().await?, &id).await?;
     Ok(framed(parts(&app, &mail).html))
 }
@@ -273,30 +277,44 @@ struct LinkPage {
 }
 
 /// The link is shown in this response only.
-async fn link(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn link(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let back = format!("/outbox/{id}");
     match post::hand_on(&app, &visit.actor, &id).await {
-        Ok(link) => visit.show(&LinkPage { frame: visit.frame("One-time link", Place::Outbox), back, link }),
-        Err(error) => Ok(Told::refused(error)?.on(&back)),
+        Ok(link) => {
+            visit.show(&LinkPage { frame: visit.frame("One-time link", MenuItem::Outbox), back, link })
+        }
+        Err(error) => Ok(Flash::refused(error)?.on(&back)),
     }
 }
 
-async fn again(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
-    let told = match post::again(&app, &visit.actor, &id).await {
-        Ok(()) => Told::good("The mail is queued again."),
-        Err(error) => Told::refused(error)?,
+async fn again(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let flash = match post::again(&app, &visit.actor, &id).await {
+        Ok(()) => Flash::good("The mail is queued again."),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&format!("/outbox/{id}")))
+    Ok(flash.on(&format!("/outbox/{id}")))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Lift {
+struct UnblockAddress {
     address: Option<String>,
 }
 
-async fn lift(State(app): State<App>, visit: Visit, Form(sent): Form<Lift>) -> Result<Response, Fault> {
+async fn lift(
+    State(app): State<App>,
+    visit: PageContext,
+    Form(sent): Form<UnblockAddress>,
+) -> Result<Response, Problem> {
     let address = sent.address.unwrap_or_default();
     post::lift(&app, &visit.actor, &address).await?;
-    Ok(Told::good(format!("The suppression of {address} is lifted.")).on("/outbox"))
+    Ok(Flash::good(format!("The suppression of {address} is lifted.")).on("/outbox"))
 }

@@ -20,20 +20,20 @@ use crate::store::templates as kept;
 use crate::web::kit::form::{Form, Query};
 use crate::web::kit::format::When;
 use crate::web::kit::history::names;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post as posted};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post as posted};
 
 pub fn routes() -> Vec<Route> {
-    let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
+    let (reads, administers) = (Access::May(Permission::Read), Access::May(Permission::Administer));
     vec![
         get("/settings/notices", reads, list),
         get("/settings/notices/{notice}/{language}", reads, edit),
-        posted("/settings/notices/{notice}/{language}", administers, save).proved("Save this mail"),
+        posted("/settings/notices/{notice}/{language}", administers, save).step_up("Save this mail"),
         posted("/settings/notices/{notice}/{language}/preview", administers, preview),
         posted("/settings/notices/{notice}/{language}/test", administers, test),
         posted("/settings/notices/{notice}/{language}/restore", administers, restore)
-            .proved("Restore the built-in mail"),
+            .step_up("Restore the built-in mail"),
     ]
 }
 
@@ -50,7 +50,7 @@ struct ListPage {
     rows: Vec<ListRow>,
 }
 
-async fn list(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+async fn list(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
     let edited = kept::edited(&mut app.store.read().await?).await?;
     let row = |notice: &Notice| {
         let is_edited = |language: Language| {
@@ -61,7 +61,7 @@ async fn list(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         let to: Vec<&str> = notice.audience().iter().map(|audience| audience.label()).collect();
         ListRow { label: notice.label(), to: to.join(", "), languages: languages.into() }
     };
-    let frame = visit.frame("Notices", Place::PayoutSettings);
+    let frame = visit.frame("Notices", MenuItem::PayoutSettings);
     visit.show(&ListPage { frame, rows: Notice::ALL.iter().map(row).collect() })
 }
 
@@ -99,28 +99,28 @@ struct EditPage {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+struct ShowParams {
     /// An earlier version, to view and perhaps save again.
     version: Option<i64>,
 }
 
-fn named((notice, language): (String, String)) -> Result<(Notice, Language), Fault> {
+fn named((notice, language): (String, String)) -> Result<(Notice, Language), Problem> {
     let language = Language::ALL.into_iter().find(|known| known.as_str() == language);
-    Notice::parse(&notice).zip(language).ok_or_else(Fault::missing)
+    Notice::parse(&notice).zip(language).ok_or_else(Problem::missing)
 }
 
 async fn edit(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(path): Path<(String, String)>,
-    Query(ask): Query<Ask>,
-) -> Result<Response, Fault> {
+    Query(ask): Query<ShowParams>,
+) -> Result<Response, Problem> {
     let of = named(path)?;
     let mut db = app.store.read().await?;
     let (mut template, version) = templates::in_force(&mut db, of.0, of.1).await?;
     if let Some(earlier) = ask.version {
         let versions = templates::history(&mut db, of.0, of.1).await?;
-        let found = versions.into_iter().find(|one| one.version == earlier).ok_or_else(Fault::missing)?;
+        let found = versions.into_iter().find(|one| one.version == earlier).ok_or_else(Problem::missing)?;
         let words = found.words.map(|(subject, body)| Template { subject, body });
         template = words.unwrap_or_else(|| of.1.built_in(of.0));
     }
@@ -130,12 +130,12 @@ async fn edit(
 
 async fn page(
     app: &App,
-    visit: &Visit,
+    visit: &PageContext,
     (notice, language): (Notice, Language),
     template: Template,
     version: i64,
     (shown_version, wrong): (Option<i64>, Option<String>),
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (values, with) = values(app, notice, language).await?;
     let shown = template.render(language, &values).ok().map(|rendered| {
         let parts = Parts::of(language, &rendered.subject, &rendered.body, &app.base_url);
@@ -153,7 +153,7 @@ async fn page(
         shown: shown_version.unwrap_or(version) == one.version,
     };
     let page = EditPage {
-        frame: visit.frame(notice.label(), Place::PayoutSettings),
+        frame: visit.frame(notice.label(), MenuItem::PayoutSettings),
         label: notice.label(),
         address: address(notice, language),
         languages: Language::ALL.map(|one| (one.label(), address(notice, one), one == language)).into(),
@@ -174,11 +174,11 @@ async fn page(
 }
 
 /// The values for a preview: of the newest notice of its kind, or example values if there is none.
-async fn values(app: &App, notice: Notice, language: Language) -> Result<(Value, String), Fault> {
+async fn values(app: &App, notice: Notice, language: Language) -> Result<(Value, String), Problem> {
     let mut db = app.store.read().await?;
     let newest = outbox::newest(&mut db, notice).await?.filter(|_| !notice.carries_secret());
-    if let Some(told) = newest
-        && let Ok(facts) = facts::read(&mut db, &[told], &app.base_url, app.clock.now()).await
+    if let Some(outbox_notice) = newest
+        && let Ok(facts) = facts::read(&mut db, &[outbox_notice], &app.base_url, app.clock.now()).await
     {
         let partner = notice.audience().iter().any(|audience| audience.is_partner());
         return Ok((
@@ -191,13 +191,13 @@ async fn values(app: &App, notice: Notice, language: Language) -> Result<(Value,
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Typed {
+struct FormInput {
     subject: Option<String>,
     body: Option<String>,
     version: Option<i64>,
 }
 
-impl Typed {
+impl FormInput {
     fn template(&self) -> Template {
         let body = self.body.as_deref().unwrap_or_default().replace("\r\n", "\n");
         Template { subject: self.subject.clone().unwrap_or_default(), body }
@@ -206,21 +206,21 @@ impl Typed {
 
 async fn save(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(path): Path<(String, String)>,
-    Form(typed): Form<Typed>,
-) -> Result<Response, Fault> {
+    Form(typed): Form<FormInput>,
+) -> Result<Response, Problem> {
     let of = named(path)?;
     let template = typed.template();
     match templates::save(&app, &visit.actor, of, Some(&template), typed.version).await {
         Ok(version) => {
-            Ok(Told::good(format!("Version {version} is saved and in force.")).on(&address(of.0, of.1)))
+            Ok(Flash::good(format!("Version {version} is saved and in force.")).on(&address(of.0, of.1)))
         }
         Err(OpsError::Refused(refusal)) => {
             let wrong = format!("{} Nothing was saved.", refusal.sentence);
             page(&app, &visit, of, template, typed.version.unwrap_or(0), (None, Some(wrong))).await
         }
-        Err(error) => Ok(Told::refused(error)?.on(&address(of.0, of.1))),
+        Err(error) => Ok(Flash::refused(error)?.on(&address(of.0, of.1))),
     }
 }
 
@@ -228,8 +228,8 @@ async fn save(
 async fn preview(
     State(app): State<App>,
     Path(path): Path<(String, String)>,
-    Form(typed): Form<Typed>,
-) -> Result<Response, Fault> {
+    Form(typed): Form<FormInput>,
+) -> Result<Response, Problem> {
     let (notice, language) = named(path)?;
     let template = typed.template();
     let (values, _) = values(&app, notice, language).await?;
@@ -243,41 +243,41 @@ async fn preview(
 
 async fn test(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(path): Path<(String, String)>,
-    Form(typed): Form<Typed>,
-) -> Result<Response, Fault> {
+    Form(typed): Form<FormInput>,
+) -> Result<Response, Problem> {
     let of = named(path)?;
     let template = typed.template();
     let (values, _) = values(&app, of.0, of.1).await?;
-    let told = match post::test(&app, &visit.actor, of, &template, &values).await {
-        Ok(mail) if app.config.smtp_url.is_some() => Told::good(format!(
+    let flash = match post::test(&app, &visit.actor, of, &template, &values).await {
+        Ok(mail) if app.config.smtp_url.is_some() => Flash::good(format!(
             "A test mail is on its way to {}. It is {} in the outbox.",
             mail.recipient, mail.id
         )),
         Ok(mail) => {
-            Told::warn(format!("No mail server is set, so the test mail {} stays in the outbox.", mail.id))
+            Flash::warn(format!("No mail server is set, so the test mail {} stays in the outbox.", mail.id))
         }
         Err(OpsError::Refused(refusal)) => {
             let wrong = format!("{} Nothing was sent.", refusal.sentence);
             return page(&app, &visit, of, template, typed.version.unwrap_or(0), (None, Some(wrong))).await;
         }
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&address(of.0, of.1)))
+    Ok(flash.on(&address(of.0, of.1)))
 }
 
 async fn restore(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(path): Path<(String, String)>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let of = named(path)?;
-    let told = match templates::save(&app, &visit.actor, of, None, None).await {
-        Ok(_) => Told::good(
+    let flash = match templates::save(&app, &visit.actor, of, None, None).await {
+        Ok(_) => Flash::good(
             "The built-in template is in force again. What was written before stays in the history.",
         ),
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&address(of.0, of.1)))
+    Ok(flash.on(&address(of.0, of.1)))
 }

@@ -16,22 +16,22 @@ use crate::app::{Actor, App};
 use crate::clock::{date, rfc3339};
 use crate::ops::tax::{self, TaxEntry};
 use crate::ops::{partners, payees as verbs};
-use crate::store::payees::{self, Moved, Profile};
+use crate::store::payees::{self, DestinationChange, Profile};
 use crate::store::rewards::Visible;
 use crate::store::tax::Filed;
 use crate::store::{self, Db};
 use crate::web::kit::extract::Json;
 use crate::web::kit::form::{NotKept, Query};
 use crate::web::kit::json::{BlockerJson, MoneyJson, PayeeJson, blockers_for};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get, post, put};
-use crate::web::kit::session::Who;
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get, post, put};
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 use crate::work::connect;
 
 pub fn routes() -> Vec<Route> {
-    let manage = Need::May(Permission::ManagePartners);
-    let read = Need::MayOrOwn(Permission::Read);
+    let manage = Access::May(Permission::ManagePartners);
+    let read = Access::MayOrOwn(Permission::Read);
     vec![
         get("/api/v1/payees/{id}", read, show)
             .says("A payee: standing, payout profile, tax report, and every reason why they cannot be paid")
@@ -57,7 +57,7 @@ pub fn routes() -> Vec<Route> {
             .says("File a tax report; the number is kept encrypted and answered masked")
             .takes::<TaxChange>()
             .answers::<TaxJson>(200),
-        post("/api/v1/payees/{id}/tax-report/reveal", Need::May(Permission::Administer), reveal)
+        post("/api/v1/payees/{id}/tax-report/reveal", Access::May(Permission::Administer), reveal)
             .opened_by(Scope::Write)
             .says("Answer the whole tax number once, and keep who saw it and why")
             .takes::<Reason>()
@@ -125,8 +125,8 @@ struct TaxJson {
     expires_on: Option<String>,
 }
 
-async fn find(app: &App, id: &str) -> Result<Payee, Fault> {
-    verbs::named(&mut app.store.read().await?, id).await?.ok_or_else(Fault::missing)
+async fn find(app: &App, id: &str) -> Result<Payee, Problem> {
+    verbs::named(&mut app.store.read().await?, id).await?.ok_or_else(Problem::missing)
 }
 
 fn destination(change: &ProfileChange) -> Result<Destination, Refusal> {
@@ -137,8 +137,8 @@ fn destination(change: &ProfileChange) -> Result<Destination, Refusal> {
         (Some(Vendor::Stripe), None, _) => Err(missing("stripe_account")),
         (Some(Vendor::PayPal), _, None) => Err(missing("paypal_email")),
         (Some(_), Some(_), Some(_)) => {
-            let told = "Name one destination, that of the chosen vendor.";
-            Err(Refusal::new("one_destination", told).at("vendor"))
+            let message = "Name one destination, that of the chosen vendor.";
+            Err(Refusal::new("one_destination", message).at("vendor"))
         }
         (None, _, _) => {
             Err(Refusal::new("unknown_vendor", "The vendor must be stripe or paypal.").at("vendor"))
@@ -148,10 +148,10 @@ fn destination(change: &ProfileChange) -> Result<Destination, Refusal> {
 
 async fn set_profile(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     Json(change): Json<ProfileChange>,
-) -> Result<axum::Json<ProfileJson>, Fault> {
+) -> Result<axum::Json<ProfileJson>, Problem> {
     let payee = find(&web.app, &id).await?;
     let profile = connect::set_profile(&web.work, &actor, payee, destination(&change)?).await?;
     Ok(axum::Json(profile_json(&profile)))
@@ -174,10 +174,10 @@ fn profile_json(profile: &Profile) -> ProfileJson {
 
 async fn file_tax(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     Json(change): Json<TaxChange>,
-) -> Result<axum::Json<TaxJson>, Fault> {
+) -> Result<axum::Json<TaxJson>, Problem> {
     let payee = find(&app, &id).await?;
     let TaxChange { form, signed_on, tin, name, certified } = change;
     let entry = TaxEntry { form, signed_on, tin, name, certified };
@@ -288,27 +288,27 @@ struct Revealed {
 }
 
 /// The payee, if the actor may see them.
-async fn seen(db: &mut Db, actor: &Actor, id: &str) -> Result<Payee, Fault> {
+async fn seen(db: &mut Db, actor: &Actor, id: &str) -> Result<Payee, Problem> {
     let own = match partners::visible(actor) {
-        Visible::All => return verbs::named(db, id).await?.ok_or_else(Fault::missing),
+        Visible::All => return verbs::named(db, id).await?.ok_or_else(Problem::missing),
         Visible::Of(partner) => payees::of_partner(db, partner, false).await?,
         Visible::CompanyOf(partner) => payees::of_partner(db, partner, true).await?,
     };
     // Partners must not learn who else has the same external id.
     let mut found = payees::named(db, id).await?;
     found.retain(|payee| own.contains(&payee.to_string()));
-    verbs::one_of(id, found)?.ok_or_else(Fault::missing)
+    verbs::one_of(id, found)?.ok_or_else(Problem::missing)
 }
 
 async fn show(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-) -> Result<axum::Json<PayeeView>, Fault> {
+) -> Result<axum::Json<PayeeView>, Problem> {
     let mut db = app.store.read().await?;
     let payee = seen(&mut db, &actor, &id).await?;
     let named = payees::names(&mut db, &[payee]).await?.remove(&payee);
-    let facts = payees::facts(&mut db, &[payee]).await?.remove(&payee).ok_or_else(Fault::missing)?;
+    let facts = payees::facts(&mut db, &[payee]).await?.remove(&payee).ok_or_else(Problem::missing)?;
     let profile = payees::profile_of(&mut db, payee).await?;
     let blockers = verbs::blockers(&mut db, payee, app.clock.now()).await?;
     Ok(axum::Json(PayeeView {
@@ -323,13 +323,13 @@ async fn show(
 
 async fn history(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-) -> Result<axum::Json<History>, Fault> {
+) -> Result<axum::Json<History>, Problem> {
     let mut db = app.store.read().await?;
     let payee = seen(&mut db, &actor, &id).await?;
     let ours = matches!(partners::visible(&actor), Visible::All);
-    let row = |moved: Moved| MovedJson {
+    let row = |moved: DestinationChange| MovedJson {
         at: rfc3339(moved.at),
         // Partners do not see our people's addresses.
         actor: Some(moved.actor).filter(|by| ours || *by == actor.id.to_string()),
@@ -343,10 +343,10 @@ async fn history(
 
 async fn tax_year(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     Query(wanted): Query<YearQuery>,
-) -> Result<axum::Json<YearJson>, Fault> {
+) -> Result<axum::Json<YearJson>, Problem> {
     let mut db = app.store.read().await?;
     let payee = seen(&mut db, &actor, &id).await?;
     let view = tax::year_view(&mut db, payee, tax::wanted(wanted.year.as_deref(), app.clock.now())?).await?;
@@ -373,20 +373,20 @@ async fn tax_year(
 
 async fn clear_shared(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     Json(why): Json<Reason>,
-) -> Result<axum::Json<ProfileJson>, Fault> {
+) -> Result<axum::Json<ProfileJson>, Problem> {
     let payee = find(&app, &id).await?;
     Ok(axum::Json(profile_json(&verbs::clear_shared(&app, &actor, payee, &why.reason).await?)))
 }
 
 async fn reveal(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     Json(why): Json<Reason>,
-) -> Result<(Extension<NotKept>, axum::Json<Revealed>), Fault> {
+) -> Result<(Extension<NotKept>, axum::Json<Revealed>), Problem> {
     let payee = find(&app, &id).await?;
     let tin = tax::reveal(&app, &actor, payee, &why.reason).await?;
     Ok((Extension(NotKept), axum::Json(Revealed { tin })))

@@ -14,18 +14,18 @@ use payout::ids::PartnerId;
 use crate::app::{Actor, App};
 use crate::clock::rfc3339;
 use crate::ops::partners;
-use crate::store::programs::{self, Account, Filter, Named, Partner};
+use crate::store::programs::{self, Account, Filter, NamedBy, Partner};
 use crate::web::kit::extract::{Change, Json};
-use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::form::{ListQuery, encode_cursor};
 use crate::web::kit::json::Page;
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 use crate::web::kit::record_json::{filter, required, saved};
-use crate::web::kit::route::{Need, Route, get, put};
-use crate::web::kit::session::Who;
+use crate::web::kit::route::{Access, Route, get, put};
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 
-const READ: Need = Need::MayOrOwn(Permission::Read);
-const WRITE: Need = Need::May(Permission::ManagePartners);
+const READ: Access = Access::MayOrOwn(Permission::Read);
+const WRITE: Access = Access::May(Permission::ManagePartners);
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -172,10 +172,10 @@ struct PartnerChange {
 
 async fn put_account(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(external_id): Path<String>,
     Json(change): Json<AccountChange>,
-) -> Result<(StatusCode, JsonAnswer<AccountJson>), Fault> {
+) -> Result<(StatusCode, JsonAnswer<AccountJson>), Problem> {
     let (account, new) = partners::save_account(&app, &actor, &external_id, |before, fresh| {
         let now = app.clock.now();
         let old = before.as_ref();
@@ -197,10 +197,10 @@ async fn put_account(
 
 async fn put_partner(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(external_id): Path<String>,
     Json(change): Json<PartnerChange>,
-) -> Result<(StatusCode, JsonAnswer<PartnerJson>), Fault> {
+) -> Result<(StatusCode, JsonAnswer<PartnerJson>), Problem> {
     let (partner, new) = partners::save_partner(&app, &actor, &external_id, |before, fresh| {
         let now = app.clock.now();
         let old = before.as_ref();
@@ -233,8 +233,8 @@ fn standing(
     let Some(word) = word else { return Ok(before) };
     let standing = partners::standing(word)?;
     if standing != before && !matches!(note, Change::Set(_)) {
-        let told = "Another standing needs its reason: give it as note. Nothing was changed.";
-        return Err(Refusal::new("missing", told).at("note"));
+        let message = "Another standing needs its reason: give it as note. Nothing was changed.";
+        return Err(Refusal::new("missing", message).at("note"));
     }
     Ok(standing)
 }
@@ -277,26 +277,26 @@ fn partner_for(actor: &Actor, partner: Partner) -> PartnerJson {
 
 async fn accounts(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     ListQuery(wanted, paging): ListQuery<AccountFilter>,
-) -> Result<JsonAnswer<Page<AccountJson>>, Fault> {
+) -> Result<JsonAnswer<Page<AccountJson>>, Problem> {
     let filter = Filter { q: wanted.q, own: own(&actor), ..filter(&paging)? };
     let rows = programs::accounts(&mut app.store.read().await?, &filter).await?;
     let json = |row| account_for(&actor, row);
-    Ok(JsonAnswer(Page::of(rows, paging.limit, |row| sealed(&[&row.id.to_string()]), json)))
+    Ok(JsonAnswer(Page::of(rows, paging.limit, |row| encode_cursor(&[&row.id.to_string()]), json)))
 }
 
 async fn account(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-) -> Result<JsonAnswer<AccountJson>, Fault> {
+) -> Result<JsonAnswer<AccountJson>, Problem> {
     let mut db = app.store.read().await?;
-    let found = programs::account(&mut db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+    let found = programs::account(&mut db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
     if let Some(partner) = own(&actor) {
-        let partner = programs::partner(&mut db, Named::Either(&partner.to_string())).await?;
+        let partner = programs::partner(&mut db, NamedBy::Either(&partner.to_string())).await?;
         if partner.is_none_or(|partner| partner.account.0 != found.id) {
-            return Err(Fault::missing());
+            return Err(Problem::missing());
         }
     }
     Ok(JsonAnswer(account_for(&actor, found)))
@@ -304,16 +304,16 @@ async fn account(
 
 async fn list_partners(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     ListQuery(wanted, paging): ListQuery<PartnerFilter>,
-) -> Result<JsonAnswer<Page<PartnerJson>>, Fault> {
+) -> Result<JsonAnswer<Page<PartnerJson>>, Problem> {
     let mut db = app.store.read().await?;
     let mut filter = Filter { q: wanted.q, account: wanted.account, own: own(&actor), ..filter(&paging)? };
     if let Some(company) = company(&mut db, &actor).await? {
         // Their own company only: naming another one returns nobody, rather than ignoring the filter.
         let named = match filter.account.take() {
             Some(named) => {
-                programs::account(&mut db, Named::Either(&named)).await?.map(|it| it.id.to_string())
+                programs::account(&mut db, NamedBy::Either(&named)).await?.map(|it| it.id.to_string())
             }
             None => Some(company.clone()),
         };
@@ -332,32 +332,32 @@ async fn list_partners(
     Ok(JsonAnswer(Page::of(
         rows,
         paging.limit,
-        |row| sealed(&[&row.id.to_string()]),
+        |row| encode_cursor(&[&row.id.to_string()]),
         |row| partner_for(&actor, row),
     )))
 }
 
 async fn partner(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-) -> Result<JsonAnswer<PartnerJson>, Fault> {
+) -> Result<JsonAnswer<PartnerJson>, Problem> {
     let mut db = app.store.read().await?;
-    let found = programs::partner(&mut db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+    let found = programs::partner(&mut db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
     let company = company(&mut db, &actor).await?;
     let visible = match (own(&actor), company) {
         (None, _) => true,
         (Some(_), Some(company)) => found.account.0.to_string() == company,
         (Some(partner), None) => found.id == partner,
     };
-    if visible { Ok(JsonAnswer(partner_for(&actor, found))) } else { Err(Fault::missing()) }
+    if visible { Ok(JsonAnswer(partner_for(&actor, found))) } else { Err(Problem::missing()) }
 }
 
 /// The company that a partner administrator sees.
-async fn company(db: &mut crate::store::Db, actor: &Actor) -> Result<Option<String>, Fault> {
+async fn company(db: &mut crate::store::Db, actor: &Actor) -> Result<Option<String>, Problem> {
     match (actor.role, actor.partner) {
         (Role::PartnerAdmin, Some(partner)) => {
-            let partner = programs::partner(db, Named::Either(&partner.to_string())).await?;
+            let partner = programs::partner(db, NamedBy::Either(&partner.to_string())).await?;
             Ok(partner.map(|partner| partner.account.0.to_string()))
         }
         _ => Ok(None),

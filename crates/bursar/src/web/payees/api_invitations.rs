@@ -15,14 +15,14 @@ use crate::clock::rfc3339;
 use crate::ops::{OpsError, invitations};
 use crate::web::kit::extract::Json;
 use crate::web::kit::form::NotKept;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, post};
-use crate::web::kit::session::Who;
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, post};
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        post("/api/v1/partners/{id}/invite", Need::May(Permission::Administer), invite)
+        post("/api/v1/partners/{id}/invite", Access::May(Permission::Administer), invite)
             .opened_by(Scope::Write)
             .says("Invite a partner, by their id or yours, to the portal; answers the one-time link")
             .takes::<Invite>()
@@ -54,13 +54,13 @@ struct InvitationJson {
 
 async fn invite(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     Json(sent): Json<Invite>,
-) -> Result<(StatusCode, Extension<NotKept>, JsonAnswer<InvitationJson>), Fault> {
+) -> Result<(StatusCode, Extension<NotKept>, JsonAnswer<InvitationJson>), Problem> {
     let role = Role::parse(sent.role.as_deref().unwrap_or(Role::Partner.as_str())).ok_or_else(|| {
-        let told = "A partner can be invited as partner or as partner_admin.";
-        OpsError::from(Refusal::new("unknown_value", told).at("role"))
+        let message = "A partner can be invited as partner or as partner_admin.";
+        OpsError::from(Refusal::new("unknown_value", message).at("role"))
     })?;
     let made = invitations::invite(&app, &actor, &id, role).await?;
     let answer = InvitationJson {

@@ -13,23 +13,23 @@ use crate::app::App;
 use crate::mail::Language;
 use crate::ops::partners as verbs;
 use crate::store::Db;
-use crate::store::programs::{self, Account, Named, Partner};
+use crate::store::programs::{self, Account, NamedBy, Partner};
 use crate::web::kit::form::{Form, Query};
-use crate::web::kit::layout::{Place, Visit};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::{MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
 use crate::web::kit::record_form::{
-    self, Field, Sheet, by_hand, country, given, must_be_as_seen, must_be_new,
+    self, Field, RecordForm, by_hand, country, given, must_be_as_seen, must_be_new,
 };
 use crate::web::kit::resolve;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::route::{Access, Route, get, post};
 
 pub fn routes() -> Vec<Route> {
-    let manages = Need::May(Permission::ManagePartners);
+    let manages = Access::May(Permission::ManagePartners);
     vec![
         get("/partners/new", manages, new_partner_form),
         post("/partners/new", manages, new_partner),
         get("/partners/{id}/edit", manages, partner_form),
-        post("/partners/{id}/edit", manages, edit_partner).proved("Save this partner"),
+        post("/partners/{id}/edit", manages, edit_partner).step_up("Save this partner"),
         get("/accounts/new", manages, new_account_form),
         post("/accounts/new", manages, new_account),
         get("/accounts/{id}/edit", manages, account_form),
@@ -82,12 +82,12 @@ impl PartnerTyped {
         fields
     }
 
-    fn sheet(&self, title: String, back: (String, String), accounts: &[(String, String)]) -> Sheet {
-        Sheet { title, place: Place::Partners, back, fields: self.fields(accounts), seen: self.seen }
+    fn sheet(&self, title: String, back: (String, String), accounts: &[(String, String)]) -> RecordForm {
+        RecordForm { title, place: MenuItem::Partners, back, fields: self.fields(accounts), seen: self.seen }
     }
 
     /// The same with the account by the id that is meant.
-    async fn meant(self, db: &mut Db) -> Result<(Self, Option<Refusal>), Fault> {
+    async fn meant(self, db: &mut Db) -> Result<(Self, Option<Refusal>), Problem> {
         let Some(text) = given(&self.account) else { return Ok((self, None)) };
         Ok(match resolve::account_id(db, &text).await? {
             Ok(id) => (Self { account: Some(id), ..self }, None),
@@ -110,28 +110,28 @@ impl PartnerTyped {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Within {
+struct NewParams {
     /// The account of the new partner, by external id.
     account: Option<String>,
 }
 
 /// The accounts that are offered: the caller's id and the name of each.
-async fn offered(db: &mut Db) -> Result<Vec<(String, String)>, Fault> {
+async fn offered(db: &mut Db) -> Result<Vec<(String, String)>, Problem> {
     let some = programs::Filter { limit: OFFERED, ..programs::Filter::default() };
     let found = programs::accounts(db, &some).await?;
     Ok(found.into_iter().map(|one| (one.external_id, one.name)).collect())
 }
 
-async fn new_partner_sheet(app: &App, typed: &PartnerTyped) -> Result<Sheet, Fault> {
+async fn new_partner_sheet(app: &App, typed: &PartnerTyped) -> Result<RecordForm, Problem> {
     let back = ("/partners".to_owned(), "Partners".to_owned());
     Ok(typed.sheet("New partner".to_owned(), back, &offered(&mut app.store.read().await?).await?))
 }
 
 async fn new_partner_form(
     State(app): State<App>,
-    visit: Visit,
-    Query(within): Query<Within>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    Query(within): Query<NewParams>,
+) -> Result<Response, Problem> {
     let typed =
         PartnerTyped { external_id: by_hand(&app.clock), account: within.account, ..PartnerTyped::default() };
     record_form::show(&visit, new_partner_sheet(&app, &typed).await?)
@@ -139,9 +139,9 @@ async fn new_partner_form(
 
 async fn new_partner(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Form(typed): Form<PartnerTyped>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let typed = PartnerTyped { seen: None, ..typed };
     let (typed, unclear) = typed.meant(&mut app.store.read().await?).await?;
     if let Some(refusal) = unclear {
@@ -173,20 +173,20 @@ async fn new_partner(
     }
 }
 
-fn partner_sheet(typed: &PartnerTyped, partner: &Partner, accounts: &[(String, String)]) -> Sheet {
+fn partner_sheet(typed: &PartnerTyped, partner: &Partner, accounts: &[(String, String)]) -> RecordForm {
     let back = (format!("/partners/{}", partner.id), partner.name.clone());
     typed.sheet(format!("Edit {}", partner.name), back, accounts)
 }
 
-async fn partner(app: &App, id: &str) -> Result<Partner, Fault> {
-    programs::partner(&mut app.store.read().await?, Named::Either(id)).await?.ok_or_else(Fault::missing)
+async fn partner(app: &App, id: &str) -> Result<Partner, Problem> {
+    programs::partner(&mut app.store.read().await?, NamedBy::Either(id)).await?.ok_or_else(Problem::missing)
 }
 
 async fn partner_form(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let found = partner(&app, &id).await?;
     let accounts = offered(&mut app.store.read().await?).await?;
     record_form::show(&visit, partner_sheet(&PartnerTyped::of(&found), &found, &accounts))
@@ -194,10 +194,10 @@ async fn partner_form(
 
 async fn edit_partner(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(typed): Form<PartnerTyped>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let found = partner(&app, &id).await?;
     let ours = found.id.to_string();
     let (typed, unclear) = typed.meant(&mut app.store.read().await?).await?;
@@ -255,8 +255,8 @@ impl AccountTyped {
         fields
     }
 
-    fn sheet(&self, title: String, back: (String, String)) -> Sheet {
-        Sheet { title, place: Place::Partners, back, fields: self.fields(), seen: self.seen }
+    fn sheet(&self, title: String, back: (String, String)) -> RecordForm {
+        RecordForm { title, place: MenuItem::Partners, back, fields: self.fields(), seen: self.seen }
     }
 
     fn over(&self, before: Account) -> Account {
@@ -269,21 +269,21 @@ impl AccountTyped {
     }
 }
 
-fn new_account_sheet(typed: &AccountTyped) -> Sheet {
+fn new_account_sheet(typed: &AccountTyped) -> RecordForm {
     let back = ("/partners?kind=companies".to_owned(), "Accounts".to_owned());
     typed.sheet("New account".to_owned(), back)
 }
 
-async fn new_account_form(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+async fn new_account_form(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
     let typed = AccountTyped { external_id: by_hand(&app.clock), ..AccountTyped::default() };
     record_form::show(&visit, new_account_sheet(&typed))
 }
 
 async fn new_account(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Form(typed): Form<AccountTyped>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let typed = AccountTyped { seen: None, ..typed };
     let (now, external_id) = (app.clock.now(), given(&typed.external_id).unwrap_or_default());
     let saved = verbs::save_account(&app, &visit.actor, &external_id, |before, fresh| {
@@ -308,30 +308,30 @@ async fn new_account(
     }
 }
 
-fn account_sheet(typed: &AccountTyped, account: &Account) -> Sheet {
+fn account_sheet(typed: &AccountTyped, account: &Account) -> RecordForm {
     let back = (format!("/accounts/{}", account.id), account.name.clone());
     typed.sheet(format!("Edit {}", account.name), back)
 }
 
-async fn account(app: &App, id: &str) -> Result<Account, Fault> {
-    programs::account(&mut app.store.read().await?, Named::Either(id)).await?.ok_or_else(Fault::missing)
+async fn account(app: &App, id: &str) -> Result<Account, Problem> {
+    programs::account(&mut app.store.read().await?, NamedBy::Either(id)).await?.ok_or_else(Problem::missing)
 }
 
 async fn account_form(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let found = account(&app, &id).await?;
     record_form::show(&visit, account_sheet(&AccountTyped::of(&found), &found))
 }
 
 async fn edit_account(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(typed): Form<AccountTyped>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let found = account(&app, &id).await?;
     let ours = found.id.to_string();
     let saved = verbs::save_account(&app, &visit.actor, &ours, |before, _| {

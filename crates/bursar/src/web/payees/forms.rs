@@ -13,45 +13,45 @@ use payout::money::Vendor;
 use payout::payee::Destination;
 use payout::tax::Form as TaxForm;
 
-use super::show::{Typed, show};
+use super::show::{FormInput, show};
 use crate::app::App;
 use crate::ops::tax::{self, TaxEntry};
 use crate::ops::{OpsError, partners, payees as verbs};
 use crate::web::kit::form::Form;
 use crate::web::kit::format::address;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, post};
 use crate::work::connect;
 
 pub fn routes() -> Vec<Route> {
-    let manages = Need::May(Permission::ManagePartners);
+    let manages = Access::May(Permission::ManagePartners);
     vec![
         post("/payees/{id}/standing", manages, standing),
-        post("/payees/{id}/payout-profile", manages, profile).proved("Save this destination"),
-        post("/payees/{id}/payout-profile/clear", manages, clear).proved("Clear this shared destination"),
+        post("/payees/{id}/payout-profile", manages, profile).step_up("Save this destination"),
+        post("/payees/{id}/payout-profile/clear", manages, clear).step_up("Clear this shared destination"),
         post("/payees/{id}/tax-report", manages, tax_report),
-        post("/payees/{id}/tax-report/reveal", Need::May(Permission::Administer), reveal)
-            .proved("Show this tax number"),
+        post("/payees/{id}/tax-report/reveal", Access::May(Permission::Administer), reveal)
+            .step_up("Show this tax number"),
     ]
 }
 
-async fn find(app: &App, id: &str) -> Result<Payee, Fault> {
-    verbs::named(&mut app.store.read().await?, id).await?.ok_or_else(Fault::missing)
+async fn find(app: &App, id: &str) -> Result<Payee, Problem> {
+    verbs::named(&mut app.store.read().await?, id).await?.ok_or_else(Problem::missing)
 }
 
 /// The page again, with the reason why nothing was done.
 async fn again(
     app: &App,
-    visit: Visit,
+    visit: PageContext,
     payee: Payee,
     error: OpsError,
-    typed: Typed,
-) -> Result<Response, Fault> {
-    let told = Told::refused(error)?;
-    let wrong = Some(std::iter::once(told.words).chain(told.items).collect::<Vec<_>>().join(" "));
+    typed: FormInput,
+) -> Result<Response, Problem> {
+    let flash = Flash::refused(error)?;
+    let wrong = Some(std::iter::once(flash.words).chain(flash.items).collect::<Vec<_>>().join(" "));
     let mut db = app.store.read().await?;
-    show(&mut db, app, &visit, payee, None, Typed { wrong, ..typed }).await
+    show(&mut db, app, &visit, payee, None, FormInput { wrong, ..typed }).await
 }
 
 #[derive(Deserialize)]
@@ -64,15 +64,15 @@ struct StandingSent {
 
 async fn standing(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<StandingSent>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let payee = find(&app, &id).await?;
     let wanted = partners::standing(&sent.standing)?;
     match verbs::set_standing(&app, &visit.actor, payee, wanted, &sent.reason).await {
-        Ok(()) => Ok(Told::good("Standing changed.").on(&address(payee))),
-        Err(error) => again(&app, visit, payee, error, Typed::default()).await,
+        Ok(()) => Ok(Flash::good("Standing changed.").on(&address(payee))),
+        Err(error) => again(&app, visit, payee, error, FormInput::default()).await,
     }
 }
 
@@ -86,13 +86,14 @@ struct ProfileSent {
 
 async fn profile(
     State(web): State<Web>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<ProfileSent>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let payee = find(&web.app, &id).await?;
-    let told = "Choose the vendor.";
-    let vendor = Vendor::parse(&sent.vendor).ok_or_else(|| Refusal::new("unknown_vendor", told).at("vendor"));
+    let message = "Choose the vendor.";
+    let vendor =
+        Vendor::parse(&sent.vendor).ok_or_else(|| Refusal::new("unknown_vendor", message).at("vendor"));
     // Trim a line break copied along with the address; one inside it is refused.
     let destination = vendor.and_then(|vendor| Destination::at(vendor, sent.address.trim()));
     let set = match destination {
@@ -106,12 +107,16 @@ async fn profile(
             let notes =
                 [profile.destination.warning(), profile.not_payable_why.clone()].into_iter().flatten();
             let notes: Vec<String> = notes.chain(profile.shared.then(|| shared.to_owned())).collect();
-            let told = if notes.is_empty() { Told::good(words) } else { Told::warn(words).listing(notes) };
-            Ok(told.on(&address(payee)))
+            let flash = if notes.is_empty() { Flash::good(words) } else { Flash::warn(words).listing(notes) };
+            Ok(flash.on(&address(payee)))
         }
         Err(error) => {
-            let typed =
-                Typed { vendor: sent.vendor, address: sent.address, open: "profile", ..Typed::default() };
+            let typed = FormInput {
+                vendor: sent.vendor,
+                address: sent.address,
+                open: "profile",
+                ..FormInput::default()
+            };
             again(&web.app, visit, payee, error, typed).await
         }
     }
@@ -127,14 +132,14 @@ struct ReasonSent {
 
 async fn clear(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<ReasonSent>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let payee = find(&app, &id).await?;
     match verbs::clear_shared(&app, &visit.actor, payee, &sent.reason).await {
-        Ok(_) => Ok(Told::good("The shared destination is cleared.").on(&address(payee))),
-        Err(error) => again(&app, visit, payee, error, Typed::default()).await,
+        Ok(_) => Ok(Flash::good("The shared destination is cleared.").on(&address(payee))),
+        Err(error) => again(&app, visit, payee, error, FormInput::default()).await,
     }
 }
 
@@ -154,10 +159,10 @@ struct TaxSent {
 
 async fn tax_report(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<TaxSent>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let payee = find(&app, &id).await?;
     let yes = |word: &Option<String>| word.as_deref() == Some("yes");
     let form = TaxForm::for_answers(yes(&sent.us_person), yes(&sent.entity));
@@ -169,9 +174,10 @@ async fn tax_report(
         certified: Some(sent.certified.is_some()),
     };
     match tax::file(&app, &visit.actor, payee, &entry).await {
-        Ok(_) => Ok(Told::good(format!("The {} is on file.", form.label())).on(&address(payee))),
+        Ok(_) => Ok(Flash::good(format!("The {} is on file.", form.label())).on(&address(payee))),
         Err(error) => {
-            let typed = Typed { name: sent.name, signed_on: sent.signed_on, open: "tax", ..Typed::default() };
+            let typed =
+                FormInput { name: sent.name, signed_on: sent.signed_on, open: "tax", ..FormInput::default() };
             again(&app, visit, payee, error, typed).await
         }
     }
@@ -189,20 +195,20 @@ struct RevealedPage {
 /// The number is in this response only, which is neither cached nor stored.
 async fn reveal(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<ReasonSent>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let payee = find(&app, &id).await?;
     if sent.confirmed.is_none() {
-        let told = "Confirm that your name and reason are kept. The number was not shown.";
-        return Ok(Told::bad(told).on(&address(payee)));
+        let message = "Confirm that your name and reason are kept. The number was not shown.";
+        return Ok(Flash::bad(message).on(&address(payee)));
     }
     match tax::reveal(&app, &visit.actor, payee, &sent.reason).await {
         Ok(tin) => {
-            let frame = visit.frame("Tax number", Place::Partners);
+            let frame = visit.frame("Tax number", MenuItem::Partners);
             visit.show(&RevealedPage { frame, back: address(payee), tin, reason: sent.reason })
         }
-        Err(error) => again(&app, visit, payee, error, Typed::default()).await,
+        Err(error) => again(&app, visit, payee, error, FormInput::default()).await,
     }
 }

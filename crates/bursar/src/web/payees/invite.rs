@@ -9,19 +9,19 @@ use payout::access::{Permission, Role};
 
 use crate::app::App;
 use crate::ops::invitations::{self, Invitation};
-use crate::store::programs::{self, Named, Partner};
+use crate::store::programs::{self, NamedBy, Partner};
 use crate::store::{Db, people};
 use crate::web::kit::form::Form;
 use crate::web::kit::format::When;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 
 pub fn routes() -> Vec<Route> {
-    let administers = Need::May(Permission::Administer);
+    let administers = Access::May(Permission::Administer);
     vec![
         get("/partners/{id}/invite", administers, form),
-        post("/partners/{id}/invite", administers, invite).proved("Invite this partner"),
+        post("/partners/{id}/invite", administers, invite).step_up("Invite this partner"),
     ]
 }
 
@@ -36,10 +36,10 @@ struct InvitePage {
 
 async fn page(
     db: &mut Db,
-    visit: &Visit,
+    visit: &PageContext,
     partner: Partner,
     made: Option<Invitation>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let login = people::of_partner(db, partner.id).await?.into_iter().next();
     let login = login.map(|login| match (login.disabled_at, login.password_hash) {
         (Some(_), _) => "They had a login, which was disabled.",
@@ -47,15 +47,19 @@ async fn page(
         (None, None) => "They were invited but have not signed in yet. A new link replaces the previous one.",
     });
     let made = made.map(|made| (made.link, When(made.expires_at)));
-    let frame = visit.frame(format!("Invite {}", partner.name), Place::Partners);
+    let frame = visit.frame(format!("Invite {}", partner.name), MenuItem::Partners);
     visit.show(&InvitePage { frame, partner, login, made })
 }
 
-async fn find(db: &mut Db, id: &str) -> Result<Partner, Fault> {
-    programs::partner(db, Named::Either(id)).await?.ok_or_else(Fault::missing)
+async fn find(db: &mut Db, id: &str) -> Result<Partner, Problem> {
+    programs::partner(db, NamedBy::Either(id)).await?.ok_or_else(Problem::missing)
 }
 
-async fn form(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn form(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let partner = find(&mut db, &id).await?;
     page(&mut db, &visit, partner, None).await
@@ -63,21 +67,21 @@ async fn form(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> R
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sent {
+struct InviteFields {
     role: Option<String>,
 }
 
 async fn invite(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    Form(sent): Form<Sent>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<InviteFields>,
+) -> Result<Response, Problem> {
     let whole = sent.role.as_deref() == Some(Role::PartnerAdmin.as_str());
     let role = if whole { Role::PartnerAdmin } else { Role::Partner };
     let (made, visit) = match invitations::invite(&app, &visit.actor, &id, role).await {
         Ok(made) => (Some(made), visit),
-        Err(error) => (None, visit.telling(Told::refused(error)?)),
+        Err(error) => (None, visit.telling(Flash::refused(error)?)),
     };
     let mut db = app.store.read().await?;
     let partner = find(&mut db, &id).await?;

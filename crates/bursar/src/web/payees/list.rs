@@ -11,17 +11,17 @@ use payout::ledger::Payee;
 use payout::money::Vendor;
 
 use crate::app::App;
-use crate::store::directory::{self, Filter, HeldBy, Listed, ProfileState, Sort, TaxState};
-use crate::store::programs::{self, Named};
+use crate::store::directory::{self, Filter, HeldBy, PayeeRow, ProfileState, Sort, TaxState};
+use crate::store::programs::{self, NamedBy};
 use crate::web::kit::facet::{Facet, Facets, Typed};
-use crate::web::kit::form::{ListQuery, Turn, sealed};
-use crate::web::kit::format::{Chip, Lately, address, count};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::form::{ListQuery, Pager, encode_cursor};
+use crate::web::kit::format::{Chip, ShortTime, address, count};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/partners", Need::May(Permission::Read), list)]
+    vec![get("/partners", Access::May(Permission::Read), list)]
 }
 
 /// No count goes higher than this.
@@ -91,7 +91,7 @@ fn said<'a>(choices: &[Choice], value: &'a str) -> &'a str {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Ask {
+struct ListParams {
     /// `companies` for accounts.
     kind: Option<String>,
     q: Option<String>,
@@ -107,7 +107,7 @@ struct Ask {
     sort: Option<String>,
 }
 
-impl Ask {
+impl ListParams {
     fn companies(&self) -> bool {
         self.kind.as_deref() == Some("companies")
     }
@@ -122,7 +122,7 @@ impl Ask {
         }
     }
 
-    fn narrowed(&self) -> bool {
+    fn is_filtered(&self) -> bool {
         let words =
             [&self.q, &self.account, &self.standing, &self.profile, &self.tax, &self.country, &self.vendor];
         words.iter().any(|word| word.is_some())
@@ -232,11 +232,11 @@ struct Row {
     standing: Chip,
     /// What puts them on hold, if there is no note.
     held_by: &'static str,
-    entered: Lately,
+    entered: ShortTime,
 }
 
 impl Row {
-    fn of(listed: Listed, now: i64) -> Self {
+    fn of(listed: PayeeRow, now: i64) -> Self {
         let profile = match (&listed.destination, listed.shared, listed.payable) {
             (None, _, _) => ProfileState::Missing,
             (Some(_), true, _) => ProfileState::Shared,
@@ -266,7 +266,7 @@ impl Row {
                 Some(HeldBy::Shared) => "by a shared destination",
                 None => "",
             },
-            entered: Lately(listed.created_at),
+            entered: ShortTime(listed.created_at),
         }
     }
 }
@@ -285,7 +285,7 @@ impl ListPage {
 #[template(path = "payees/list.html")]
 struct ListPage {
     frame: Frame,
-    ask: Ask,
+    ask: ListParams,
     /// The filters, to be added one at a time.
     facets: Facets,
     selects: Vec<Select>,
@@ -294,15 +294,15 @@ struct ListPage {
     may_manage: bool,
     problem: Option<String>,
     rows: Vec<Row>,
-    turn: Turn,
+    turn: Pager,
     narrowed: bool,
 }
 
 async fn list(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(mut ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    ListQuery(mut ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     ask.sort.clone_from(&paging.sort);
     let now = app.clock.now();
     let after = paging.after_parts::<2>()?.map(|[name, id]| (name, id));
@@ -327,16 +327,16 @@ async fn list(
     let next = found.iter().take(limit).next_back().filter(|_| more).map(|last| {
         let by_age = matches!(ask.sort(), Ok(Sort::Newest | Sort::Oldest));
         let place = if by_age { last.created_at.to_string() } else { last.name.clone() };
-        sealed(&[&place, &last.payee.to_string()])
+        encode_cursor(&[&place, &last.payee.to_string()])
     });
     let account = match &ask.account {
-        Some(id) => programs::account(&mut db, Named::Either(id)).await?.map(|account| account.name),
+        Some(id) => programs::account(&mut db, NamedBy::Either(id)).await?.map(|account| account.name),
         None => None,
     };
     let shown = found.len().min(limit);
     let countries = directory::countries(&mut db, ask.companies()).await?;
     let page = ListPage {
-        frame: visit.frame("Partners", Place::Partners),
+        frame: visit.frame("Partners", MenuItem::Partners),
         facets: facets(&ask, &countries),
         countries,
         on: ask.on(account.as_deref()),
@@ -345,13 +345,13 @@ async fn list(
         problem,
         rows: found.into_iter().take(limit).map(|listed| Row::of(listed, now)).collect(),
         turn: paging.turn(shown, next.as_deref(), of.as_deref()),
-        narrowed: ask.narrowed(),
+        narrowed: ask.is_filtered(),
         ask,
     };
     visit.show(&page)
 }
 
-fn selects(ask: &Ask) -> Vec<Select> {
+fn selects(ask: &ListParams) -> Vec<Select> {
     let chosen = |word: &Option<String>| word.clone().unwrap_or_default();
     vec![
         ("vendor", "Paid through", &VENDORS, chosen(&ask.vendor)),
@@ -362,7 +362,7 @@ fn selects(ask: &Ask) -> Vec<Select> {
 }
 
 /// The filters, to be added one at a time.
-fn facets(ask: &Ask, countries: &[String]) -> Facets {
+fn facets(ask: &ListParams, countries: &[String]) -> Facets {
     let link = |name: &str, value: &str, words: &str| (words.to_owned(), ask.with(name, value));
     let choices = |(name, words, choices, _): Select| {
         Facet::links(words, choices.iter().map(|(value, words)| link(name, value, words)).collect::<Vec<_>>())

@@ -20,21 +20,23 @@ use crate::ops::{settings, why};
 use crate::store::directory::{ProfileState, TaxState};
 use crate::store::found::{self, Holds};
 use crate::store::payees::{self, Profile};
-use crate::store::programs::{self, Named};
-use crate::store::tax::{Filed, Late};
+use crate::store::programs::{self, NamedBy};
+use crate::store::tax::{CountedLater, Filed};
 use crate::store::transactions::Filter;
 use crate::store::{self, Db, clawbacks};
-use crate::web::kit::clawbacks::TakenBack;
+use crate::web::kit::clawbacks::ClawbackRow;
 use crate::web::kit::form::Query;
-use crate::web::kit::format::{Cash, Chip, Summed, ToldBack, When, Why, address, how_many, when, whys_of};
+use crate::web::kit::format::{
+    BlockerSummary, Cash, Chip, ReturnedTotals, Summed, When, address, how_many, summarize_by_subject, when,
+};
 use crate::web::kit::history::{self, Line};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 use crate::web::payments;
 
 pub fn routes() -> Vec<Route> {
-    let reads = Need::May(Permission::Read);
+    let reads = Access::May(Permission::Read);
     vec![get("/partners/{id}", reads, partner), get("/accounts/{id}", reads, account)]
 }
 
@@ -71,7 +73,7 @@ struct ProfilePart {
 }
 
 /// A change of the destination.
-struct Moved {
+struct DestinationChangeRow {
     at: When,
     who: String,
     came_from: String,
@@ -93,7 +95,7 @@ struct TaxPart {
 }
 
 /// A year's payments: by whom, paid, returned, net, and the part of that which is not yet at the bank.
-type YearRow = (&'static str, Summed, ToldBack, Summed, Option<Summed>);
+type YearRow = (&'static str, Summed, ReturnedTotals, Summed, Option<Summed>);
 
 struct YearPart {
     year: i32,
@@ -108,7 +110,7 @@ struct YearPart {
 
 /// The input of a refused form.
 #[derive(Clone, Default)]
-pub struct Typed {
+pub struct FormInput {
     /// `stripe` or `paypal`.
     pub vendor: String,
     pub address: String,
@@ -122,7 +124,7 @@ pub struct Typed {
 }
 
 /// A claim that a payout left out.
-struct Passed {
+struct SkippedClaimRow {
     batch: String,
     at: When,
     total: Cash,
@@ -139,7 +141,7 @@ struct PayeePage {
     /// Found payments: those that a vendor has and this database does not, because it was restored.
     found: Vec<Holds>,
     /// Why they cannot be paid now, and how much is waiting.
-    whys: Vec<Why>,
+    whys: Vec<BlockerSummary>,
     /// Whether everything unpaid is in a draft or a payment.
     under_way: bool,
     /// What comes next, if nothing is blocked.
@@ -147,16 +149,16 @@ struct PayeePage {
     waiting: String,
     sums: Vec<Summed>,
     /// Clawbacks still to be deducted from their claims.
-    taken: Vec<TakenBack>,
+    taken: Vec<ClawbackRow>,
     profile: Option<ProfilePart>,
-    changes: Vec<Moved>,
+    changes: Vec<DestinationChangeRow>,
     tax: Option<TaxPart>,
     year: YearPart,
     tracking: bool,
     payments: Vec<payments::Row>,
-    passed: Vec<Passed>,
+    passed: Vec<SkippedClaimRow>,
     history: Vec<Line>,
-    typed: Typed,
+    typed: FormInput,
     today: String,
     may_manage: bool,
     may_reveal: bool,
@@ -164,31 +166,31 @@ struct PayeePage {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+struct ShowParams {
     /// The calendar year of the totals.
     year: Option<String>,
 }
 
 async fn partner(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    Query(ask): Query<Ask>,
-) -> Result<Response, Fault> {
+    Query(ask): Query<ShowParams>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
-    let found = programs::partner(&mut db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
-    show(&mut db, &app, &visit, Payee::Partner(found.id), ask.year.as_deref(), Typed::default()).await
+    let found = programs::partner(&mut db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
+    show(&mut db, &app, &visit, Payee::Partner(found.id), ask.year.as_deref(), FormInput::default()).await
 }
 
 async fn account(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    Query(ask): Query<Ask>,
-) -> Result<Response, Fault> {
+    Query(ask): Query<ShowParams>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
-    let found = programs::account(&mut db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
-    show(&mut db, &app, &visit, Payee::Account(found.id), ask.year.as_deref(), Typed::default()).await
+    let found = programs::account(&mut db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
+    show(&mut db, &app, &visit, Payee::Account(found.id), ask.year.as_deref(), FormInput::default()).await
 }
 
 /// The page of a payee, with the input of a refused form.
@@ -198,14 +200,14 @@ async fn account(
 pub async fn show(
     db: &mut Db,
     app: &App,
-    visit: &Visit,
+    visit: &PageContext,
     payee: Payee,
     year: Option<&str>,
-    typed: Typed,
-) -> Result<Response, Fault> {
+    typed: FormInput,
+) -> Result<Response, Problem> {
     let now = app.clock.now();
     let person = person(db, payee).await?;
-    let facts = payees::facts(db, &[payee]).await?.remove(&payee).ok_or_else(Fault::missing)?;
+    let facts = payees::facts(db, &[payee]).await?.remove(&payee).ok_or_else(Problem::missing)?;
     let rules = settings::load(db).await?;
     let why = why::of_payee(db, payee, now).await?;
     let filter = Filter { payees: Some(vec![payee.to_string()]), ..Filter::default() };
@@ -219,7 +221,7 @@ pub async fn show(
     };
     let status = if typed.wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = PayeePage {
-        frame: visit.frame(person.name.clone(), Place::Partners),
+        frame: visit.frame(person.name.clone(), MenuItem::Partners),
         id: payee.to_string(),
         standing: standing_chip(facts.standing),
         found: found::holding(db, payee).await?,
@@ -228,7 +230,7 @@ pub async fn show(
             .blockers
             .iter()
             .all(|one| matches!(one.code, Code::RewardInBatch | Code::RewardInFlight)),
-        whys: whys_of(&why.blockers),
+        whys: summarize_by_subject(&why.blockers),
         waiting: match why.taken_back {
             0 => how_many(why.waiting, "approved reward waits", "approved rewards wait"),
             taken => format!(
@@ -238,7 +240,7 @@ pub async fn show(
             ),
         },
         sums: why.sums.into_iter().map(Cash).collect(),
-        taken: clawbacks::open_of(db, payee).await?.into_iter().map(TakenBack::of).collect(),
+        taken: clawbacks::open_of(db, payee).await?.into_iter().map(ClawbackRow::of).collect(),
         profile: match &profile {
             Some(profile) => Some(profile_part(db, profile, rules.cooling_off_us(), now).await?),
             None => None,
@@ -262,13 +264,13 @@ pub async fn show(
     Ok((status, visit.show(&page)?).into_response())
 }
 
-async fn person(db: &mut Db, payee: Payee) -> Result<Person, Fault> {
+async fn person(db: &mut Db, payee: Payee) -> Result<Person, Problem> {
     let id = payee.to_string();
     match payee {
         Payee::Partner(_) => {
-            let found = programs::partner(db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+            let found = programs::partner(db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
             let of = found.account.0.to_string();
-            let company = programs::account(db, Named::Either(&of)).await?.ok_or_else(Fault::missing)?;
+            let company = programs::account(db, NamedBy::Either(&of)).await?.ok_or_else(Problem::missing)?;
             Ok(Person {
                 name: found.name,
                 external_id: found.external_id,
@@ -283,7 +285,7 @@ async fn person(db: &mut Db, payee: Payee) -> Result<Person, Fault> {
             })
         }
         Payee::Account(_) => {
-            let found = programs::account(db, Named::Either(&id)).await?.ok_or_else(Fault::missing)?;
+            let found = programs::account(db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
             Ok(Person {
                 name: found.name,
                 external_id: found.external_id,
@@ -305,7 +307,7 @@ async fn profile_part(
     profile: &Profile,
     cooling_off_us: i64,
     now: i64,
-) -> Result<ProfilePart, Fault> {
+) -> Result<ProfilePart, Problem> {
     let state = match (profile.shared, profile.payable_at) {
         (true, _) => ProfileState::Shared,
         (false, Some(_)) => ProfileState::Ready,
@@ -336,10 +338,10 @@ async fn profile_part(
     })
 }
 
-async fn changes(db: &mut Db, payee: Payee) -> Result<Vec<Moved>, Fault> {
+async fn changes(db: &mut Db, payee: Payee) -> Result<Vec<DestinationChangeRow>, Problem> {
     let found = payees::changes(db, payee, SHOWN).await?;
     let names = history::names(db, found.iter().map(|change| change.actor.as_str())).await?;
-    let moved = |change: payees::Moved| Moved {
+    let moved = |change: payees::DestinationChange| DestinationChangeRow {
         at: When(change.at),
         who: names.get(&change.actor).cloned().unwrap_or_default(),
         came_from: change.came_from.unwrap_or_else(|| "an unknown place".to_owned()),
@@ -350,9 +352,9 @@ async fn changes(db: &mut Db, payee: Payee) -> Result<Vec<Moved>, Fault> {
 }
 
 /// The payouts that left them out, newest first.
-async fn passed(db: &mut Db, payee: Payee) -> Result<Vec<Passed>, Fault> {
+async fn passed(db: &mut Db, payee: Payee) -> Result<Vec<SkippedClaimRow>, Problem> {
     let found = store::claims::skipped_of(db, payee, None, SHOWN).await?;
-    let line = |one: store::claims::Skipped| Passed {
+    let line = |one: store::claims::Skipped| SkippedClaimRow {
         batch: one.number,
         at: When(one.at),
         total: Cash(one.total),
@@ -361,7 +363,7 @@ async fn passed(db: &mut Db, payee: Payee) -> Result<Vec<Passed>, Fault> {
     Ok(found.into_iter().map(line).collect())
 }
 
-async fn tax_part(db: &mut Db, filed: Filed, country: Option<&str>, now: i64) -> Result<TaxPart, Fault> {
+async fn tax_part(db: &mut Db, filed: Filed, country: Option<&str>, now: i64) -> Result<TaxPart, Problem> {
     let expired = filed.expires_at.is_some_and(|end| end <= now);
     let by = history::names(db, std::iter::once(filed.filed.1.as_str())).await?;
     Ok(TaxPart {
@@ -377,11 +379,11 @@ async fn tax_part(db: &mut Db, filed: Filed, country: Option<&str>, now: i64) ->
     })
 }
 
-fn year_part(view: &YearView, this_year: i32, late: Vec<Late>) -> YearPart {
+fn year_part(view: &YearView, this_year: i32, late: Vec<CountedLater>) -> YearPart {
     let row = |total: &store::tax::Total| {
         let way = total.vendor.map_or("Outside Bursar", Vendor::label);
         let going = Some(total.to_bank).filter(|sum| sum.minor != 0).map(Cash);
-        (way, Cash(total.paid), ToldBack::of(total.back), Cash(total.net()), going)
+        (way, Cash(total.paid), ReturnedTotals::of(total.back), Cash(total.net()), going)
     };
     YearPart {
         year: view.year,
@@ -410,7 +412,7 @@ impl PayeePage {
     }
 
     /// The other standings they can be given: form value, button label, button style.
-    fn deeds(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+    fn standing_actions(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let all = [
             ("active", "Take off hold", "first"),
             ("on_hold", "Put on hold", ""),

@@ -10,23 +10,23 @@ use payout::ledger::Payee;
 use crate::app::App;
 use crate::ops::payees;
 use crate::ops::statements::{self, Receiver};
-use crate::store::programs::{self, Named};
-use crate::web::kit::layout::Visit;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::store::programs::{self, NamedBy};
+use crate::web::kit::layout::PageContext;
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/payees/{id}/statements/{file}", Need::May(Permission::Read), show).heavy()]
+    vec![get("/payees/{id}/statements/{file}", Access::May(Permission::Read), show).heavy()]
 }
 
 /// The year in a file name like `2026.pdf`.
 ///
 /// # Errors
 /// 404 for anything else.
-pub fn year(file: &str) -> Result<i32, Fault> {
+pub fn year(file: &str) -> Result<i32, Problem> {
     let year = file.strip_suffix(".pdf").filter(|year| year.len() == 4);
     let year = year.filter(|year| year.bytes().all(|digit| digit.is_ascii_digit()));
-    year.and_then(|year| year.parse().ok()).ok_or_else(Fault::missing)
+    year.and_then(|year| year.parse().ok()).ok_or_else(Problem::missing)
 }
 
 /// The response: a file to display or save.
@@ -40,17 +40,17 @@ pub fn answer(bytes: Vec<u8>, year: i32) -> Response {
 
 async fn show(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path((id, file)): Path<(String, String)>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let year = year(&file)?;
     let mut db = app.store.read().await?;
-    let payee = payees::named(&mut db, &id).await?.ok_or_else(Fault::missing)?;
+    let payee = payees::named(&mut db, &id).await?.ok_or_else(Problem::missing)?;
     let receiver = match payee {
         Payee::Partner(id) => {
-            let partner = programs::partner(&mut db, Named::Either(&id.to_string())).await?;
-            let partner = partner.ok_or_else(Fault::missing)?;
-            let account = programs::account(&mut db, Named::Either(&partner.account.0.to_string())).await?;
+            let partner = programs::partner(&mut db, NamedBy::Either(&id.to_string())).await?;
+            let partner = partner.ok_or_else(Problem::missing)?;
+            let account = programs::account(&mut db, NamedBy::Either(&partner.account.0.to_string())).await?;
             Receiver {
                 payees: vec![payee],
                 name: partner.name,
@@ -59,8 +59,8 @@ async fn show(
             }
         }
         Payee::Account(id) => {
-            let account = programs::account(&mut db, Named::Either(&id.to_string())).await?;
-            let account = account.ok_or_else(Fault::missing)?;
+            let account = programs::account(&mut db, NamedBy::Either(&id.to_string())).await?;
+            let account = account.ok_or_else(Problem::missing)?;
             Receiver { payees: vec![payee], name: account.name, company: None, language: None }
         }
     };

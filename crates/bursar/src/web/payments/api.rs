@@ -17,25 +17,25 @@ use payout::remedy::Choice;
 use super::api_filter::PaymentFilter;
 use crate::app::App;
 use crate::clock::rfc3339;
-use crate::ops::idempotency::{Mark, Once, Reply};
+use crate::ops::idempotency::{HeldKey, Idempotency, Reply};
 use crate::ops::placed;
 use crate::ops::transactions::{self as verbs};
 use crate::ops::{OpsError, by_hand, evidence};
 use crate::store::submissions::{self, Submission};
-use crate::store::transactions::{self, Attempt, Covered, Transaction};
+use crate::store::transactions::{self, Attempt, CoveredReward, Transaction};
 use crate::store::{Db, contradictions, payees};
 use crate::web::kit::extract::Json;
-use crate::web::kit::form::{ListQuery, key_required, sealed};
+use crate::web::kit::form::{ListQuery, encode_cursor, key_required};
 use crate::web::kit::json::{MoneyJson, Page, PayeeJson, payment_type};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get, post};
 use crate::web::kit::scope::own_payees;
-use crate::web::kit::session::Who;
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 use crate::work::ask;
 
 pub fn routes() -> Vec<Route> {
-    let (read, pays) = (Need::MayOrOwn(Permission::Read), Need::May(Permission::Pay));
+    let (read, pays) = (Access::MayOrOwn(Permission::Read), Access::May(Permission::Pay));
     vec![
         get("/api/v1/transactions", read, list)
             .says("Transactions, newest first")
@@ -284,7 +284,7 @@ fn reason(transaction: &Transaction, elsewhere: bool) -> Option<ReasonJson> {
     })
 }
 
-fn json(transaction: &Transaction, named: Option<&payees::Named>) -> TransactionJson {
+fn json(transaction: &Transaction, named: Option<&payees::PayeeIdentity>) -> TransactionJson {
     let (terms, state) = (transaction.terms, transaction.state);
     TransactionJson {
         id: transaction.id.to_string(),
@@ -316,7 +316,7 @@ fn json(transaction: &Transaction, named: Option<&payees::Named>) -> Transaction
     }
 }
 
-fn covered(row: &Covered, like: Money) -> RewardJson {
+fn covered(row: &CoveredReward, like: Money) -> RewardJson {
     RewardJson {
         id: row.id.clone(),
         number: format!("RW-{:06}", row.number),
@@ -361,7 +361,7 @@ fn line(row: evidence::Row, ours: bool) -> LineJson {
     }
 }
 
-async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<WholeJson, Fault> {
+async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<WholeJson, Problem> {
     let names = payees::names(db, &[transaction.terms.payee]).await?;
     let attempts = transactions::attempts(db, &[transaction.id]).await?;
     let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
@@ -370,9 +370,9 @@ async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<Who
         |one: &Attempt| carriers.iter().find(|carrier| Some(&carrier.id) == one.submission.as_ref());
     let rewards = transactions::covered(db, transaction.id).await?;
     let elsewhere = placed::moved_on(db, transaction).await?;
-    let told = json(transaction, names.get(&transaction.terms.payee));
+    let transaction_json = json(transaction, names.get(&transaction.terms.payee));
     Ok(WholeJson {
-        transaction: TransactionJson { reason: reason(transaction, elsewhere), ..told },
+        transaction: TransactionJson { reason: reason(transaction, elsewhere), ..transaction_json },
         rewards: rewards.iter().map(|row| covered(row, transaction.terms.amount)).collect(),
         attempts: attempts.iter().map(|one| attempt(one, carrier(one))).collect(),
         timeline: evidence::of(db, transaction).await?.into_iter().map(|row| line(row, ours)).collect(),
@@ -393,8 +393,8 @@ async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<Who
     })
 }
 
-fn bad(pointer: &str, code: &'static str, detail: &str) -> Fault {
-    Fault::field(crate::web::kit::problem::FieldError {
+fn bad(pointer: &str, code: &'static str, detail: &str) -> Problem {
+    Problem::field(crate::web::kit::problem::FieldError {
         pointer: pointer.to_owned(),
         code,
         detail: detail.to_owned(),
@@ -403,9 +403,9 @@ fn bad(pointer: &str, code: &'static str, detail: &str) -> Fault {
 
 async fn list(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     ListQuery(query, paging): ListQuery<PaymentFilter>,
-) -> Result<axum::Json<Page<TransactionJson>>, Fault> {
+) -> Result<axum::Json<Page<TransactionJson>>, Problem> {
     let mut db = app.store.read().await?;
     let own = own_payees(&mut db, &actor).await?;
     let mut filter = query.read(&mut db, own.as_deref(), app.clock.now()).await?;
@@ -420,31 +420,31 @@ async fn list(
     Ok(axum::Json(Page::of(
         rows,
         paging.limit,
-        |row| sealed(&[&row.id.to_string()]),
+        |row| encode_cursor(&[&row.id.to_string()]),
         |row| json(&row, names.get(&row.terms.payee)),
     )))
 }
 
 async fn show(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-) -> Result<axum::Json<WholeJson>, Fault> {
+) -> Result<axum::Json<WholeJson>, Problem> {
     let mut db = app.store.read().await?;
     let own = own_payees(&mut db, &actor).await?;
     let transaction = match placed::payment(&mut db, &id).await {
         // The owner cannot be read, so show it to our own people only.
-        Err(OpsError::Blocked(_)) if own.is_some() => return Err(Fault::missing()),
+        Err(OpsError::Blocked(_)) if own.is_some() => return Err(Problem::missing()),
         found => found?,
     };
     if own.is_some_and(|own| !own.contains(&transaction.terms.payee.to_string())) {
-        return Err(Fault::missing());
+        return Err(Problem::missing());
     }
     let ours = !matches!(actor.role, Role::Partner | Role::PartnerAdmin);
     Ok(axum::Json(whole(&mut db, &transaction, ours).await?))
 }
 
-async fn find(app: &App, id: &str) -> Result<TransactionId, Fault> {
+async fn find(app: &App, id: &str) -> Result<TransactionId, Problem> {
     Ok(transactions::find(&mut app.store.read().await?, id).await?.id)
 }
 
@@ -454,26 +454,30 @@ fn done(transaction: &Transaction) -> Reply {
     Reply::json(status, &json(transaction, None))
 }
 
-async fn answer(app: &App, status: StatusCode, transaction: &Transaction) -> Result<Response, Fault> {
+async fn answer(app: &App, status: StatusCode, transaction: &Transaction) -> Result<Response, Problem> {
     let whole = whole(&mut app.store.read().await?, transaction, true).await?;
     Ok((status, axum::Json(whole)).into_response())
 }
 
 async fn resubmit(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-    mark: Option<Extension<Mark>>,
-) -> Result<Response, Fault> {
+    mark: Option<Extension<HeldKey>>,
+) -> Result<Response, Problem> {
     let Some(Extension(mark)) = mark else { return Err(key_required()) };
     let app = &web.app;
     let id = find(app, &id).await?;
     ask::before_resubmit(&web.work, id).await?;
-    let transaction = verbs::resubmit(app, &actor, id, Some(&Once::new(mark, done))).await?;
+    let transaction = verbs::resubmit(app, &actor, id, Some(&Idempotency::new(mark, done))).await?;
     answer(app, StatusCode::OK, &transaction).await
 }
 
-async fn refresh(State(web): State<Web>, Who(actor): Who, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn refresh(
+    State(web): State<Web>,
+    CurrentActor(actor): CurrentActor,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let id = find(&web.app, &id).await?;
     let transaction = ask::refresh(&web.work, &actor, id).await?;
     answer(&web.app, StatusCode::OK, &transaction).await
@@ -481,12 +485,12 @@ async fn refresh(State(web): State<Web>, Who(actor): Who, Path(id): Path<String>
 
 async fn return_to_pool(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-    mark: Option<Extension<Mark>>,
-) -> Result<Response, Fault> {
+    mark: Option<Extension<HeldKey>>,
+) -> Result<Response, Problem> {
     let id = find(&web.app, &id).await?;
-    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let once = mark.map(|Extension(mark)| Idempotency::new(mark, done));
     let before = ask::before_return(&web.work, id).await?;
     if before.state == payout::transaction::State::Recalled && before.released_at.is_some() {
         return answer(&web.app, StatusCode::OK, &before).await;
@@ -504,19 +508,19 @@ async fn return_to_pool(
     }
     let words = reason(&after, false)
         .map_or_else(String::new, |reason| reason.vendor_message.unwrap_or(reason.message));
-    let told =
+    let sentence =
         format!("The vendor refused to give the transfer back, so the rewards stay where they are: {words}");
-    Err(Fault::new(StatusCode::CONFLICT, "reversal_refused", told))
+    Err(Problem::new(StatusCode::CONFLICT, "reversal_refused", sentence))
 }
 
 async fn cancel_unclaimed(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-    mark: Option<Extension<Mark>>,
-) -> Result<Response, Fault> {
+    mark: Option<Extension<HeldKey>>,
+) -> Result<Response, Problem> {
     let id = find(&web.app, &id).await?;
-    let once = mark.map(|Extension(mark)| Once::new(mark, asked));
+    let once = mark.map(|Extension(mark)| Idempotency::new(mark, asked));
     verbs::cancel_unclaimed(&web.app, &actor, id, once.as_ref()).await?;
     match ask::cancellation(&web.work, id).await? {
         (after, None) if after.state == payout::transaction::State::Unclaimed => {
@@ -524,10 +528,10 @@ async fn cancel_unclaimed(
         }
         (after, None) => answer(&web.app, StatusCode::OK, &after).await,
         (_, Some(code)) => {
-            let told = format!(
+            let message = format!(
                 "PayPal did not give it back ({code}). Read the payment again: it may have been claimed."
             );
-            Err(Fault::new(StatusCode::CONFLICT, "cancel_refused", told))
+            Err(Problem::new(StatusCode::CONFLICT, "cancel_refused", message))
         }
     }
 }
@@ -539,15 +543,15 @@ fn asked(transaction: &Transaction) -> Reply {
 
 async fn mark_paid_outside(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-    mark: Option<Extension<Mark>>,
+    mark: Option<Extension<HeldKey>>,
     Json(json): Json<OutsideJson>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let app = &web.app;
     let id = find(app, &id).await?;
     ask::before_outside(&web.work, id).await?;
-    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let once = mark.map(|Extension(mark)| Idempotency::new(mark, done));
     let after =
         verbs::mark_paid_outside(app, &actor, id, &json.reference, &json.paid_on, once.as_ref()).await?;
     answer(app, StatusCode::OK, &after).await
@@ -555,13 +559,13 @@ async fn mark_paid_outside(
 
 async fn settle_by_hand(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-    mark: Option<Extension<Mark>>,
+    mark: Option<Extension<HeldKey>>,
     Json(json): Json<ByHandJson>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = find(&web.app, &id).await?;
-    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let once = mark.map(|Extension(mark)| Idempotency::new(mark, done));
     let finding = match (json.outcome.as_str(), json.vendor_id) {
         (MADE, Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await?,
         (MADE, None) => return Err(bad("/vendor_id", "missing", "Say under which id the vendor has it.")),
@@ -573,23 +577,23 @@ async fn settle_by_hand(
 }
 
 /// 202 while a second person must confirm.
-async fn settled(app: &App, after: &Transaction) -> Result<Response, Fault> {
+async fn settled(app: &App, after: &Transaction) -> Result<Response, Problem> {
     let waits = contradictions::opinion(&mut app.store.read().await?, after.id).await?.is_some();
     answer(app, if waits { StatusCode::ACCEPTED } else { StatusCode::OK }, after).await
 }
 
 async fn settle_parked(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-    mark: Option<Extension<Mark>>,
+    mark: Option<Extension<HeldKey>>,
     Json(json): Json<ParkedJson>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = find(&web.app, &id).await?;
-    let once = mark.map(|Extension(mark)| Once::new(mark, done));
+    let once = mark.map(|Extension(mark)| Idempotency::new(mark, done));
     let Some(how) = Parked::parse(&json.outcome) else {
-        let told = "The outcome is reversed, written_off or paid_otherwise.";
-        return Err(bad("/outcome", "unknown_value", told));
+        let message = "The outcome is reversed, written_off or paid_otherwise.";
+        return Err(bad("/outcome", "unknown_value", message));
     };
     let (reference, paid_on) = (json.reference.unwrap_or_default(), json.paid_on.unwrap_or_default());
     let found = by_hand::ParkedFinding { how, reference, paid_on, note: json.note };

@@ -1,5 +1,5 @@
 //! The filters of `/api/v1/transactions` and of exports. What is deliberately not here: the page's filters, which are the
-//! dashboard's (`dashboard::Ask`) and are parsed in `list`.
+//! dashboard's (`dashboard::FilterParams`) and are parsed in `list`.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -12,10 +12,10 @@ use payout::transaction::Status;
 use crate::clock::day;
 use crate::ops::payees as payee_verbs;
 use crate::ops::views;
-use crate::store::programs::{self, Named};
+use crate::store::programs::{self, NamedBy};
 use crate::store::transactions::Filter;
 use crate::store::{Db, StoreError, batches, payees};
-use crate::web::kit::problem::{Fault, FieldError};
+use crate::web::kit::problem::{FieldError, Problem};
 use crate::web::kit::shapes;
 
 /// The filters of a list of transactions.
@@ -60,7 +60,7 @@ impl PaymentFilter {
     ///
     /// # Errors
     /// The first invalid parameter.
-    pub async fn read(&self, db: &mut Db, own: Option<&[String]>, now: i64) -> Result<Filter, Fault> {
+    pub async fn read(&self, db: &mut Db, own: Option<&[String]>, now: i64) -> Result<Filter, Problem> {
         let mut filter = match self {
             PaymentFilter { needs_attention: Some(true), .. } => views::needing_attention(),
             PaymentFilter { stuck: Some(true), .. } => views::stuck(now),
@@ -83,8 +83,8 @@ impl PaymentFilter {
                 })?);
         }
         if let Some(kind) = &self.payment_type {
-            let told = "The payment type is individual or organization.";
-            let unknown = || bad("/payment_type", "unknown_payment_type", told);
+            let message = "The payment type is individual or organization.";
+            let unknown = || bad("/payment_type", "unknown_payment_type", message);
             filter.scope.payment_type = Some(PaymentType::parse(kind).ok_or_else(unknown)?);
         }
         if let Some(batch) = &self.batch {
@@ -105,13 +105,13 @@ impl PaymentFilter {
         }
         // An unknown account or partner gives an empty list, not an error.
         if let Some(account) = &self.account {
-            match programs::account(db, Named::Either(account)).await? {
+            match programs::account(db, NamedBy::Either(account)).await? {
                 Some(account) => filter.scope.account = Some(account.id),
                 None => filter.payees = Some(Vec::new()),
             }
         }
         if let Some(partner) = &self.partner {
-            match programs::partner(db, Named::Either(partner)).await? {
+            match programs::partner(db, NamedBy::Either(partner)).await? {
                 Some(partner) => filter.scope.partner = Some(partner.id),
                 None => filter.payees = Some(Vec::new()),
             }
@@ -122,7 +122,7 @@ impl PaymentFilter {
 
 /// The batch with this id or, for those who see all, this number: partners must not probe for numbers. An unknown id
 /// matches no payments.
-async fn batch_of(db: &mut Db, named: &str, all: bool) -> Result<BatchId, Fault> {
+async fn batch_of(db: &mut Db, named: &str, all: bool) -> Result<BatchId, Problem> {
     let unknown = || bad("/batch", "invalid_id", "There is no batch with this id or number.");
     if let Some(id) = BatchId::parse(named) {
         return Ok(id);
@@ -137,6 +137,6 @@ async fn batch_of(db: &mut Db, named: &str, all: bool) -> Result<BatchId, Fault>
     }
 }
 
-fn bad(pointer: &str, code: &'static str, detail: &str) -> Fault {
-    Fault::field(FieldError { pointer: pointer.to_owned(), code, detail: detail.to_owned() })
+fn bad(pointer: &str, code: &'static str, detail: &str) -> Problem {
+    Problem::field(FieldError { pointer: pointer.to_owned(), code, detail: detail.to_owned() })
 }

@@ -16,23 +16,23 @@ use super::show;
 use crate::store::{payees, transactions};
 use crate::web::kit::form::Form;
 use crate::web::kit::format::{Cash, Chip, how_many};
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, post};
 
 /// Vendors are asked about each payment; after this long the remaining payments are reported as not done.
 const LONGEST_US: i64 = 15_000_000;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        post("/dashboard/transactions/decide", Need::May(Permission::Pay), decide)
-            .proved("Resubmit these payments or return them to the pool"),
+        post("/dashboard/transactions/decide", Access::May(Permission::Pay), decide)
+            .step_up("Resubmit these payments or return them to the pool"),
     ]
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Pressed {
+struct BulkForm {
     action: String,
     #[serde(default)]
     id: Vec<String>,
@@ -66,7 +66,7 @@ const LOOK_FIRST: &str =
     "This payment was settled as not made. Check at the vendor again, then use its own page.";
 
 /// A selected payment, before anything is done.
-struct Ticked {
+struct SelectedRow {
     number: String,
     payee: String,
     amount: Cash,
@@ -85,16 +85,16 @@ struct AskPage {
     list: String,
     back: String,
     action: String,
-    rows: Vec<Ticked>,
+    rows: Vec<SelectedRow>,
     /// The button's label with number and amount; `None` if none can be done.
     press: Option<String>,
 }
 
 /// The confirmation page: which payments, to whom, and the total. Nothing is done yet.
-async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Response, Fault> {
+async fn ask(web: &Web, visit: &PageContext, sent: BulkForm, list: String) -> Result<Response, Problem> {
     let resubmits = sent.action == "resubmit";
     let mut db = web.app.store.read().await?;
-    let held = show::Held::of(&mut db, visit).await?;
+    let held = show::ActionsBlocked::of(&mut db, visit).await?;
     let (mut rows, mut sums, mut many) = (Vec::new(), BTreeMap::<Currency, i128>::new(), 0);
     for number in &sent.id {
         let one = transactions::find(&mut db, number).await?;
@@ -105,7 +105,7 @@ async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Re
             many += 1;
             *sums.entry(one.terms.net.currency).or_default() += i128::from(one.terms.net.minor);
         }
-        rows.push(Ticked {
+        rows.push(SelectedRow {
             number: one.label(),
             payee: names.get(&one.terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
             amount: Cash(one.terms.net),
@@ -117,7 +117,7 @@ async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Re
     let sums = sums.into_iter().map(|(currency, minor)| Sum::new(minor, currency).to_string());
     let sums = sums.collect::<Vec<_>>().join(" + ");
     let payments = how_many(many, "payment", "payments");
-    let (title, told, press) = match resubmits {
+    let (title, message, press) = match resubmits {
         true => (
             "Resubmit these payments?",
             "Each is sent again as a new attempt with a new idempotency key.",
@@ -130,9 +130,9 @@ async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Re
         ),
     };
     visit.show(&AskPage {
-        frame: visit.frame(title, Place::Dashboard),
+        frame: visit.frame(title, MenuItem::Dashboard),
         title,
-        told,
+        told: message,
         list,
         back: sent.back.unwrap_or_default(),
         action: sent.action,
@@ -141,15 +141,19 @@ async fn ask(web: &Web, visit: &Visit, sent: Pressed, list: String) -> Result<Re
     })
 }
 
-async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>) -> Result<Response, Fault> {
+async fn decide(
+    State(web): State<Web>,
+    visit: PageContext,
+    Form(sent): Form<BulkForm>,
+) -> Result<Response, Problem> {
     let list = format!("/dashboard/transactions?{}", sent.back.as_deref().unwrap_or_default());
     let (resubmits, title) = match sent.action.as_str() {
         "resubmit" => (true, "Resubmitted"),
         "return" => (false, "Returned to the pool"),
-        _ => return Ok(Told::bad("Choose an action. Nothing was done.").on(&list)),
+        _ => return Ok(Flash::bad("Choose an action. Nothing was done.").on(&list)),
     };
     if sent.id.is_empty() {
-        return Ok(Told::bad("Select at least one payment. Nothing was done.").on(&list));
+        return Ok(Flash::bad("Select at least one payment. Nothing was done.").on(&list));
     }
     if sent.checked.is_none() {
         return ask(&web, &visit, sent, list).await;
@@ -157,29 +161,29 @@ async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>)
     let begun = web.app.clock.now();
     let (mut rows, mut done) = (Vec::new(), 0);
     for number in sent.id {
-        let told = match web.app.clock.now() - begun > LONGEST_US {
+        let flash = match web.app.clock.now() - begun > LONGEST_US {
             true => {
-                Ok(Told::warn("There was no time left for this payment. Nothing was done. Select it again."))
+                Ok(Flash::warn("There was no time left for this payment. Nothing was done. Select it again."))
             }
             false => one_of_many(&web, &visit, &number, resubmits).await,
         };
         // Report the others anyway.
-        let told = told.unwrap_or_else(|fault| {
+        let flash = flash.unwrap_or_else(|fault| {
             tracing::error!(?fault, number, "one of several payments could not be worked on");
-            Told::bad("It could not be processed. Open it to check its status before you try again.")
+            Flash::bad("It could not be processed. Open it to check its status before you try again.")
         });
-        let chip = match told.tone.as_str() {
+        let chip = match flash.tone.as_str() {
             "good" => Chip { tone: "good", words: "Done" },
             "warn" => Chip { tone: "warn", words: "Not finished" },
             _ => Chip { tone: "bad", words: "Not done" },
         };
-        done += usize::from(told.tone == "good");
-        rows.push(Row { number, chip, words: told.words, items: told.items });
+        done += usize::from(flash.tone == "good");
+        rows.push(Row { number, chip, words: flash.words, items: flash.items });
     }
     let many = how_many(rows.len(), "payment", "payments");
     let what = if resubmits { "sent again" } else { "returned to the pool" };
     visit.show(&Page {
-        frame: visit.frame(title, Place::Dashboard),
+        frame: visit.frame(title, MenuItem::Dashboard),
         title,
         list,
         tone: if done == rows.len() { "good" } else { "warn" },
@@ -188,12 +192,17 @@ async fn decide(State(web): State<Web>, visit: Visit, Form(sent): Form<Pressed>)
     })
 }
 
-async fn one_of_many(web: &Web, visit: &Visit, number: &str, resubmits: bool) -> Result<Told, Fault> {
+async fn one_of_many(
+    web: &Web,
+    visit: &PageContext,
+    number: &str,
+    resubmits: bool,
+) -> Result<Flash, Problem> {
     let mut db = web.app.store.read().await?;
     let one = transactions::find(&mut db, number).await?;
     drop(db);
     match resubmits {
-        _ if one.called_not_made && !one.closed() => Ok(Told::bad(LOOK_FIRST)),
+        _ if one.called_not_made && !one.closed() => Ok(Flash::bad(LOOK_FIRST)),
         true => show::sent_again(web, visit, number, None).await,
         false => show::taken_back(web, visit, number, None).await,
     }

@@ -10,12 +10,12 @@ use payout::access::Permission;
 use crate::app::App;
 use crate::ops::evidence;
 use crate::web::kit::format::When;
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/transactions/{number}/evidence/{row}", Need::May(Permission::Evidence), show)]
+    vec![get("/transactions/{number}/evidence/{row}", Access::May(Permission::Evidence), show)]
 }
 
 #[derive(Template)]
@@ -30,12 +30,12 @@ struct EvidencePage {
 
 async fn show(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path((number, row)): Path<(String, String)>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let raw = evidence::open(&app, &visit.actor, &number, &row).await?;
     visit.show(&EvidencePage {
-        frame: visit.frame(format!("{} of {number}", raw.title), Place::Dashboard),
+        frame: visit.frame(format!("{} of {number}", raw.title), MenuItem::Dashboard),
         number,
         what: raw.title,
         at: When(raw.at),

@@ -18,15 +18,15 @@ use crate::app::App;
 use crate::ops::{OpsError, payees as payee_verbs, views};
 use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{Db, StoreError, batches, payees};
-use crate::web::dashboard::{Ask, Choice, Narrowed, Shared, Tab, choices};
-use crate::web::kit::form::{ListQuery, Turn, sealed};
-use crate::web::kit::format::{Cash, Chip, Lately, detail, payment_chip};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::dashboard::{Choice, FilterParams, ResolvedFilter, Shared, Tab, choices};
+use crate::web::kit::form::{ListQuery, Pager, encode_cursor};
+use crate::web::kit::format::{Cash, Chip, ShortTime, detail, payment_chip};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 pub fn routes() -> Vec<Route> {
-    vec![get(Tab::Transactions.path(), Need::May(Permission::Read), list)]
+    vec![get(Tab::Transactions.path(), Access::May(Permission::Read), list)]
 }
 
 /// No count goes higher than this.
@@ -52,7 +52,12 @@ fn view(name: &str, now: i64) -> Filter {
 }
 
 /// The filter of this tab for the database; invalid parameters are reported.
-pub async fn filter(db: &mut Db, ask: &Ask, narrowed: &mut Narrowed, now: i64) -> Result<Filter, Fault> {
+pub async fn filter(
+    db: &mut Db,
+    ask: &FilterParams,
+    narrowed: &mut ResolvedFilter,
+    now: i64,
+) -> Result<Filter, Problem> {
     let mut filter = view(ask.view().unwrap_or(""), now);
     (filter.scope, filter.from, filter.to) = (narrowed.scope.clone(), narrowed.range.from, narrowed.range.to);
     let mut note = |name, words: &str| ask.note(Tab::Transactions, narrowed, name, words);
@@ -115,7 +120,7 @@ pub struct Row {
     pub chip: Chip,
     /// The detailed status, and why.
     pub aside: String,
-    pub since: Lately,
+    pub since: ShortTime,
     /// Whether it ended unpaid, and somebody must decide what comes next.
     pub open: bool,
     /// Whether it can be selected for a bulk action.
@@ -123,7 +128,7 @@ pub struct Row {
 }
 
 /// Payments as rows, with the names of their payees and batches.
-pub async fn rows(db: &mut Db, found: Vec<Transaction>) -> Result<Vec<Row>, Fault> {
+pub async fn rows(db: &mut Db, found: Vec<Transaction>) -> Result<Vec<Row>, Problem> {
     let of: Vec<Payee> = found.iter().map(|transaction| transaction.terms.payee).collect();
     let names = payees::names(db, &of).await?;
     let mut numbers: HashMap<BatchId, String> = HashMap::new();
@@ -142,7 +147,7 @@ pub async fn rows(db: &mut Db, found: Vec<Transaction>) -> Result<Vec<Row>, Faul
         batch: numbers.get(&transaction.batch).cloned().unwrap_or_default(),
         chip: payment_chip(&transaction),
         aside: aside(&transaction),
-        since: Lately(transaction.state_at),
+        since: ShortTime(transaction.state_at),
         open: is_open(&transaction),
         ticks: false,
     };
@@ -192,7 +197,7 @@ struct ListPage {
     statuses: Vec<Choice>,
     vendors: Vec<Choice>,
     rows: Vec<Row>,
-    turn: Turn,
+    turn: Pager,
     narrowed: bool,
     ticks: bool,
     /// The query string of this list, to return to.
@@ -201,12 +206,12 @@ struct ListPage {
 
 async fn list(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    ListQuery(ask, paging): ListQuery<FilterParams>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let now = app.clock.now();
-    let mut narrowed = ask.narrow(&mut db, Tab::Transactions, now).await?;
+    let mut narrowed = ask.resolve(&mut db, Tab::Transactions, now).await?;
     let filter = filter(&mut db, &ask, &mut narrowed, now).await?;
     let after = paging.after_parts::<1>()?.map(|[id]| id);
     let found = match narrowed.problems.is_empty() {
@@ -216,7 +221,7 @@ async fn list(
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     let found: Vec<Transaction> = found.into_iter().take(limit).collect();
-    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.id.to_string()]));
+    let next = found.last().filter(|_| more).map(|last| encode_cursor(&[&last.id.to_string()]));
     let of = match more {
         true => Some(counted_up(transactions::count(&mut db, &filter, MOST_COUNTED + 1).await?)),
         false => None,
@@ -231,7 +236,7 @@ async fn list(
         ticks: rows.iter().any(|row| row.ticks),
         turn: paging.turn(rows.len(), next.as_deref(), of.as_deref()),
         back: ask.query(Tab::Transactions, &[]),
-        frame: visit.frame("Transactions", Place::Dashboard),
+        frame: visit.frame("Transactions", MenuItem::Dashboard),
         views: counted(&mut db, &ask, &narrowed, now).await?,
         statuses: choices(statuses, ask.status.as_deref()),
         vendors: choices(vendors, ask.vendor.as_deref()),
@@ -251,10 +256,10 @@ fn counted_up(many: i64) -> String {
 /// The views with the active filters, and how many of those payments need attention.
 async fn counted(
     db: &mut Db,
-    ask: &Ask,
-    narrowed: &Narrowed,
+    ask: &FilterParams,
+    narrowed: &ResolvedFilter,
     now: i64,
-) -> Result<Vec<(String, String, bool)>, Fault> {
+) -> Result<Vec<(String, String, bool)>, Problem> {
     let mut all = Vec::new();
     for (name, words) in VIEWS {
         let mut words = words.to_owned();

@@ -1,6 +1,6 @@
 //! One payment: its state and what that means for the money, the reason, the possible actions, and the evidence.
 
-mod deeds;
+mod actions;
 mod settling;
 mod unreadable;
 
@@ -15,52 +15,56 @@ use payout::ids::{RewardId, TransactionId};
 use payout::money::{Money, Sum, Vendor};
 use payout::transaction::{AttemptState, Leg, State as Stands};
 
-use self::deeds::{Deed, alike, by_hand, cancel, deeds, parked};
-pub use self::deeds::{Held, refused_now};
+use self::actions::{Action, actions, by_hand, cancel, parked, shared_reason};
+pub use self::actions::{ActionsBlocked, refused_now};
 use self::settling::{settle_by_hand, settle_parked, takes_two};
 use crate::app::App;
 use crate::ops::by_hand as by_hand_verbs;
 use crate::ops::evidence;
-use crate::ops::idempotency::{Once, Reply};
+use crate::ops::idempotency::{Idempotency, Reply};
 use crate::ops::placed;
 use crate::ops::transactions as verbs;
 use crate::ops::why;
-use crate::ops::{OpsError, against};
+use crate::ops::{OpsError, contradiction_text};
 use crate::store::submissions::{self, Submission};
-use crate::store::transactions::{self, Attempt, Covered, Transaction};
+use crate::store::transactions::{self, Attempt, CoveredReward, Transaction};
 use crate::store::{self, Db, batches, clawbacks, contradictions, mails, payees, put_back};
-use crate::web::kit::clawbacks::TakenBack;
+use crate::web::kit::clawbacks::ClawbackRow;
 use crate::web::kit::form::{Form, Key};
 use crate::web::kit::format::{
-    Cash, Chip, Summed, When, Why, detail_of, how_many, meaning_of, payment_chip, when, whys,
+    BlockerSummary, Cash, Chip, Summed, When, detail_of, how_many, meaning_of, payment_chip, summarize, when,
 };
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get, post};
 use crate::web::notices;
 use crate::web::payouts::payee_kind;
 use crate::work::ask;
 
 pub fn routes() -> Vec<Route> {
-    let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
+    let (reads, pays) = (Access::May(Permission::Read), Access::May(Permission::Pay));
     vec![
         get("/transactions/{number}", reads, show),
         post("/transactions/{number}/refresh", pays, refresh),
-        post("/transactions/{number}/resubmit", pays, resubmit).proved("Resubmit this payment"),
+        post("/transactions/{number}/resubmit", pays, resubmit).step_up("Resubmit this payment"),
         post("/transactions/{number}/return-to-pool", pays, return_to_pool)
-            .proved("Return its rewards to the pool"),
+            .step_up("Return its rewards to the pool"),
         post("/transactions/{number}/mark-paid-outside", pays, mark_paid_outside)
-            .proved("Mark this payment as paid outside"),
+            .step_up("Mark this payment as paid outside"),
         post("/transactions/{number}/cancel-unclaimed", pays, cancel_unclaimed)
-            .proved("Cancel this unclaimed payment"),
+            .step_up("Cancel this unclaimed payment"),
         post("/transactions/{number}/settle-by-hand", pays, settle_by_hand)
-            .proved("Settle this payment by hand"),
+            .step_up("Settle this payment by hand"),
         post("/transactions/{number}/settle-parked", pays, settle_parked)
-            .proved("Settle this payment's money in the payee's balance"),
-        post("/transactions/{number}/looked", Need::May(Permission::Administer), unreadable::say_looked)
-            .proved("Say that you looked at this payment"),
-        post("/transactions/{number}/hold-again", Need::May(Permission::Administer), unreadable::hold_again)
-            .proved("Let this payment hold its payee"),
+            .step_up("Settle this payment's money in the payee's balance"),
+        post("/transactions/{number}/looked", Access::May(Permission::Administer), unreadable::say_looked)
+            .step_up("Say that you looked at this payment"),
+        post(
+            "/transactions/{number}/hold-again",
+            Access::May(Permission::Administer),
+            unreadable::hold_again,
+        )
+        .step_up("Let this payment hold its payee"),
     ]
 }
 
@@ -99,7 +103,7 @@ struct ShowPage {
     meaning: &'static str,
     reason: Option<placed::Reason>,
     /// What stops every payment now, including this one.
-    stopped: Vec<Why>,
+    stopped: Vec<BlockerSummary>,
     /// Since when the vendor contradicts what is recorded here, and what it said, if known.
     contradicted: Option<(When, Option<String>)>,
     /// The attempts in question, and what is recorded about them.
@@ -107,7 +111,7 @@ struct ShowPage {
     /// The vendor object that may be this payment, for the settlement form.
     likely: Option<String>,
     /// The clawbacks of its rewards.
-    taken: Vec<TakenBack>,
+    taken: Vec<ClawbackRow>,
     /// Why it was set aside, since when, and when last tried.
     aside: Option<(String, When, When)>,
     payee: String,
@@ -134,26 +138,26 @@ struct ShowPage {
     seen: Option<i64>,
     released: Option<When>,
     outside: Option<(String, String)>,
-    refresh: Deed,
-    deeds: Vec<Deed>,
-    outside_deed: Deed,
+    refresh: Action,
+    deeds: Vec<Action>,
+    outside_deed: Action,
     /// Why none of these is possible, if the reason is the same for all.
     closed_alike: Option<String>,
-    by_hand: Option<Deed>,
+    by_hand: Option<Action>,
     /// The other payments of the same request that wait with it: *not made* applies to them, too.
     together: Vec<String>,
     /// The button that cancels an unclaimed payment.
-    cancel: Option<Deed>,
+    cancel: Option<Action>,
     /// Settling money parked in the payee's balance.
-    parked: Option<Deed>,
+    parked: Option<Action>,
     /// One person's opinion that another must confirm: who, when, what, how it was determined, and why it takes two.
-    opinion: Option<Opinion>,
+    opinion: Option<FirstConfirmationRow>,
     /// When it comes back by itself, and in how many days that is.
     unclaimed: Option<(When, Option<String>)>,
     /// The possible actions, the usual one first: the label and who does it.
     choices: Vec<(&'static str, &'static str)>,
     /// The gates that would refuse a resubmit now.
-    closed: Vec<Why>,
+    closed: Vec<BlockerSummary>,
     /// Whether a resubmit, which asks Stripe again, may open them.
     may_open: bool,
     today: String,
@@ -164,7 +168,11 @@ struct ShowPage {
     mails: Vec<notices::Row>,
 }
 
-async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+async fn show(
+    State(web): State<Web>,
+    visit: PageContext,
+    Path(number): Path<String>,
+) -> Result<Response, Problem> {
     let app = &web.app;
     let mut db = app.store.read().await?;
     let transaction = match placed::payment(&mut db, &number).await {
@@ -197,17 +205,22 @@ async fn wrong_webhooks(web: &Web, transaction: &Transaction) -> Vec<String> {
     let vendor = transaction.terms.vendor;
     let asking = tokio::time::timeout(std::time::Duration::from_secs(2), ask::hooks(&web.work, vendor));
     let Ok(Some(hooks)) = asking.await else { return Vec::new() };
-    let told = |hook: ask::Hook| match (hook.works, hook.missing.is_empty()) {
+    let describe = |hook: ask::Hook| match (hook.works, hook.missing.is_empty()) {
         (true, true) => None,
         (false, _) => {
             Some(format!("{} is not registered at {}, or it is disabled.", hook.address, vendor.label()))
         }
         (true, false) => Some(format!("Not enabled at {}: {}.", vendor.label(), hook.missing.join(", "))),
     };
-    hooks.into_iter().filter_map(told).collect()
+    hooks.into_iter().filter_map(describe).collect()
 }
 
-async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) -> Result<ShowPage, Fault> {
+async fn page(
+    db: &mut Db,
+    app: &App,
+    visit: &PageContext,
+    transaction: &Transaction,
+) -> Result<ShowPage, Problem> {
     let terms = transaction.terms;
     let names = payees::names(db, &[terms.payee]).await?;
     let attempts = transactions::attempts(db, &[transaction.id]).await?;
@@ -217,20 +230,20 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
     let told = mails::Filter { about: Some(transaction.id.to_string()), ..mails::Filter::default() };
     let rows = evidence::of(db, transaction).await?;
     let closed = why::closed_to_resubmit(db, transaction, app.clock.now()).await?;
-    let held = Held::of(db, visit).await?;
-    let [refresh, resubmit, return_to_pool, outside_deed] = deeds(app, held, transaction, &closed);
+    let held = ActionsBlocked::of(db, visit).await?;
+    let [refresh, resubmit, return_to_pool, outside_deed] = actions(app, held, transaction, &closed);
     let found = put_back::any_found(db, Some(transaction.id)).await?;
     Ok(ShowPage {
-        frame: visit.frame(transaction.label(), Place::Dashboard),
+        frame: visit.frame(transaction.label(), MenuItem::Dashboard),
         number: transaction.label(),
         chip: payment_chip(transaction),
         detail: detail_of(transaction),
         meaning: meaning_of(transaction),
         reason: placed::reason_now(transaction, placed::elsewhere(&closed)),
-        stopped: whys(&why::stopped(db, transaction).await?),
-        contradicted: transaction.contradicted_at.map(|at| (When(at), told_against(&rows))),
-        against: against::told(db, transaction).await?,
-        likely: against::likely(db, transaction).await?,
+        stopped: summarize(&why::stopped(db, transaction).await?),
+        contradicted: transaction.contradicted_at.map(|at| (When(at), disagreement(&rows))),
+        against: contradiction_text::sentences(db, transaction).await?,
+        likely: contradiction_text::likely(db, transaction).await?,
         taken,
         aside: set_aside(db, transaction).await?,
         payee: names.get(&terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
@@ -258,7 +271,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         released: when(transaction.released_at),
         outside: transaction.outside.clone().map(|(_, on, reference)| (on, reference)),
         refresh,
-        closed_alike: alike([&resubmit, &return_to_pool, &outside_deed]),
+        closed_alike: shared_reason([&resubmit, &return_to_pool, &outside_deed]),
         deeds: vec![resubmit, return_to_pool],
         outside_deed,
         by_hand: by_hand(app, held, transaction, (&attempts, found)),
@@ -269,7 +282,7 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
         unclaimed: unclaimed(transaction, app.clock.now()),
         choices: choices(transaction, &closed),
         may_open: why::may_open(transaction, &closed),
-        closed: whys(&closed),
+        closed: summarize(&closed),
         today: crate::clock::date(app.clock.now()),
         attempts: attempts.iter().map(|one| attempt(transaction, one, &carriers)).collect(),
         rewards,
@@ -280,9 +293,9 @@ async fn page(db: &mut Db, app: &App, visit: &Visit, transaction: &Transaction) 
 }
 
 /// An opinion that waits for a second person: who, when, what, how it was determined, and why it takes two.
-type Opinion = (String, When, String, String, &'static str);
+type FirstConfirmationRow = (String, When, String, String, &'static str);
 
-async fn opinion(db: &mut Db, of: &Transaction) -> Result<Option<Opinion>, Fault> {
+async fn opinion(db: &mut Db, of: &Transaction) -> Result<Option<FirstConfirmationRow>, Problem> {
     Ok(contradictions::opinion(db, of.id).await?.map(|one| {
         let why = takes_two(&one.why);
         (one.asked_name, When(one.asked_at), by_hand_verbs::deed_in_words(&one.deed), one.note, why)
@@ -290,7 +303,7 @@ async fn opinion(db: &mut Db, of: &Transaction) -> Result<Option<Opinion>, Fault
 }
 
 /// The vendor's fee, if reported.
-async fn fee_taken(db: &mut Db, of: &Transaction) -> Result<Option<Summed>, Fault> {
+async fn fee_taken(db: &mut Db, of: &Transaction) -> Result<Option<Summed>, Problem> {
     let taken = transactions::fees_taken(db, [of.id]).await?.remove(&of.id);
     Ok(taken.map(|minor| Cash(Sum::new(minor, of.terms.amount.currency))))
 }
@@ -302,23 +315,27 @@ fn last_asked(of: &Transaction) -> Option<(When, String)> {
 }
 
 /// The rewards that a payment covers, with their amounts, and the clawbacks of them.
-async fn covered_by(db: &mut Db, of: &Transaction) -> Result<(Vec<(String, Cash)>, Vec<TakenBack>), Fault> {
+async fn covered_by(
+    db: &mut Db,
+    of: &Transaction,
+) -> Result<(Vec<(String, Cash)>, Vec<ClawbackRow>), Problem> {
     let covered = transactions::covered(db, of.id).await?;
     let ids: Vec<RewardId> = covered.iter().filter_map(|row| RewardId::parse(&row.id)).collect();
-    let taken = clawbacks::of_rewards(db, ids).await?.into_iter().map(TakenBack::of).collect();
+    let taken = clawbacks::of_rewards(db, ids).await?.into_iter().map(ClawbackRow::of).collect();
     let currency = of.terms.amount.currency;
-    let row = |row: Covered| (format!("RW-{:06}", row.number), Cash(Money::new(row.amount_minor, currency)));
+    let row =
+        |row: CoveredReward| (format!("RW-{:06}", row.number), Cash(Money::new(row.amount_minor, currency)));
     Ok((covered.into_iter().map(row).collect(), taken))
 }
 
 /// The vendor's last statement that contradicts the books.
-fn told_against(rows: &[evidence::Row]) -> Option<String> {
+fn disagreement(rows: &[evidence::Row]) -> Option<String> {
     let row = rows.iter().rfind(|row| row.line.effect == "contradiction")?;
     row.particulars.clone()
 }
 
 /// Why a payment is set aside, if that is what it waits for.
-async fn set_aside(db: &mut Db, of: &Transaction) -> Result<Option<(String, When, When)>, Fault> {
+async fn set_aside(db: &mut Db, of: &Transaction) -> Result<Option<(String, When, When)>, Problem> {
     if of.waiting.as_deref() != Some(Code::SetAside.as_str()) {
         return Ok(None);
     }
@@ -356,7 +373,7 @@ fn choices(transaction: &Transaction, closed: &[Blocker]) -> Vec<(&'static str, 
 }
 
 /// The payments that end with this one if it is marked as not made and the vendor's records cannot be searched.
-async fn together(db: &mut Db, attempts: &[Attempt]) -> Result<Vec<String>, Fault> {
+async fn together(db: &mut Db, attempts: &[Attempt]) -> Result<Vec<String>, Problem> {
     let mut others = Vec::new();
     for attempt in attempts.iter().filter(|one| one.state == AttemptState::Review) {
         let with = by_hand_verbs::ends_with(db, attempt).await?;
@@ -383,7 +400,9 @@ fn attempt(of: &Transaction, attempt: &Attempt, carriers: &[Submission]) -> Atte
         AttemptState::Failed if attempt.reason_code.is_none() && attempt.vendor_id.is_some() => {
             ("warn", "Made after all")
         }
-        AttemptState::Failed if against::called_not_made(attempt) => ("bad", "Settled as not made"),
+        AttemptState::Failed if contradiction_text::called_not_made(attempt) => {
+            ("bad", "Settled as not made")
+        }
         AttemptState::Failed if bank => ("bad", "Failed, the money is at Stripe"),
         AttemptState::Returned if bank => ("bad", "Sent back to Stripe"),
         AttemptState::Failed => ("bad", "Failed, no money moved"),
@@ -425,18 +444,18 @@ fn came_back(of: &Transaction, leg: Leg) -> (&'static str, &'static str) {
 
 /// The timeline; consecutive equal entries are combined.
 fn lines(number: &str, rows: Vec<evidence::Row>) -> Vec<LineRow> {
-    let mut told: Vec<LineRow> = Vec::new();
+    let mut line_rows: Vec<LineRow> = Vec::new();
     for row in rows {
         let next = line(number, row);
-        match told.last_mut() {
+        match line_rows.last_mut() {
             Some(last) if last.is_like(&next) => {
                 (last.times, last.last) = (last.times + 1, next.at);
                 last.raws.extend(next.raws);
             }
-            Some(_) | None => told.push(next),
+            Some(_) | None => line_rows.push(next),
         }
     }
-    told
+    line_rows
 }
 
 impl LineRow {
@@ -469,7 +488,7 @@ fn line(number: &str, row: evidence::Row) -> LineRow {
     }
 }
 
-async fn id_of(app: &App, number: &str) -> Result<TransactionId, Fault> {
+async fn id_of(app: &App, number: &str) -> Result<TransactionId, Problem> {
     Ok(transactions::find(&mut app.store.read().await?, number).await?.id)
 }
 
@@ -484,31 +503,31 @@ fn again(transaction: &Transaction) -> Reply {
 
 async fn refresh(
     State(web): State<Web>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = id_of(&web.app, &number).await?;
-    let told = match ask::refresh(&web.work, &visit.actor, id).await {
+    let flash = match ask::refresh(&web.work, &visit.actor, id).await {
         Ok(after) => match &after.asked {
             Some((_, what)) => {
                 let vendor = after.terms.vendor;
-                Told::good(format!("{} was asked: {}.", vendor.label(), evidence::vendors_own(what, vendor)))
+                Flash::good(format!("{} was asked: {}.", vendor.label(), evidence::vendors_own(what, vendor)))
             }
-            None => Told::warn("The vendor could not be reached. Bursar tries again automatically."),
+            None => Flash::warn("The vendor could not be reached. Bursar tries again automatically."),
         },
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&format!("/transactions/{number}")))
+    Ok(flash.on(&format!("/transactions/{number}")))
 }
 
 /// The confirmation required before money is moved.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sure {
+struct ConfirmForm {
     checked: Option<String>,
 }
 
-impl Sure {
+impl ConfirmForm {
     fn is_sure(&self) -> bool {
         self.checked.is_some()
     }
@@ -518,98 +537,98 @@ const NOT_TICKED: &str = "Confirm first that you have checked. Nothing was done.
 
 async fn resubmit(
     State(web): State<Web>,
-    visit: Visit,
+    visit: PageContext,
     key: Key,
     Path(number): Path<String>,
-    Form(sent): Form<Sure>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<ConfirmForm>,
+) -> Result<Response, Problem> {
     if !sent.is_sure() {
-        return Ok(Told::bad(NOT_TICKED).on(&format!("/transactions/{number}")));
+        return Ok(Flash::bad(NOT_TICKED).on(&format!("/transactions/{number}")));
     }
-    let told = sent_again(&web, &visit, &number, key.once(again).as_ref()).await?;
-    Ok(told.on(&format!("/transactions/{number}")))
+    let flash = sent_again(&web, &visit, &number, key.once(again).as_ref()).await?;
+    Ok(flash.on(&format!("/transactions/{number}")))
 }
 
 /// Resubmits one payment; returns the message.
 pub(super) async fn sent_again(
     web: &Web,
-    visit: &Visit,
+    visit: &PageContext,
     number: &str,
-    once: Option<&Once<Transaction>>,
-) -> Result<Told, Fault> {
+    once: Option<&Idempotency<Transaction>>,
+) -> Result<Flash, Problem> {
     let id = id_of(&web.app, number).await?;
     let sent = match ask::before_resubmit(&web.work, id).await {
         Ok(()) => verbs::resubmit(&web.app, &visit.actor, id, once).await,
         Err(error) => Err(error),
     };
     match sent {
-        Ok(_) => Ok(Told::good(format!("{number} is sent again with a new idempotency key."))),
-        Err(error) => Told::refused(error),
+        Ok(_) => Ok(Flash::good(format!("{number} is sent again with a new idempotency key."))),
+        Err(error) => Flash::refused(error),
     }
 }
 
 async fn return_to_pool(
     State(web): State<Web>,
-    visit: Visit,
+    visit: PageContext,
     key: Key,
     Path(number): Path<String>,
-    Form(sent): Form<Sure>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<ConfirmForm>,
+) -> Result<Response, Problem> {
     if !sent.is_sure() {
-        return Ok(Told::bad(NOT_TICKED).on(&format!("/transactions/{number}")));
+        return Ok(Flash::bad(NOT_TICKED).on(&format!("/transactions/{number}")));
     }
-    let told = taken_back(&web, &visit, &number, key.once(again).as_ref()).await?;
-    Ok(told.on(&format!("/transactions/{number}")))
+    let flash = taken_back(&web, &visit, &number, key.once(again).as_ref()).await?;
+    Ok(flash.on(&format!("/transactions/{number}")))
 }
 
 /// Returns the rewards of one payment to the pool; returns the message.
 pub(super) async fn taken_back(
     web: &Web,
-    visit: &Visit,
+    visit: &PageContext,
     number: &str,
-    once: Option<&Once<Transaction>>,
-) -> Result<Told, Fault> {
+    once: Option<&Idempotency<Transaction>>,
+) -> Result<Flash, Problem> {
     let id = id_of(&web.app, number).await?;
     let before = match ask::before_return(&web.work, id).await {
         Ok(before) => before,
-        Err(error) => return Told::refused(error),
+        Err(error) => return Flash::refused(error),
     };
     if before.state == Stands::Recalled && before.released_at.is_some() {
         return Ok(recalled(&before));
     }
     match verbs::return_to_pool(&web.app, &visit.actor, id, once).await {
         Ok(asked) if verbs::recalling(&asked) => Ok(recalled(&ask::reversal(&web.work, id).await?)),
-        Ok(_) => Ok(Told::good(format!("The rewards of {number} are back in the pool."))),
-        Err(error) => Told::refused(error),
+        Ok(_) => Ok(Flash::good(format!("The rewards of {number} are back in the pool."))),
+        Err(error) => Flash::refused(error),
     }
 }
 
 async fn cancel_unclaimed(
     State(web): State<Web>,
-    visit: Visit,
+    visit: PageContext,
     key: Key,
     Path(number): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = id_of(&web.app, &number).await?;
     let asked = verbs::cancel_unclaimed(&web.app, &visit.actor, id, key.once(again).as_ref()).await;
-    let told = match asked {
+    let flash = match asked {
         Ok(_) => called_back(&ask::cancellation(&web.work, id).await?),
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&format!("/transactions/{number}")))
+    Ok(flash.on(&format!("/transactions/{number}")))
 }
 
 /// The message after canceling an unclaimed payment.
-fn called_back((after, refused): &(Transaction, Option<String>)) -> Told {
+fn called_back((after, refused): &(Transaction, Option<String>)) -> Flash {
     match (after.state, refused) {
-        (Stands::Returned, _) => Told::good("PayPal has returned the money. It can be paid again now."),
+        (Stands::Returned, _) => Flash::good("PayPal has returned the money. It can be paid again now."),
         (Stands::Unclaimed, Some(code)) => {
-            Told::bad(format!("PayPal refused to cancel it ({code}). It is still unclaimed."))
+            Flash::bad(format!("PayPal refused to cancel it ({code}). It is still unclaimed."))
         }
-        (Stands::Unclaimed, None) => Told::warn(
+        (Stands::Unclaimed, None) => Flash::warn(
             "PayPal was asked to cancel it but has not confirmed yet. This page updates when it does. No further action is needed.",
         ),
-        (state, _) => Told::warn(format!(
+        (state, _) => Flash::warn(format!(
             "It was too late to cancel it. The payment is now {}.",
             state.status().label()
         )),
@@ -617,46 +636,46 @@ fn called_back((after, refused): &(Transaction, Option<String>)) -> Told {
 }
 
 /// The message after recalling money from a Stripe balance.
-fn recalled(after: &Transaction) -> Told {
+fn recalled(after: &Transaction) -> Flash {
     let number = after.label();
     if verbs::recalling(after) {
-        return Told::warn(format!(
+        return Flash::warn(format!(
             "Stripe has not answered yet. The rewards of {number} return to the pool once the transfer is reversed. No further action is needed."
         ));
     }
     if after.released_at.is_some() {
-        return Told::good(format!(
+        return Flash::good(format!(
             "The money is back in our balance, and the rewards of {number} are back in the pool."
         ));
     }
     let words = placed::reason(after).map(|reason| reason.said.unwrap_or(reason.message)).unwrap_or_default();
-    Told::bad(format!(
+    Flash::bad(format!(
         "Stripe refused to reverse the transfer, so the rewards stay with this payment. {words}"
     ))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Outside {
+struct PaidOutsideForm {
     reference: Option<String>,
     paid_on: Option<String>,
 }
 
 async fn mark_paid_outside(
     State(web): State<Web>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-    Form(sent): Form<Outside>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<PaidOutsideForm>,
+) -> Result<Response, Problem> {
     let (app, id) = (&web.app, id_of(&web.app, &number).await?);
     let (reference, paid_on) = (sent.reference.unwrap_or_default(), sent.paid_on.unwrap_or_default());
     let marked = async {
         ask::before_outside(&web.work, id).await?;
         verbs::mark_paid_outside(app, &visit.actor, id, &reference, &paid_on, None).await
     };
-    let told = match marked.await {
-        Ok(_) => Told::good(format!("{number} is marked as paid outside on {paid_on}.")),
-        Err(error) => Told::refused(error)?,
+    let flash = match marked.await {
+        Ok(_) => Flash::good(format!("{number} is marked as paid outside on {paid_on}.")),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&format!("/transactions/{number}")))
+    Ok(flash.on(&format!("/transactions/{number}")))
 }

@@ -18,25 +18,28 @@ use crate::app::App;
 use crate::clock::rfc3339;
 use crate::ops::batches as verbs;
 use crate::ops::batches::view::{BatchView, ClaimView};
-use crate::ops::batches::{Choose, Draft};
-use crate::ops::idempotency::{Mark, Once, Reply};
-use crate::ops::pay::{self, Balances, Paid, Seen};
-use crate::ops::{self, OpsError, claims, payees, shown};
+use crate::ops::batches::{Draft, Selection};
+use crate::ops::idempotency::{HeldKey, Idempotency, Reply};
+use crate::ops::pay::{self, Balances, ConfirmedTotals, Paid};
+use crate::ops::{self, OpsError, claims, payees, shown_draft};
 use crate::store::batches::{self, PoolFilter};
 use crate::web::kit::extract::Json;
-use crate::web::kit::form::{ListQuery, Query, key_required, sealed};
+use crate::web::kit::form::{ListQuery, Query, encode_cursor, key_required};
 use crate::web::kit::json::{MoneyJson, Page, PayeeJson, etag, if_match, payment_type};
-use crate::web::kit::problem::{self, Fault, FieldError};
-use crate::web::kit::route::{Need, Route, Web, delete, get, post};
-use crate::web::kit::session::Who;
+use crate::web::kit::problem::{self, FieldError, Problem};
+use crate::web::kit::route::{Access, Route, Web, delete, get, post};
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 use crate::work::ask;
 
 pub fn routes() -> Vec<Route> {
-    let (read, prepare) = (Need::May(Permission::Read), Need::May(Permission::Prepare));
-    let pays = Need::May(Permission::Pay);
+    let (read, prepare) = (Access::May(Permission::Read), Access::May(Permission::Prepare));
+    let pays = Access::May(Permission::Pay);
     vec![
-        get("/api/v1/batches", read, list).says("Batches, newest first").by_pages().answers_page::<Listed>(),
+        get("/api/v1/batches", read, list)
+            .says("Batches, newest first")
+            .by_pages()
+            .answers_page::<BatchRow>(),
         post("/api/v1/batches", prepare, form)
             .tagged()
             .says("Form a batch, or add to the open draft")
@@ -215,7 +218,7 @@ impl ReleaseState {
 /// A row of the list of batches.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ListedBatch)]
-struct Listed {
+struct BatchRow {
     id: String,
     number: String,
     created_at: String,
@@ -314,7 +317,7 @@ struct PaidJson {
     transactions: usize,
 }
 
-fn ids(rewards: &[String]) -> Result<Vec<RewardId>, Fault> {
+fn ids(rewards: &[String]) -> Result<Vec<RewardId>, Problem> {
     let mut errors = Vec::new();
     let mut ids = Vec::with_capacity(rewards.len());
     for (place, text) in rewards.iter().enumerate() {
@@ -327,12 +330,12 @@ fn ids(rewards: &[String]) -> Result<Vec<RewardId>, Fault> {
             }),
         }
     }
-    if errors.is_empty() { Ok(ids) } else { Err(Fault::fields(errors)) }
+    if errors.is_empty() { Ok(ids) } else { Err(Problem::fields(errors)) }
 }
 
-async fn choose(app: &App, json: ChooseJson) -> Result<Choose, Fault> {
+async fn choose(app: &App, json: ChooseJson) -> Result<Selection, Problem> {
     match (json.rewards, json.all_eligible) {
-        (Some(rewards), None | Some(false)) if json.filter.is_none() => Ok(Choose::Named(ids(&rewards)?)),
+        (Some(rewards), None | Some(false)) if json.filter.is_none() => Ok(Selection::Named(ids(&rewards)?)),
         (None, Some(true)) => {
             let filter = json.filter.unwrap_or_default();
             let mut db = app.store.read().await?;
@@ -351,7 +354,7 @@ async fn choose(app: &App, json: ChooseJson) -> Result<Choose, Fault> {
             }
             let mut found = found.into_iter();
             let mut next = || found.next().flatten();
-            Ok(Choose::AllEligible(PoolFilter {
+            Ok(Selection::AllEligible(PoolFilter {
                 owner: next(),
                 account: next(),
                 program: next(),
@@ -361,7 +364,7 @@ async fn choose(app: &App, json: ChooseJson) -> Result<Choose, Fault> {
                 ..PoolFilter::default()
             }))
         }
-        (Some(_) | None, _) => Err(Fault::field(FieldError {
+        (Some(_) | None, _) => Err(Problem::field(FieldError {
             pointer: "/rewards".to_owned(),
             code: "choose_one",
             detail: "Name the rewards, or say all_eligible with an optional filter; not both.".to_owned(),
@@ -369,7 +372,7 @@ async fn choose(app: &App, json: ChooseJson) -> Result<Choose, Fault> {
     }
 }
 
-async fn find(app: &App, id_or_number: &str) -> Result<BatchId, Fault> {
+async fn find(app: &App, id_or_number: &str) -> Result<BatchId, Problem> {
     match BatchId::parse(id_or_number) {
         Some(id) => Ok(id),
         None => Ok(batches::find(&mut app.store.read().await?, id_or_number).await?.id),
@@ -379,7 +382,7 @@ async fn find(app: &App, id_or_number: &str) -> Result<BatchId, Fault> {
 /// The batch as shown to the caller. A draft is also saved as a snapshot, to explain differences if it changes before
 /// somebody pays it.
 async fn answered(app: &App, status: StatusCode, view: &BatchView) -> Response {
-    shown::keep(app, view).await;
+    shown_draft::keep(app, view).await;
     ([(header::ETAG, etag(view.batch.version))], (status, axum::Json(BatchJson::from(view)))).into_response()
 }
 
@@ -393,17 +396,21 @@ fn weighed(view: &BatchView, balances: &Balances) -> BatchView {
 }
 
 /// The stored response: the same as the one sent, with the balances read before the change.
-fn once(mark: Option<Extension<Mark>>, status: StatusCode, balances: &Balances) -> Option<Once<BatchView>> {
+fn once(
+    mark: Option<Extension<HeldKey>>,
+    status: StatusCode,
+    balances: &Balances,
+) -> Option<Idempotency<BatchView>> {
     let balances = balances.clone();
     mark.map(|Extension(mark)| {
-        Once::new(mark, move |view| Reply::json(status, &BatchJson::from(&weighed(view, &balances))))
+        Idempotency::new(mark, move |view| Reply::json(status, &BatchJson::from(&weighed(view, &balances))))
     })
 }
 
 async fn list(
     State(app): State<App>,
     ListQuery(NoFilter {}, paging): ListQuery<NoFilter>,
-) -> Result<axum::Json<Page<Listed>>, Fault> {
+) -> Result<axum::Json<Page<BatchRow>>, Problem> {
     let before = match paging.after_parts()? {
         None => None,
         Some([id]) => Some(BatchId::parse(&id).ok_or_else(|| paging.elsewhere())?.to_string()),
@@ -415,8 +422,8 @@ async fn list(
     Ok(axum::Json(Page::of(
         rows,
         paging.limit,
-        |(row, _)| sealed(&[&row.id.to_string()]),
-        |(row, (status, totals))| Listed {
+        |(row, _)| encode_cursor(&[&row.id.to_string()]),
+        |(row, (status, totals))| BatchRow {
             id: row.id.to_string(),
             number: row.number,
             created_at: rfc3339(row.created.1),
@@ -430,11 +437,11 @@ async fn list(
 
 async fn form(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Query(query): Query<FormQuery>,
-    mark: Option<Extension<Mark>>,
+    mark: Option<Extension<HeldKey>>,
     Json(json): Json<ChooseJson>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let choose = choose(&web.app, json).await?;
     let balances = ask::balances(&web.work).await;
     let once = once(mark, StatusCode::CREATED, &balances);
@@ -443,7 +450,7 @@ async fn form(
 }
 
 /// Reads the balances fresh, as the page does; an unknown balance does not block.
-async fn show(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn show(State(web): State<Web>, Path(id): Path<String>) -> Result<Response, Problem> {
     let view = verbs::view(&mut web.app.store.read().await?, &id, web.app.clock.now()).await?;
     if view.batch.open() && view.claims.iter().any(|claim| claim.vendor() == Some(Vendor::Stripe)) {
         let balances = ask::balances(&web.work).await;
@@ -457,24 +464,24 @@ fn draft(id: BatchId, headers: &HeaderMap) -> Draft {
 }
 
 /// A verb's refusal; if the batch has changed since it was read, with its current version.
-async fn not_done(app: &App, id: BatchId, error: OpsError) -> Fault {
-    let fault = Fault::from(error);
+async fn not_done(app: &App, id: BatchId, error: OpsError) -> Problem {
+    let fault = Problem::from(error);
     if fault.code() != "precondition_failed" {
         return fault;
     }
     let now = async {
         let view = verbs::view(&mut app.store.read().await?, &id.to_string(), app.clock.now()).await?;
-        Ok::<_, Fault>(serde_json::to_value(BatchJson::from(&view)).unwrap_or_default())
+        Ok::<_, Problem>(serde_json::to_value(BatchJson::from(&view)).unwrap_or_default())
     };
-    now.await.map_or_else(|fault| fault, Fault::stale)
+    now.await.map_or_else(|fault| fault, Problem::stale)
 }
 
 async fn remove(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = find(&app, &id).await?;
     if let Err(error) = verbs::delete(&app, &actor, draft(id, &headers)).await {
         return Err(not_done(&app, id, error).await);
@@ -485,12 +492,12 @@ async fn remove(
 
 async fn add(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     headers: HeaderMap,
-    mark: Option<Extension<Mark>>,
+    mark: Option<Extension<HeldKey>>,
     Json(json): Json<ChooseJson>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = find(&web.app, &id).await?;
     let choose = choose(&web.app, json).await?;
     let balances = ask::balances(&web.work).await;
@@ -501,11 +508,11 @@ async fn add(
 
 async fn take_out(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     headers: HeaderMap,
     Json(json): Json<RewardsJson>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = find(&web.app, &id).await?;
     let balances = ask::balances(&web.work).await;
     let done = verbs::remove(&web.app, &actor, draft(id, &headers), &ids(&json.rewards)?, None).await;
@@ -514,11 +521,11 @@ async fn take_out(
 
 async fn remove_blocked(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     headers: HeaderMap,
-    mark: Option<Extension<Mark>>,
-) -> Result<Response, Fault> {
+    mark: Option<Extension<HeldKey>>,
+) -> Result<Response, Problem> {
     let id = find(&web.app, &id).await?;
     let balances = ask::balances(&web.work).await;
     let (draft, once) = (draft(id, &headers), once(mark, StatusCode::OK, &balances));
@@ -531,7 +538,7 @@ async fn done_or_not(
     id: BatchId,
     done: ops::Result<BatchView>,
     balances: &Balances,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     match done {
         Ok(view) => Ok(answered(app, StatusCode::OK, &weighed(&view, balances)).await),
         Err(error) => Err(not_done(app, id, error).await),
@@ -540,16 +547,16 @@ async fn done_or_not(
 
 async fn override_threshold(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     headers: HeaderMap,
-    mark: Option<Extension<Mark>>,
+    mark: Option<Extension<HeldKey>>,
     Json(json): Json<OverrideChange>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let app = &web.app;
     let id = find(app, &id).await?;
     let wrong = |pointer: &str, code, detail: &str| {
-        Fault::field(FieldError { pointer: pointer.to_owned(), code, detail: detail.to_owned() })
+        Problem::field(FieldError { pointer: pointer.to_owned(), code, detail: detail.to_owned() })
     };
     let payee = payees::named(&mut app.store.read().await?, &json.payee).await?;
     let payee =
@@ -565,12 +572,12 @@ async fn override_threshold(
 
 async fn release(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     headers: HeaderMap,
-    mark: Option<Extension<Mark>>,
+    mark: Option<Extension<HeldKey>>,
     Json(json): Json<ReleaseJson>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = find(&web.app, &id).await?;
     let balances = ask::balances(&web.work).await;
     let (draft, once) = (draft(id, &headers), once(mark, StatusCode::OK, &balances));
@@ -589,11 +596,11 @@ fn paid(paid: &Paid) -> Reply {
 
 async fn pay_batch(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-    mark: Option<Extension<Mark>>,
+    mark: Option<Extension<HeldKey>>,
     Json(json): Json<PayJson>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let Some(Extension(mark)) = mark else { return Err(key_required()) };
     let id = find(&web.app, &id).await?;
     let totals: Result<Vec<Sum>, FieldError> = json
@@ -602,9 +609,9 @@ async fn pay_batch(
         .enumerate()
         .map(|(place, money)| money.read(&format!("/totals/{place}")).map(Sum::from))
         .collect();
-    let seen = Seen { digest: json.digest, totals: totals.map_err(Fault::field)? };
+    let seen = ConfirmedTotals { digest: json.digest, totals: totals.map_err(Problem::field)? };
     let balances = ask::balances(&web.work).await;
-    match pay::pay(&web.app, &actor, id, &seen, &balances, Some(&Once::new(mark, paid))).await {
+    match pay::pay(&web.app, &actor, id, &seen, &balances, Some(&Idempotency::new(mark, paid))).await {
         Ok(done) => Ok(paid(&done).into_response()),
         Err(OpsError::Conflict(refusal)) if refusal.code == "batch_changed" => {
             let (error, totals) = (OpsError::Conflict(refusal), Some(seen.totals.as_slice()));
@@ -615,14 +622,14 @@ async fn pay_batch(
 }
 
 /// The refusal if something has changed since it was shown, with the differences.
-async fn different(app: &App, id: BatchId, error: OpsError, digest: &str, totals: Option<&[Sum]>) -> Fault {
+async fn different(app: &App, id: BatchId, error: OpsError, digest: &str, totals: Option<&[Sum]>) -> Problem {
     let now = app.clock.now();
     let found = async {
         let mut db = app.store.read().await?;
-        shown::difference(&mut db, id, digest, totals, now).await
+        shown_draft::difference(&mut db, id, digest, totals, now).await
     };
     match found.await {
-        Ok(difference) => Fault::from(error).with("difference", difference::json(&difference)),
+        Ok(difference) => Problem::from(error).with("difference", difference::json(&difference)),
         Err(error) => error.into(),
     }
 }

@@ -10,14 +10,14 @@ use crate::app::App;
 use crate::clock::rfc3339;
 use crate::ops::payees;
 use crate::store::claims::{self, Skipped};
-use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::form::{ListQuery, encode_cursor};
 use crate::web::kit::json::{MoneyJson, Page};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/api/v1/payees/{id}/skipped", Need::May(Permission::Read), skipped)
+        get("/api/v1/payees/{id}/skipped", Access::May(Permission::Read), skipped)
             .says("The claims of a payee that payouts went on without, newest first, each with why")
             .by_pages()
             .answers_page::<SkippedJson>(),
@@ -54,12 +54,12 @@ async fn skipped(
     State(app): State<App>,
     Path(id): Path<String>,
     ListQuery(NoFilter {}, paging): ListQuery<NoFilter>,
-) -> Result<axum::Json<Page<SkippedJson>>, Fault> {
+) -> Result<axum::Json<Page<SkippedJson>>, Problem> {
     let mut db = app.store.read().await?;
-    let payee = payees::named(&mut db, &id).await?.ok_or_else(Fault::missing)?;
+    let payee = payees::named(&mut db, &id).await?.ok_or_else(Problem::missing)?;
     let before = paging.after_parts()?.map(|[at, batch]| (at.parse().unwrap_or(i64::MAX), batch));
     let rows = claims::skipped_of(&mut db, payee, before, paging.limit + 1).await?;
-    let key = |row: &Skipped| sealed(&[&row.at.to_string(), &row.batch.to_string()]);
+    let key = |row: &Skipped| encode_cursor(&[&row.at.to_string(), &row.batch.to_string()]);
     Ok(axum::Json(Page::of(rows, paging.limit, key, json)))
 }
 

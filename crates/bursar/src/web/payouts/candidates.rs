@@ -13,7 +13,7 @@ use crate::store::{Db, Result};
 /// The query parameters of the pool.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Wanted {
+pub struct PoolParams {
     /// The page of the batch's claims.
     pub page: Option<u32>,
     /// The page of the pool.
@@ -31,7 +31,7 @@ pub struct Wanted {
     pub currency: Option<String>,
 }
 
-impl Wanted {
+impl PoolParams {
     /// The active filters, by name.
     pub fn fields(&self) -> Vec<(&'static str, &str)> {
         let fields = [
@@ -105,7 +105,7 @@ impl Wanted {
         ];
         for (kind, asked, into) in named {
             let Some(asked) = asked else { continue };
-            *into = meant(db, kind, asked).await?;
+            *into = resolve(db, kind, asked).await?;
             if into.is_none() {
                 problems.push(format!("No single {kind} has the id or the name “{asked}”."));
             }
@@ -115,7 +115,7 @@ impl Wanted {
 }
 
 /// Our id for an id or a unique name.
-async fn meant(db: &mut Db, kind: &str, asked: &str) -> Result<Option<String>> {
+async fn resolve(db: &mut Db, kind: &str, asked: &str) -> Result<Option<String>> {
     if let Some(id) = batches::our_id(db, kind, asked).await? {
         return Ok(Some(id));
     }
@@ -138,18 +138,18 @@ mod tests {
 
     #[test]
     fn an_address_keeps_what_was_asked() {
-        let wanted = Wanted {
+        let wanted = PoolParams {
             page: Some(2),
             owner: Some("Ana & Bo".to_owned()),
             currency: Some("USD".to_owned()),
-            ..Wanted::default()
+            ..PoolParams::default()
         };
         assert_eq!(wanted.address("/claims", &[]), "/claims?owner=Ana+%26+Bo&currency=USD&page=2");
         assert_eq!(
             wanted.address("/claims", &[("owner", ""), ("pool", "3")]),
             "/claims?currency=USD&page=2&pool=3"
         );
-        assert_eq!(Wanted::default().address("/claims", &[]), "/claims");
+        assert_eq!(PoolParams::default().address("/claims", &[]), "/claims");
         assert_eq!(
             wanted.on("/claims")[1],
             ("Currency: USD".to_owned(), "/claims?owner=Ana+%26+Bo&page=2".to_owned())

@@ -4,7 +4,7 @@ use payout::ledger::Payee;
 use payout::money::{Money, Vendor};
 use serde_json::{Value, json};
 
-use crate::ops::shown::{Difference, Item, Moved, OfPayee};
+use crate::ops::shown_draft::{Difference, Item, MovedClaim, OfPayee};
 use crate::web::kit::json::MoneyJson;
 
 /// The problem's member `difference`.
@@ -52,7 +52,7 @@ fn claim(of: &OfPayee) -> Value {
     })
 }
 
-fn destination(of: &Moved) -> Value {
+fn destination(of: &MovedClaim) -> Value {
     let place = |of: &Option<(Vendor, String)>| {
         of.as_ref().map(|(vendor, masked)| json!({ "vendor": vendor.as_str(), "destination": masked }))
     };

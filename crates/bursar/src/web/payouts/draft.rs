@@ -16,30 +16,31 @@ use payout::ledger::Payee;
 use payout::money::{Currency, Money, Sum, Vendor};
 use payout::transaction::{State, Status};
 
-use super::candidates::Wanted;
+use super::candidates::PoolParams;
 use crate::ops::batches as verbs;
 use crate::ops::batches::view::{self, BatchView, ClaimView};
 use crate::ops::pay::Balances;
 use crate::ops::views::needing_attention;
 use crate::ops::{limits, settings};
 use crate::store::batches::{self, Candidate};
-use crate::store::programs::Worth;
+use crate::store::programs::RewardValue;
 use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Filter};
 use crate::store::{Db, payees, people, portal};
 use crate::web::kit::form::Query;
 use crate::web::kit::format::{
-    Cash, Chip, Summed, Value, When, Why, batch_chip, how_many, status_chip, whys, whys_of,
+    BlockerSummary, Cash, Chip, Summed, Value, When, batch_chip, how_many, status_chip, summarize,
+    summarize_by_subject,
 };
 use crate::web::kit::history::Line;
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get};
 use crate::web::kit::{format, history};
 use crate::work::{Work, ask};
 
 pub fn routes() -> Vec<Route> {
-    let reads = Need::May(Permission::Read);
+    let reads = Access::May(Permission::Read);
     vec![get("/claims", reads, active), get("/claims/{number}", reads, one)]
 }
 
@@ -66,7 +67,7 @@ pub struct Row {
     /// When it is expected to arrive.
     pub arrives: &'static str,
     /// Why it cannot be paid.
-    pub whys: Vec<Why>,
+    pub whys: Vec<BlockerSummary>,
     /// Whether the payee has requested a payout.
     pub requested: bool,
     /// Whether it is below its earning threshold, which somebody may override.
@@ -97,7 +98,7 @@ impl Row {
             vendor: claim.vendor().map_or("No vendor yet", Vendor::label),
             destination: claim.destination.as_ref().map(|to| to.masked()).unwrap_or_default(),
             arrives: claim.vendor().map_or("", expected_arrival),
-            whys: whys(&claim.blockers),
+            whys: summarize(&claim.blockers),
             requested: false,
             under: claim.blockers.iter().any(|one| one.code == Code::BelowThreshold),
             overridden: claim.overridden.as_ref().map(|one| {
@@ -110,7 +111,7 @@ impl Row {
 }
 
 /// A claim that takes its payee's year over the tax reporting threshold.
-pub struct Crosses {
+pub struct ThresholdCrossingRow {
     /// The payee's name and page.
     pub name: (String, String),
     /// What they have been paid this year.
@@ -120,11 +121,11 @@ pub struct Crosses {
 }
 
 /// The claims that take their payee over the tax reporting threshold.
-pub fn crossing(view: &BatchView) -> Vec<Crosses> {
+pub fn crossing(view: &BatchView) -> Vec<ThresholdCrossingRow> {
     let crosses = |claim: &ClaimView| {
         let crossing = claim.crossing?;
         let name = claim.named.as_ref().map_or_else(|| claim.payee.to_string(), |named| named.name.clone());
-        Some(Crosses {
+        Some(ThresholdCrossingRow {
             name: (name, format::address(claim.payee)),
             so_far: Cash(crossing.so_far),
             adds: Cash(crossing.adds),
@@ -135,7 +136,7 @@ pub fn crossing(view: &BatchView) -> Vec<Crosses> {
 }
 
 /// The names of the people who overrode a threshold in a batch.
-pub async fn names_of_overriders(db: &mut Db, view: &BatchView) -> Result<HashMap<String, String>, Fault> {
+pub async fn names_of_overriders(db: &mut Db, view: &BatchView) -> Result<HashMap<String, String>, Problem> {
     let actors = view.claims.iter().filter_map(|claim| claim.overridden.as_ref());
     Ok(history::names(db, actors.map(|one| one.actor.as_str())).await?)
 }
@@ -149,7 +150,7 @@ pub fn payee_kind(payee: Payee) -> &'static str {
 }
 
 /// A reward of the pool that can be added.
-struct Pooled {
+struct CandidateRow {
     id: RewardId,
     number: String,
     owner: String,
@@ -162,12 +163,12 @@ struct Pooled {
 }
 
 /// Rewards of one payee that are blocked by the same gates.
-struct Stopped {
+struct BlockedGroup {
     payee: String,
     total: Option<Summed>,
     numbers: Vec<String>,
     more: usize,
-    whys: Vec<Why>,
+    whys: Vec<BlockerSummary>,
 }
 
 /// The batch on the page.
@@ -178,8 +179,8 @@ struct Active {
     told: String,
     blocked: usize,
     totals: Vec<Summed>,
-    stops: Vec<Why>,
-    crossing: Vec<Crosses>,
+    stops: Vec<BlockerSummary>,
+    crossing: Vec<ThresholdCrossingRow>,
     release: Option<Release>,
     /// Who released its current form, and when.
     released: Option<(String, When)>,
@@ -203,31 +204,31 @@ struct ClaimsPage {
     frame: Frame,
     active: Option<Active>,
     /// The filters of the pool, and the active ones, each with the address that removes it.
-    wanted: Wanted,
+    wanted: PoolParams,
     on: Vec<(String, String)>,
     problems: Vec<String>,
     pool_pages: Pages,
-    open: Vec<Pooled>,
+    open: Vec<CandidateRow>,
     open_count: usize,
-    closed: Vec<Stopped>,
+    closed: Vec<BlockedGroup>,
     closed_told: String,
     /// How many rewards each gate blocks, highest first.
     gates: Vec<(String, &'static str)>,
-    earlier: Vec<Earlier>,
+    earlier: Vec<EarlierPayments>,
     attention: Option<String>,
     recent: Vec<(String, Chip, When)>,
     may_prepare: bool,
 }
 
 /// The position in a paginated list: the page, the number of pages, and the neighboring ones.
-struct Turned {
+struct PageLinks {
     at: usize,
     of: usize,
     before: Option<String>,
     after: Option<String>,
 }
 
-type Pages = Option<Turned>;
+type Pages = Option<PageLinks>;
 
 /// The requested page of `count` rows: its offset, and the links to its neighbors.
 fn turned(count: usize, asked: Option<u32>, address: impl Fn(&str) -> String) -> (usize, Pages) {
@@ -235,14 +236,14 @@ fn turned(count: usize, asked: Option<u32>, address: impl Fn(&str) -> String) ->
     let at = usize::try_from(asked.unwrap_or(1)).unwrap_or(1).clamp(1, of);
     let beside = |page: usize| (1..=of).contains(&page).then(|| address(&page.to_string()));
     let (before, after) = (beside(at.saturating_sub(1)), beside(at + 1));
-    ((at - 1) * ON_A_PAGE, (of > 1).then_some(Turned { at, of, before, after }))
+    ((at - 1) * ON_A_PAGE, (of > 1).then_some(PageLinks { at, of, before, after }))
 }
 
 async fn active(
     Shared(web): Shared<Web>,
-    visit: Visit,
-    Query(wanted): Query<Wanted>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    Query(wanted): Query<PoolParams>,
+) -> Result<Response, Problem> {
     let mut db = web.app.store.read().await?;
     let draft = batches::open_draft(&mut db).await?;
     drop(db);
@@ -251,10 +252,10 @@ async fn active(
 
 async fn one(
     Shared(web): Shared<Web>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-    Query(wanted): Query<Wanted>,
-) -> Result<Response, Fault> {
+    Query(wanted): Query<PoolParams>,
+) -> Result<Response, Problem> {
     let batch = batches::find(&mut web.app.store.read().await?, &number).await?;
     if batch.paid.is_some() || batch.deleted_at.is_some() {
         return Ok(Redirect::to(&format!("/claims/{}/pay", batch.number)).into_response());
@@ -265,11 +266,11 @@ async fn one(
 
 async fn page(
     web: &Web,
-    visit: Visit,
+    visit: PageContext,
     number: Option<String>,
     path: &str,
-    wanted: Wanted,
-) -> Result<Response, Fault> {
+    wanted: PoolParams,
+) -> Result<Response, Problem> {
     let (app, now) = (&web.app, web.app.clock.now());
     let mut db = app.store.read().await?;
     let active = match number {
@@ -295,7 +296,7 @@ async fn page(
     open = open.into_iter().skip(from).take(ON_A_PAGE).collect();
     let (earlier, attention) = payments(&mut db).await?;
     let page = ClaimsPage {
-        frame: visit.frame("Review Claims", Place::Claims),
+        frame: visit.frame("Review Claims", MenuItem::Claims),
         open: pooled(&mut db, open, &wishes).await?,
         closed: stopped(&mut db, closed).await?,
         open_count,
@@ -328,11 +329,11 @@ const YOU_CAN: &str = "You can release it, because you neither prepared nor chan
 /// Everything that blocks Pay for this person.
 pub async fn stops(
     db: &mut Db,
-    visit: &Visit,
+    visit: &PageContext,
     view: &BatchView,
     balances: &Balances,
     now: i64,
-) -> Result<Vec<Blocker>, Fault> {
+) -> Result<Vec<Blocker>, Problem> {
     let mut stops = view.all_blockers();
     stops.extend(balances.blockers(view));
     if !visit.may(Permission::Pay) {
@@ -358,12 +359,12 @@ pub async fn stops(
 
 async fn shown(
     db: &mut Db,
-    visit: &Visit,
+    visit: &PageContext,
     view: &BatchView,
     balances: &Balances,
-    (path, wanted): (&str, &Wanted),
+    (path, wanted): (&str, &PoolParams),
     now: i64,
-) -> Result<Active, Fault> {
+) -> Result<Active, Problem> {
     let stops = stops(db, visit, view, balances, now).await?;
     let needs_release = stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson);
     let me = visit.actor.id.to_string();
@@ -395,7 +396,7 @@ async fn shown(
         blocked: view.claims.iter().filter(|claim| !claim.blockers.is_empty()).count(),
         claims: claims.into_iter().skip(from).take(ON_A_PAGE).map(row).collect(),
         totals: view.totals.iter().copied().map(Cash).collect(),
-        stops: whys_of(&stops),
+        stops: summarize_by_subject(&stops),
         crossing: crossing(view),
         release,
         released,
@@ -418,11 +419,11 @@ pub fn nets(view: &BatchView) -> Vec<Summed> {
 /// The state of the release: what is still needed, or who gave it.
 async fn release(
     db: &mut Db,
-    visit: &Visit,
+    visit: &PageContext,
     view: &BatchView,
     needed: bool,
     prepared: bool,
-) -> Result<(Option<Release>, Option<(String, When)>), Fault> {
+) -> Result<(Option<Release>, Option<(String, When)>), Problem> {
     let batch = &view.batch;
     let names = history::names(db, batch.release_asked_by.as_deref().into_iter()).await?;
     let name = |by: &String| names.get(by).cloned().unwrap_or_default();
@@ -441,7 +442,7 @@ pub fn void_since(view: &BatchView) -> Option<When> {
 }
 
 /// Who released a batch in exactly its current form, and when.
-pub async fn released(db: &mut Db, view: &BatchView) -> Result<Option<(String, When)>, Fault> {
+pub async fn released(db: &mut Db, view: &BatchView) -> Result<Option<(String, When)>, Problem> {
     let stands = view.batch.released.as_ref().filter(|(_, of, _)| *of == view.digest);
     let Some((by, _, at)) = stands else { return Ok(None) };
     let names = history::names(db, std::iter::once(by.as_str())).await?;
@@ -452,7 +453,7 @@ async fn pooled(
     db: &mut Db,
     found: Vec<Candidate>,
     wishes: &HashMap<Payee, i64>,
-) -> Result<Vec<Pooled>, Fault> {
+) -> Result<Vec<CandidateRow>, Problem> {
     let ids: Vec<RewardId> = found.iter().map(|candidate| candidate.id).collect();
     let of: Vec<Payee> = found.iter().filter_map(|candidate| candidate.payee).collect();
     let read = rewards::named(db, &ids).await?;
@@ -460,14 +461,14 @@ async fn pooled(
     let pooled = |candidate: Candidate| {
         let reward: &Reward = read.iter().find(|reward| reward.entered.id == candidate.id)?;
         let payee = candidate.payee.and_then(|payee| names.get(&payee));
-        Some(Pooled {
+        Some(CandidateRow {
             id: candidate.id,
             number: reward.number(),
             owner: reward.owner.name.clone(),
             payee: payee.map(|named| named.name.clone()).unwrap_or_default(),
             activity: reward.activity.name.clone(),
             // A clawback is shown with its sign.
-            value: Value(candidate.adds.map_or(reward.entered.worth, Worth::Cash)),
+            value: Value(candidate.adds.map_or(reward.entered.worth, RewardValue::Cash)),
             clawback: candidate.takes_off(),
             expires: reward.entered.expires_at.map(|at| crate::clock::date(at - 1)),
             requested: candidate.payee.is_some_and(|payee| wishes.contains_key(&payee)),
@@ -491,9 +492,9 @@ pub(super) fn gates(closed: &[(Candidate, Vec<Blocker>)]) -> Vec<(String, &'stat
 }
 
 /// What cannot be added: one line for all rewards of a payee and currency that are blocked by the same gates.
-async fn stopped(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<Vec<Stopped>, Fault> {
-    type Alike = (Option<Payee>, Option<Currency>, Vec<Code>);
-    let mut groups: Vec<(Alike, Vec<Candidate>, Vec<Blocker>)> = Vec::new();
+async fn stopped(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<Vec<BlockedGroup>, Problem> {
+    type BlockedKey = (Option<Payee>, Option<Currency>, Vec<Code>);
+    let mut groups: Vec<(BlockedKey, Vec<Candidate>, Vec<Blocker>)> = Vec::new();
     for (candidate, blockers) in found {
         let codes = blockers.iter().map(|blocker| blocker.code).collect();
         let alike = (candidate.payee, candidate.adds.map(|adds| adds.currency), codes);
@@ -507,41 +508,46 @@ async fn stopped(db: &mut Db, found: Vec<(Candidate, Vec<Blocker>)>) -> Result<V
     }
     let of: Vec<Payee> = groups.iter().filter_map(|((payee, ..), ..)| *payee).collect();
     let names = payees::names(db, &of).await?;
-    let line = |((payee, currency, _), rewards, blockers): (Alike, Vec<Candidate>, Vec<Blocker>)| Stopped {
-        payee: payee.and_then(|payee| names.get(&payee)).map(|named| named.name.clone()).unwrap_or_default(),
-        total: currency.map(|currency| Cash(verbs::sum(&rewards, currency))),
-        numbers: rewards.iter().take(6).map(|reward| format!("RW-{:06}", reward.number)).collect(),
-        more: rewards.len().saturating_sub(6),
-        whys: whys(&blockers),
+    let line = |((payee, currency, _), rewards, blockers): (BlockedKey, Vec<Candidate>, Vec<Blocker>)| {
+        BlockedGroup {
+            payee: payee
+                .and_then(|payee| names.get(&payee))
+                .map(|named| named.name.clone())
+                .unwrap_or_default(),
+            total: currency.map(|currency| Cash(verbs::sum(&rewards, currency))),
+            numbers: rewards.iter().take(6).map(|reward| format!("RW-{:06}", reward.number)).collect(),
+            more: rewards.len().saturating_sub(6),
+            whys: summarize(&blockers),
+        }
     };
     Ok(groups.into_iter().map(line).collect())
 }
 
 /// A status of earlier payments: its chip, the count, and the address of the list.
-struct Earlier {
+struct EarlierPayments {
     chip: Chip,
     count: String,
     address: String,
 }
 
 /// The unfinished earlier payments by status, and how many of them need attention.
-async fn payments(db: &mut Db) -> Result<(Vec<Earlier>, Option<String>), Fault> {
-    let told = |number: i64| if number > 99 { "99+".to_owned() } else { number.to_string() };
+async fn payments(db: &mut Db) -> Result<(Vec<EarlierPayments>, Option<String>), Problem> {
+    let describe = |number: i64| if number > 99 { "99+".to_owned() } else { number.to_string() };
     let mut earlier = Vec::new();
     for status in Status::ALL.iter().copied().filter(|status| *status != Status::Success) {
         let filter = Filter { states: Some(State::of(status).collect()), open: true, ..Filter::default() };
-        earlier.push(Earlier {
+        earlier.push(EarlierPayments {
             chip: status_chip(status),
-            count: told(transactions::count(db, &filter, 100).await?),
+            count: describe(transactions::count(db, &filter, 100).await?),
             address: format!("/dashboard/transactions?status={}", status.as_str()),
         });
     }
     let attention = transactions::count(db, &needing_attention(), 100).await?;
-    Ok((earlier, (attention > 0).then(|| told(attention))))
+    Ok((earlier, (attention > 0).then(|| describe(attention))))
 }
 
 /// The batches that were paid last.
-async fn recent(db: &mut Db) -> Result<Vec<(String, Chip, When)>, Fault> {
+async fn recent(db: &mut Db) -> Result<Vec<(String, Chip, When)>, Problem> {
     let mut recent = Vec::new();
     for batch in batches::newest(db, None, 20).await? {
         let Some((_, paid_at)) = batch.paid else { continue };
@@ -557,7 +563,7 @@ async fn recent(db: &mut Db) -> Result<Vec<(String, Chip, When)>, Fault> {
 }
 
 impl ClaimsPage {
-    fn open_told(&self) -> String {
+    fn blocked_summary(&self) -> String {
         let rewards = how_many(self.open_count, "reward", "rewards");
         match self.open.len() == self.open_count {
             true => rewards,

@@ -11,22 +11,22 @@ use payout::ids::{BatchId, RewardId};
 use payout::ledger::Payee;
 use payout::money::Currency;
 
-use super::candidates::Wanted;
+use super::candidates::PoolParams;
 use crate::app::App;
 use crate::ops::batches as verbs;
-use crate::ops::batches::Choose;
+use crate::ops::batches::Selection;
 use crate::ops::batches::view::BatchView;
 use crate::ops::claims;
 use crate::ops::notices::{self, remind::Reminded};
 use crate::store::batches;
 use crate::web::kit::form::Form;
 use crate::web::kit::format::{Cash, Summed, how_many};
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 
 pub fn routes() -> Vec<Route> {
-    let (prepares, pays) = (Need::May(Permission::Prepare), Need::May(Permission::Pay));
+    let (prepares, pays) = (Access::May(Permission::Prepare), Access::May(Permission::Pay));
     vec![
         post("/claims/add", prepares, add),
         post("/claims/remind", prepares, remind),
@@ -35,7 +35,7 @@ pub fn routes() -> Vec<Route> {
         get("/claims/{number}/delete", prepares, delete_form),
         post("/claims/{number}/delete", prepares, delete),
         post("/claims/{number}/ask-release", prepares, ask_release),
-        post("/claims/{number}/release", pays, release).proved("Release this payout"),
+        post("/claims/{number}/release", pays, release).step_up("Release this payout"),
         post("/claims/{number}/override", prepares, override_threshold),
     ]
 }
@@ -56,47 +56,51 @@ struct Added {
 
 impl Added {
     /// The filters of the list that the form belongs to.
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn wanted(&self) -> PoolParams {
+        PoolParams {
             owner: self.owner.clone(),
             account: self.account.clone(),
             program: self.program.clone(),
             activity: self.activity.clone(),
             payment_type: self.payment_type.clone(),
             currency: self.currency.clone(),
-            ..Wanted::default()
+            ..PoolParams::default()
         }
     }
 }
 
-async fn add(State(app): State<App>, visit: Visit, Form(sent): Form<Added>) -> Result<Response, Fault> {
+async fn add(
+    State(app): State<App>,
+    visit: PageContext,
+    Form(sent): Form<Added>,
+) -> Result<Response, Problem> {
     let ids: Vec<RewardId> = sent.id.iter().filter_map(|id| RewardId::parse(id)).collect();
     let back = sent.wanted().address("/claims", &[]);
     let choose = match sent.all {
         Some(_) => {
             let (filter, problems) = sent.wanted().read(&mut app.store.read().await?).await?;
             if !problems.is_empty() {
-                return Ok(Told::bad("Nothing was added.").listing(problems).on(&back));
+                return Ok(Flash::bad("Nothing was added.").listing(problems).on(&back));
             }
-            Choose::AllEligible(filter)
+            Selection::AllEligible(filter)
         }
         None if ids.is_empty() => {
-            return Ok(Told::bad("Select at least one reward. Nothing was added.").on(&back));
+            return Ok(Flash::bad("Select at least one reward. Nothing was added.").on(&back));
         }
-        None => Choose::Named(ids),
+        None => Selection::Named(ids),
     };
-    let told = match verbs::form(&app, &visit.actor, &choose, false, None).await {
-        Ok(view) => Told::good(format!("{} now holds {}.", view.batch.number, held(&view))),
-        Err(error) => Told::refused(error)?,
+    let flash = match verbs::form(&app, &visit.actor, &choose, false, None).await {
+        Ok(view) => Flash::good(format!("{} now holds {}.", view.batch.number, held(&view))),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&back))
+    Ok(flash.on(&back))
 }
 
 /// Payees who were reminded recently are skipped, and the page says so.
-async fn remind(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
-    let told = match notices::remind::remind(&app, &visit.actor, None).await {
+async fn remind(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+    let flash = match notices::remind::remind(&app, &visit.actor, None).await {
         Ok(Reminded { told: 0, lately: 0 }) => {
-            Told::bad("No reward is waiting for its payee, so nobody was reminded.")
+            Flash::bad("No reward is waiting for its payee, so nobody was reminded.")
         }
         Ok(Reminded { told, lately }) => {
             let payees = |count| how_many(count, "payee", "payees");
@@ -108,11 +112,11 @@ async fn remind(State(app): State<App>, visit: Visit) -> Result<Response, Fault>
                     payees(lately)
                 ),
             };
-            if told > 0 { Told::good(words) } else { Told::warn(words) }
+            if told > 0 { Flash::good(words) } else { Flash::warn(words) }
         }
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on("/claims"))
+    Ok(flash.on("/claims"))
 }
 
 fn held(view: &BatchView) -> String {
@@ -121,7 +125,7 @@ fn held(view: &BatchView) -> String {
     format!("{} in {claims}", how_many(rewards, "reward", "rewards"))
 }
 
-async fn id_of(app: &App, number: &str) -> Result<BatchId, Fault> {
+async fn id_of(app: &App, number: &str) -> Result<BatchId, Problem> {
     Ok(batches::find(&mut app.store.read().await?, number).await?.id)
 }
 
@@ -136,10 +140,10 @@ struct Removed {
 
 async fn remove(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<Removed>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let back = format!("/claims/{number}");
     let view = verbs::view(&mut app.store.read().await?, &number, app.clock.now()).await?;
     let rewards: Vec<RewardId> = match &sent.claim {
@@ -151,32 +155,32 @@ async fn remove(
         None => sent.id.iter().filter_map(|id| RewardId::parse(id)).collect(),
     };
     if rewards.is_empty() {
-        return Ok(Told::bad("Select at least one reward. Nothing was removed.").on(&back));
+        return Ok(Flash::bad("Select at least one reward. Nothing was removed.").on(&back));
     }
-    let told = match verbs::remove(&app, &visit.actor, view.batch.id, &rewards, None).await {
+    let flash = match verbs::remove(&app, &visit.actor, view.batch.id, &rewards, None).await {
         Ok(_) => {
             let words = how_many(rewards.len(), "reward is", "rewards are");
-            Told::good(format!("{words} removed from {number} and back in the pool."))
+            Flash::good(format!("{words} removed from {number} and back in the pool."))
         }
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&back))
+    Ok(flash.on(&back))
 }
 
 async fn remove_blocked(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = id_of(&app, &number).await?;
-    let told = match verbs::remove_blocked(&app, &visit.actor, id, None).await {
-        Ok(view) => Told::good(format!(
+    let flash = match verbs::remove_blocked(&app, &visit.actor, id, None).await {
+        Ok(view) => Flash::good(format!(
             "All blocked claims are removed. {number} now holds {}. Their rewards are back in the pool.",
             held(&view)
         )),
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&format!("/claims/{number}")))
+    Ok(flash.on(&format!("/claims/{number}")))
 }
 
 #[derive(Template)]
@@ -190,43 +194,47 @@ struct DeletePage {
 
 async fn delete_form(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let view = verbs::view(&mut app.store.read().await?, &number, app.clock.now()).await?;
     if !super::draft::is_draft(view.status) {
         return Ok(Redirect::to(&format!("/claims/{number}/pay")).into_response());
     }
     visit.show(&DeletePage {
-        frame: visit.frame(format!("Delete {number}"), Place::Claims),
+        frame: visit.frame(format!("Delete {number}"), MenuItem::Claims),
         told: held(&view),
         totals: view.totals.iter().copied().map(Cash).collect(),
         number,
     })
 }
 
-async fn delete(State(app): State<App>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+async fn delete(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(number): Path<String>,
+) -> Result<Response, Problem> {
     let id = id_of(&app, &number).await?;
     match verbs::delete(&app, &visit.actor, id).await {
         Ok(freed) => {
             let freed = how_many(usize::try_from(freed).unwrap_or(usize::MAX), "reward is", "rewards are");
-            Ok(Told::good(format!("{number} is deleted; {freed} back in the pool.")).on("/claims"))
+            Ok(Flash::good(format!("{number} is deleted; {freed} back in the pool.")).on("/claims"))
         }
-        Err(error) => Ok(Told::refused(error)?.on(&format!("/claims/{number}"))),
+        Err(error) => Ok(Flash::refused(error)?.on(&format!("/claims/{number}"))),
     }
 }
 
 async fn ask_release(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = id_of(&app, &number).await?;
-    let told = match verbs::ask_release(&app, &visit.actor, id).await {
-        Ok(()) => Told::good(format!("The payers were asked to release {number}.")),
-        Err(error) => Told::refused(error)?,
+    let flash = match verbs::ask_release(&app, &visit.actor, id).await {
+        Ok(()) => Flash::good(format!("The payers were asked to release {number}.")),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&format!("/claims/{number}")))
+    Ok(flash.on(&format!("/claims/{number}")))
 }
 
 #[derive(Deserialize)]
@@ -239,27 +247,27 @@ struct Released {
 
 async fn release(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<Released>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     if sent.checked.is_none() {
-        let told = "Confirm first that you have checked the payees and totals. Nothing was released.";
-        return Ok(Told::bad(told).on(&format!("/claims/{number}/pay")));
+        let message = "Confirm first that you have checked the payees and totals. Nothing was released.";
+        return Ok(Flash::bad(message).on(&format!("/claims/{number}/pay")));
     }
     let id = id_of(&app, &number).await?;
-    let told = match verbs::release(&app, &visit.actor, id, &sent.digest, None).await {
+    let flash = match verbs::release(&app, &visit.actor, id, &sent.digest, None).await {
         Ok(view) => match view.all_blockers().is_empty() {
             true => {
-                Told::good(format!("{number} is released and can be paid. Any change voids the release."))
+                Flash::good(format!("{number} is released and can be paid. Any change voids the release."))
             }
-            false => Told::warn(format!(
+            false => Flash::warn(format!(
                 "{number} is released as shown. It cannot be paid yet. The reasons are listed below."
             )),
         },
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&format!("/claims/{number}")))
+    Ok(flash.on(&format!("/claims/{number}")))
 }
 
 #[derive(Deserialize)]
@@ -271,20 +279,20 @@ struct Overridden {
 
 async fn override_threshold(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<Overridden>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = id_of(&app, &number).await?;
     let parts = sent.claim.split_once(' ');
     let of = parts.and_then(|(payee, code)| Some((Payee::parse(payee)?, Currency::parse(code).ok()?)));
-    let of = of.ok_or_else(Fault::missing)?;
+    let of = of.ok_or_else(Problem::missing)?;
     let reason = sent.reason.unwrap_or_default();
-    let told = match claims::override_threshold(&app, &visit.actor, id, of, &reason, None).await {
-        Ok(_) => Told::good(
+    let flash = match claims::override_threshold(&app, &visit.actor, id, of, &reason, None).await {
+        Ok(_) => Flash::good(
             "The claim can be paid with this total although it is under its threshold. The reason is kept.",
         ),
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&format!("/claims/{number}")))
+    Ok(flash.on(&format!("/claims/{number}")))
 }

@@ -17,29 +17,31 @@ use payout::money::{Currency, Money, Sum, Vendor};
 use payout::settings::Settings;
 use payout::unusual::Kind;
 
-use super::draft::{Crosses, Row, balances, crossing, is_draft, nets, released, stops, void_since};
+use super::draft::{
+    Row, ThresholdCrossingRow, balances, crossing, is_draft, nets, released, stops, void_since,
+};
 use super::progress;
 use crate::ops::batches as verbs;
 use crate::ops::batches::view::{BatchView, ClaimView};
 use crate::ops::idempotency::Reply;
-use crate::ops::pay::{self, Balances, Paid, Seen};
-use crate::ops::shown::{self, Difference, Item, Moved, OfPayee};
+use crate::ops::pay::{self, Balances, ConfirmedTotals, Paid};
+use crate::ops::shown_draft::{self, Difference, Item, MovedClaim, OfPayee};
 use crate::ops::unusual::{self, Unusual};
 use crate::ops::{OpsError, settings};
 use crate::store::claims::Skipped;
 use crate::store::{self, Db};
 use crate::web::kit::form::{Form, Key};
-use crate::web::kit::format::{Cash, Summed, When, Why, how_many, whys_of};
+use crate::web::kit::format::{BlockerSummary, Cash, Summed, When, how_many, summarize_by_subject};
 use crate::web::kit::history;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get, post};
 use crate::work::ask;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/claims/{number}/pay", Need::May(Permission::Read), show),
-        post("/claims/{number}/pay", Need::May(Permission::Pay), press).proved("Pay this payout"),
+        get("/claims/{number}/pay", Access::May(Permission::Read), show),
+        post("/claims/{number}/pay", Access::May(Permission::Pay), press).step_up("Pay this payout"),
     ]
 }
 
@@ -72,15 +74,15 @@ enum Balance {
 }
 
 /// Claims with the same kind of warning.
-struct Alike {
+struct WarningGroup {
     words: &'static str,
     rule: &'static str,
     count: usize,
-    rows: Vec<Odd>,
+    rows: Vec<RiskWarning>,
 }
 
 /// A warning about one claim.
-struct Odd {
+struct RiskWarning {
     name: String,
     page: String,
     total: Cash,
@@ -109,20 +111,24 @@ struct PayPage {
     /// Whether a release is all that is missing, and this person may give it.
     may_release: bool,
     once: String,
-    stops: Vec<Why>,
+    stops: Vec<BlockerSummary>,
     /// The warnings about claims, grouped by kind.
-    unusual: Vec<Alike>,
-    crossing: Vec<Crosses>,
+    unusual: Vec<WarningGroup>,
+    crossing: Vec<ThresholdCrossingRow>,
     blocked: Vec<Row>,
     /// Claims paid below their threshold because of an override.
     overridden: Vec<Row>,
     /// Claims that were removed because they could not be paid: name, total, reasons.
-    skipped: Vec<(String, Cash, Vec<Why>)>,
+    skipped: Vec<(String, Cash, Vec<BlockerSummary>)>,
     may_prepare: bool,
     fee_note: &'static str,
 }
 
-async fn show(State(web): State<Web>, visit: Visit, Path(number): Path<String>) -> Result<Response, Fault> {
+async fn show(
+    State(web): State<Web>,
+    visit: PageContext,
+    Path(number): Path<String>,
+) -> Result<Response, Problem> {
     let now = web.app.clock.now();
     let mut db = web.app.store.read().await?;
     let batch = crate::store::batches::find(&mut db, &number).await?;
@@ -163,7 +169,7 @@ fn named(of: &Difference) -> Vec<String> {
     let place = |of: &Option<(Vendor, String)>| {
         of.as_ref().map_or_else(|| "nowhere".to_owned(), |(vendor, at)| format!("{} {at}", vendor.label()))
     };
-    let moved = |one: &Moved| {
+    let moved = |one: &MovedClaim| {
         let (name, was, now) = (who(one.payee, &one.name), place(&one.was), place(&one.now));
         match was == now {
             true => format!("{name}: the destination changed to another one that is also shown as {now}."),
@@ -172,18 +178,23 @@ fn named(of: &Difference) -> Vec<String> {
     };
     let claims = of.payees.iter().map(claim).collect();
     let moved = of.destinations.iter().map(moved).collect();
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     for mut sentences in [moved, claims, added, removed] {
         let more = Vec::len(&sentences).saturating_sub(MOST_NAMED);
         sentences.truncate(MOST_NAMED);
-        told.extend(sentences);
-        told.extend((more > 0).then(|| format!("And {more} more like this.")));
+        messages.extend(sentences);
+        messages.extend((more > 0).then(|| format!("And {more} more like this.")));
     }
-    told
+    messages
 }
 
-async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -> Result<Response, Fault> {
-    shown::keep(&web.app, view).await;
+async fn page(
+    web: &Web,
+    visit: &PageContext,
+    view: &BatchView,
+    balances: &Balances,
+) -> Result<Response, Problem> {
+    shown_draft::keep(&web.app, view).await;
     let mut db = web.app.store.read().await?;
     let stops = stops(&mut db, visit, view, balances, web.app.clock.now()).await?;
     let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
@@ -194,7 +205,7 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
     let (me, now) = (visit.actor.id.to_string(), web.app.clock.now());
     let not_the_other = verbs::not_the_other(&mut db, view.batch.id, &me, now).await?;
     let page = PayPage {
-        frame: visit.frame(format!("Pay {}", view.batch.number), Place::Claims),
+        frame: visit.frame(format!("Pay {}", view.batch.number), MenuItem::Claims),
         number: view.batch.number.clone(),
         told: format!("{payments} for {}", how_many(rewards, "reward", "rewards")),
         parts: parts(view, balances),
@@ -209,8 +220,8 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
             && stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson)
             && not_the_other.is_none(),
         once: web.app.clock.secret(),
-        stops: whys_of(&stops),
-        unusual: alike(&mut db, view, now).await?,
+        stops: summarize_by_subject(&stops),
+        unusual: risk_warnings(&mut db, view, now).await?,
         crossing: crossing(view),
         blocked: blocked.take(50).map(|claim| Row::of(claim, &names)).collect(),
         overridden: overridden.take(50).map(|claim| Row::of(claim, &names)).collect(),
@@ -222,13 +233,13 @@ async fn page(web: &Web, visit: &Visit, view: &BatchView, balances: &Balances) -
 }
 
 /// The warnings about the claims, by kind.
-async fn alike(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Alike>, Fault> {
+async fn risk_warnings(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<WarningGroup>, Problem> {
     let found = unusual::of(db, view, now).await?;
     let name = |payee: Payee| {
         let claim = view.claims.iter().find(|claim| claim.payee == payee);
         claim.and_then(|claim| claim.named.as_ref()).map(|named| named.name.clone()).unwrap_or_default()
     };
-    let row = |one: &Unusual| Odd {
+    let row = |one: &Unusual| RiskWarning {
         name: name(one.payee),
         page: crate::web::kit::format::address(one.payee),
         total: Cash(one.total),
@@ -237,7 +248,7 @@ async fn alike(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Alike>, Fa
     };
     let alike = |kind: &Kind| {
         let of_kind: Vec<&Unusual> = found.iter().filter(|one| one.finding.kind() == *kind).collect();
-        Alike {
+        WarningGroup {
             words: kind.label(),
             rule: kind.rule(),
             count: of_kind.len(),
@@ -248,7 +259,7 @@ async fn alike(db: &mut Db, view: &BatchView, now: i64) -> Result<Vec<Alike>, Fa
 }
 
 /// The claims that the batch left out, without those added again.
-async fn skipped(db: &mut Db, view: &BatchView) -> Result<Vec<(String, Cash, Vec<Why>)>, Fault> {
+async fn skipped(db: &mut Db, view: &BatchView) -> Result<Vec<(String, Cash, Vec<BlockerSummary>)>, Problem> {
     let mut rows = crate::store::claims::skipped_in(db, view.batch.id, 200).await?;
     rows.retain(|row| {
         let again =
@@ -260,12 +271,12 @@ async fn skipped(db: &mut Db, view: &BatchView) -> Result<Vec<(String, Cash, Vec
     let names = store::payees::names(db, &of).await?;
     let row = |row: Skipped| {
         let name = names.get(&row.payee).map_or_else(String::new, |named| named.name.clone());
-        (name, Cash(row.total), row.codes.into_iter().map(Why::of).collect())
+        (name, Cash(row.total), row.codes.into_iter().map(BlockerSummary::of).collect())
     };
     Ok(rows.into_iter().take(50).map(row).collect())
 }
 
-async fn fee_note(db: &mut Db) -> Result<&'static str, Fault> {
+async fn fee_note(db: &mut Db) -> Result<&'static str, Problem> {
     Ok(match settings::load(db).await?.fees_paid_by {
         payout::batch::FeesPaidBy::Company => "Your company pays the fees. Each payee gets the full amount.",
         payout::batch::FeesPaidBy::Partner => "The payee bears the fee. It is deducted from the payment.",
@@ -313,7 +324,7 @@ fn parts(view: &BatchView, balances: &Balances) -> Vec<Part> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Promise {
+struct PayForm {
     digest: String,
     /// `420.00 USD`, one per currency.
     #[serde(default)]
@@ -353,11 +364,11 @@ fn not_typed(totals: &[Sum], typed: &[String]) -> Vec<String> {
             && Money::parse(amount, total.currency).is_ok_and(|typed| *total == Sum::from(typed))
     };
     let missing = totals.iter().filter(|total| !typed.iter().any(|text| means(text, total)));
-    let told = |total: &Sum| match typed.is_empty() {
+    let describe = |total: &Sum| match typed.is_empty() {
         true => format!("{}: type {total}.", total.currency),
         false => format!("{}: the total is {total}, which is not what was typed.", total.currency),
     };
-    missing.map(told).collect()
+    missing.map(describe).collect()
 }
 
 fn paid(paid: &Paid) -> Reply {
@@ -366,23 +377,23 @@ fn paid(paid: &Paid) -> Reply {
 
 async fn press(
     State(web): State<Web>,
-    visit: Visit,
+    visit: PageContext,
     key: Key,
     Path(number): Path<String>,
-    Form(sent): Form<Promise>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<PayForm>,
+) -> Result<Response, Problem> {
     let here = format!("/claims/{number}/pay");
     if sent.checked.is_none() {
-        let told = "Confirm that you have checked the payees and totals. Nothing was paid.";
-        return Ok(Told::bad(told).on(&here));
+        let message = "Confirm that you have checked the payees and totals. Nothing was paid.";
+        return Ok(Flash::bad(message).on(&here));
     }
     let mut db = web.app.store.read().await?;
     let batch = crate::store::batches::find(&mut db, &number).await?;
-    let seen = Seen { digest: sent.digest, totals: totals(&sent.total) };
+    let seen = ConfirmedTotals { digest: sent.digest, totals: totals(&sent.total) };
     let wrong = not_typed(&to_type(&settings::load(&mut db).await?, &seen.totals), &sent.typed);
     if batch.open() && !wrong.is_empty() {
-        let told = "Type the large totals exactly as shown. Nothing was paid.";
-        return Ok(Told::bad(told).listing(wrong).on(&here));
+        let message = "Type the large totals exactly as shown. Nothing was paid.";
+        return Ok(Flash::bad(message).listing(wrong).on(&here));
     }
     drop(db);
     let balances = ask::balances(&web.work).await;
@@ -390,20 +401,20 @@ async fn press(
     match pay::pay(&web.app, &visit.actor, batch.id, &seen, &balances, once.as_ref()).await {
         Ok(done) => {
             let payments = how_many(done.transactions, "payment is", "payments are");
-            let told =
+            let message =
                 format!("{number} is being paid: {payments} on the way. This page shows their progress.");
-            Ok(Told::good(told).on(&here))
+            Ok(Flash::good(message).on(&here))
         }
         Err(error @ (OpsError::Conflict(_) | OpsError::Blocked(_))) => {
-            let told = changed(&web, &number, &seen, Told::refused(error)?).await?;
-            refused(&web, visit.telling(told), &number, &balances).await
+            let flash = changed(&web, &number, &seen, Flash::refused(error)?).await?;
+            refused(&web, visit.telling(flash), &number, &balances).await
         }
-        Err(error) => Ok(Told::refused(error)?.on(&here)),
+        Err(error) => Ok(Flash::refused(error)?.on(&here)),
     }
 }
 
 /// What has changed, by currency, and who changed the batch last.
-async fn changed(web: &Web, number: &str, seen: &Seen, mut told: Told) -> Result<Told, Fault> {
+async fn changed(web: &Web, number: &str, seen: &ConfirmedTotals, mut told: Flash) -> Result<Flash, Problem> {
     let mut db = web.app.store.read().await?;
     let view = verbs::view(&mut db, number, web.app.clock.now()).await?;
     if !is_draft(view.status) {
@@ -426,7 +437,7 @@ async fn changed(web: &Web, number: &str, seen: &Seen, mut told: Told) -> Result
     if view.digest != seen.digest {
         let now = web.app.clock.now();
         let difference =
-            shown::difference(&mut db, view.batch.id, &seen.digest, Some(&seen.totals), now).await?;
+            shown_draft::difference(&mut db, view.batch.id, &seen.digest, Some(&seen.totals), now).await?;
         told.items.extend(named(&difference));
         let (by, at) = &view.batch.changed;
         let names = history::names(&mut db, std::iter::once(by.as_str())).await?;
@@ -441,7 +452,12 @@ async fn changed(web: &Web, number: &str, seen: &Seen, mut told: Told) -> Result
 }
 
 /// The page in its current state, with the reason why nothing was paid.
-async fn refused(web: &Web, visit: Visit, number: &str, balances: &Balances) -> Result<Response, Fault> {
+async fn refused(
+    web: &Web,
+    visit: PageContext,
+    number: &str,
+    balances: &Balances,
+) -> Result<Response, Problem> {
     let mut db = web.app.store.read().await?;
     let batch = crate::store::batches::find(&mut db, number).await?;
     let page = match batch.open() {

@@ -16,20 +16,20 @@ use payout::transaction::{Detail, State as Stands, Status};
 use crate::app::App;
 use crate::ops::views;
 use crate::store::Db;
-use crate::store::batches::{self, Alike, Batch};
+use crate::store::batches::{self, Batch, StateTotal};
 use crate::store::transactions::{self, Filter, Transaction};
 use crate::web::kit::form::Query;
 use crate::web::kit::format::{Cash, Chip, Summed, When, batch_chip, how_many};
 use crate::web::kit::history;
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
-use crate::web::kit::session::Who;
-use crate::web::kit::sse::{Ask, Watched, watching};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
+use crate::web::kit::session::CurrentActor;
+use crate::web::kit::sse::{LiveSubject, StreamParams, watching};
 use crate::web::payments::{self, Row};
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/claims/{number}/events", Need::May(Permission::Read), events)]
+    vec![get("/claims/{number}/events", Access::May(Permission::Read), events)]
 }
 
 /// How many payments of one kind the page shows.
@@ -110,7 +110,7 @@ impl LivePage {
 }
 
 /// The page of a batch that is no longer a draft.
-pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, Fault> {
+pub async fn show(db: &mut Db, visit: &PageContext, batch: Batch) -> Result<Response, Problem> {
     // Read first, so that the stream reports every later change.
     let seen = batches::change_number(db, batch.id).await?;
     let (_, unreadable) = transactions::of_batch(db, batch.id).await?;
@@ -141,15 +141,15 @@ pub async fn show(db: &mut Db, visit: &Visit, batch: Batch) -> Result<Response, 
     let so_far = [good, outside, bad, moving, person];
     let share = |part: usize| (part * 1_000).checked_div(all).unwrap_or(0);
     let page = LivePage {
-        frame: visit.frame(batch.number.clone(), Place::Claims),
+        frame: visit.frame(batch.number.clone(), MenuItem::Claims),
         chip: batch_chip(status),
         deleted: batch.deleted_at.map(When),
         paid,
         moving: moving + person > 0,
         seen,
         told: match contradicted {
-            0 => told(so_far, unreadable.len()),
-            _ => format!("As recorded here: {}", told(so_far, unreadable.len())),
+            0 => progress_sentence(so_far, unreadable.len()),
+            _ => format!("As recorded here: {}", progress_sentence(so_far, unreadable.len())),
         },
         doubted: doubted(usize::try_from(contradicted).unwrap_or(0)),
         bar: [
@@ -181,7 +181,7 @@ fn doubted(count: usize) -> Option<String> {
 }
 
 /// The progress in a sentence, announced to screen readers when it changes. Unreadable payments are counted separately.
-fn told([good, outside, bad, moving, person]: [usize; 5], unread: usize) -> String {
+fn progress_sentence([good, outside, bad, moving, person]: [usize; 5], unread: usize) -> String {
     let all = good + outside + bad + moving + person + unread;
     let payments = how_many(all, "payment", "payments");
     let apart =
@@ -216,8 +216,8 @@ fn told([good, outside, bad, moving, person]: [usize; 5], unread: usize) -> Stri
     }
 }
 
-fn counts(alike: &[Alike]) -> Vec<(Chip, usize)> {
-    let person = |one: &&Alike| Part::of(one.state, one.outside) == Part::Person;
+fn counts(alike: &[StateTotal]) -> Vec<(Chip, usize)> {
+    let person = |one: &&StateTotal| Part::of(one.state, one.outside) == Part::Person;
     let of = |status: Status, outside: bool| {
         let found = alike.iter().filter(|one| (one.state.status(), one.outside) == (status, outside));
         let found = found.filter(|one| !person(one));
@@ -235,7 +235,7 @@ fn counts(alike: &[Alike]) -> Vec<(Chip, usize)> {
 }
 
 /// The totals by currency and state.
-fn totals(alike: &[Alike]) -> Vec<Totals> {
+fn totals(alike: &[StateTotal]) -> Vec<Totals> {
     let mut sums: BTreeMap<Currency, [i128; 6]> = BTreeMap::new();
     for one in alike {
         let [all, succeeded, outside, under_way, person, ended] = sums.entry(one.net.currency).or_default();
@@ -257,7 +257,7 @@ fn totals(alike: &[Alike]) -> Vec<Totals> {
 }
 
 /// The groups: needs a person first, then failed, in progress, and succeeded.
-async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Fault> {
+async fn groups(db: &mut Db, batch: &Batch) -> Result<Vec<Group>, Problem> {
     let mut groups = Vec::new();
     let against = Filter { batch: Some(batch.id), ..views::contradicted() };
     group(db, &mut groups, "Vendor disagrees", &against, |_| true).await?;
@@ -288,7 +288,7 @@ async fn group(
     words: &'static str,
     filter: &Filter,
     also: impl Fn(&Transaction) -> bool,
-) -> Result<(), Fault> {
+) -> Result<(), Problem> {
     let found = transactions::list(db, filter, MOST + 1).await?;
     let most = usize::try_from(MOST).unwrap_or(usize::MAX);
     let more = found.len() > most;
@@ -301,13 +301,13 @@ async fn group(
 
 async fn events(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(number): Path<String>,
-    Query(ask): Query<Ask>,
+    Query(ask): Query<StreamParams>,
     headers: HeaderMap,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let batch = batches::find(&mut app.store.read().await?, &number).await?.id;
-    watching(app, actor.id, Watched::Batch(batch), &ask, &headers).await
+    watching(app, actor.id, LiveSubject::Batch(batch), &ask, &headers).await
 }
 
 #[cfg(test)]
@@ -316,30 +316,33 @@ mod tests {
 
     #[test]
     fn how_far_it_is_in_a_sentence() {
-        assert_eq!(told([1, 0, 0, 0, 0], 0), "The payment succeeded.");
-        assert_eq!(told([0, 1, 0, 0, 0], 0), "The payee was paid another way.");
-        assert_eq!(told([12, 0, 0, 0, 0], 0), "All 12 payments succeeded.");
+        assert_eq!(progress_sentence([1, 0, 0, 0, 0], 0), "The payment succeeded.");
+        assert_eq!(progress_sentence([0, 1, 0, 0, 0], 0), "The payee was paid another way.");
+        assert_eq!(progress_sentence([12, 0, 0, 0, 0], 0), "All 12 payments succeeded.");
         assert_eq!(
-            told([3, 0, 1, 8, 0], 0),
+            progress_sentence([3, 0, 1, 8, 0], 0),
             "3 of 12 payments succeeded, 1 failed or came back, 8 in progress."
         );
-        assert_eq!(told([3, 0, 1, 0, 0], 0), "All 4 payments have ended: 3 succeeded, 1 did not.");
         assert_eq!(
-            told([2, 0, 0, 0, 0], 1),
+            progress_sentence([3, 0, 1, 0, 0], 0),
+            "All 4 payments have ended: 3 succeeded, 1 did not."
+        );
+        assert_eq!(
+            progress_sentence([2, 0, 0, 0, 0], 1),
             "2 of 3 payments succeeded, 1 cannot be read. Someone must look into it."
         );
         assert_eq!(
-            told([0, 0, 0, 0, 0], 1),
+            progress_sentence([0, 0, 0, 0, 0], 1),
             "0 of 1 payment succeeded, 1 cannot be read. Someone must look into it."
         );
-        assert_eq!(told([0, 0, 0, 0, 2], 0), "0 of 2 payments succeeded, 2 need review.");
-        assert_eq!(told([0, 0, 0, 0, 1], 0), "The payment needs review.");
+        assert_eq!(progress_sentence([0, 0, 0, 0, 2], 0), "0 of 2 payments succeeded, 2 need review.");
+        assert_eq!(progress_sentence([0, 0, 0, 0, 1], 0), "The payment needs review.");
         assert_eq!(
-            told([4, 0, 1, 2, 1], 0),
+            progress_sentence([4, 0, 1, 2, 1], 0),
             "4 of 8 payments succeeded, 1 failed or came back, 1 needs review, 2 in progress."
         );
         assert_eq!(
-            told([3, 1, 1, 0, 0], 0),
+            progress_sentence([3, 1, 1, 0, 0], 0),
             "All 5 payments have ended: 3 succeeded, 1 paid another way, 1 did not."
         );
     }

@@ -6,17 +6,17 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::PARTNERS;
-use super::layout::{Frame, Guest, Place, moment};
+use super::layout::{Frame, MenuItem, PartnerContext, moment};
 use super::words::Language;
 use crate::app::App;
 use crate::ops::{OpsError, partners};
 use crate::store::people as stored;
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::Told;
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::Flash;
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Route, Web, get, post};
 use crate::web::kit::session::prove_first;
-use crate::web::users::{self, Button, Changed, Ending, Passwords, change_password, to_change};
+use crate::web::users::{self, Button, Changed, EndSessionForm, Passwords, change_password, to_change};
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -49,7 +49,7 @@ struct OwnPage {
     sessions: Vec<Device>,
 }
 
-async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, guest: PartnerContext) -> Result<Response, Problem> {
     let t = guest.t();
     let mut db = app.store.read().await?;
     let me = stored::by_id(&mut db, guest.actor().id).await?;
@@ -65,7 +65,7 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     };
     let sessions = users::devices(&mut db, &guest.session, app.clock.now()).await?;
     let page = OwnPage {
-        frame: guest.frame(t.account, Place::Own),
+        frame: guest.frame(t.account, MenuItem::Own),
         email: me.as_ref().and_then(|me| me.email.clone()).unwrap_or_default(),
         has_password: me.is_some_and(|me| me.password_hash.is_some()),
         has_factor: guest.session.has_factor(),
@@ -78,41 +78,41 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
 
 async fn password(
     State(web): State<Web>,
-    guest: Guest,
+    guest: PartnerContext,
     Form(sent): Form<Passwords>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let t = guest.t();
-    let told = match change_password(&web, &guest.session, PASSWORD, &sent).await? {
-        Changed::Done => Told::good(t.password_changed),
-        Changed::Slow => Told::bad(t.login_slow),
-        Changed::WrongCode => Told::bad(t.factor_wrong),
-        Changed::UsedCode => Told::bad(t.factor_used),
-        Changed::WrongPasskey => Told::bad(t.passkey_wrong),
-        Changed::Unreadable => Told::bad(t.factor_unreadable),
-        Changed::Wrong => Told::bad(t.password_wrong),
-        Changed::NotTheSame => Told::bad(t.not_the_same),
+    let flash = match change_password(&web, &guest.session, PASSWORD, &sent).await? {
+        Changed::Done => Flash::good(t.password_changed),
+        Changed::Slow => Flash::bad(t.login_slow),
+        Changed::WrongCode => Flash::bad(t.factor_wrong),
+        Changed::UsedCode => Flash::bad(t.factor_used),
+        Changed::WrongPasskey => Flash::bad(t.passkey_wrong),
+        Changed::Unreadable => Flash::bad(t.factor_unreadable),
+        Changed::Wrong => Flash::bad(t.password_wrong),
+        Changed::NotTheSame => Flash::bad(t.not_the_same),
         Changed::ProveFirst => return Ok(prove_first(PAGE)),
-        Changed::Refused(OpsError::Refused(refusal)) => Told::bad(t.password_refused(refusal.code)),
+        Changed::Refused(OpsError::Refused(refusal)) => Flash::bad(t.password_refused(refusal.code)),
         Changed::Refused(error) => return Err(error.into()),
     };
-    Ok(told.on(PAGE))
+    Ok(flash.on(PAGE))
 }
 
 async fn end_sessions(
     State(app): State<App>,
-    guest: Guest,
-    Form(sent): Form<Ending>,
-) -> Result<Response, Fault> {
-    let told = match users::end_session(&app, &guest.session, &sent).await? {
+    guest: PartnerContext,
+    Form(sent): Form<EndSessionForm>,
+) -> Result<Response, Problem> {
+    let message = match users::end_session(&app, &guest.session, &sent).await? {
         None => guest.t().signed_out_elsewhere,
         Some(_) => guest.t().signed_out_there,
     };
-    Ok(Told::good(told).on(PAGE))
+    Ok(Flash::good(message).on(PAGE))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Chosen {
+struct LanguageForm {
     #[serde(default)]
     language: String,
     /// The page to return to.
@@ -120,10 +120,14 @@ struct Chosen {
     back: String,
 }
 
-async fn language(State(app): State<App>, guest: Guest, Form(sent): Form<Chosen>) -> Result<Response, Fault> {
-    let Some(language) = Language::parse(&sent.language) else { return Err(Fault::missing()) };
+async fn language(
+    State(app): State<App>,
+    guest: PartnerContext,
+    Form(sent): Form<LanguageForm>,
+) -> Result<Response, Problem> {
+    let Some(language) = Language::parse(&sent.language) else { return Err(Problem::missing()) };
     partners::choose_language(&app, guest.actor(), guest.partner.id, language.code()).await?;
-    let places = guest.frame("", Place::Home).menu();
+    let places = guest.frame("", MenuItem::Home).menu();
     let back = places.into_iter().map(|(_, address, _)| address).find(|address| *address == sent.back);
-    Ok(Told::good(language.words().language_saved).on(back.unwrap_or("/portal")))
+    Ok(Flash::good(language.words().language_saved).on(back.unwrap_or("/portal")))
 }

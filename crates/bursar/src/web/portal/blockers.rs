@@ -9,7 +9,7 @@ use payout::ledger::Payee;
 use payout::money::{Currency, Sum};
 use payout::settings::Settings;
 
-use super::layout::{Guest, Whose, day};
+use super::layout::{OnBehalfOf, PartnerContext, day};
 use super::words::Words;
 use crate::ops::{Result, batches, settings};
 use crate::store::batches::{Candidate, PoolFilter};
@@ -27,17 +27,17 @@ pub struct Reason {
 
 impl Reason {
     /// The reason for a code, for the partner waiting for this payee's money.
-    pub fn of(code: Code, whose: Whose, guest: &Guest, until: Option<i64>) -> Self {
+    pub fn of(code: Code, whose: OnBehalfOf, guest: &PartnerContext, until: Option<i64>) -> Self {
         let who = Self::who(code.who(), whose, guest.t());
-        let (message, remedy) = guest.language.gate(code);
+        let (message, remedy) = guest.language.blocker(code);
         Self { message, remedy, who, until: until.map(day) }
     }
 
     /// Who must act, from the partner's perspective.
-    pub fn who(who: Who, whose: Whose, t: &Words) -> &'static str {
+    pub fn who(who: Who, whose: OnBehalfOf, t: &Words) -> &'static str {
         match (who, whose) {
-            (Who::Partner, Whose::Me) => t.who_you,
-            (Who::Partner, Whose::Company) => t.who_company,
+            (Who::Partner, OnBehalfOf::Me) => t.who_you,
+            (Who::Partner, OnBehalfOf::Company) => t.who_company,
             (Who::Preparer | Who::Payer | Who::Admin, _) => t.who_us,
             (Who::Vendor, _) => t.who_vendor,
             (Who::Nobody, _) => t.who_nobody,
@@ -46,7 +46,7 @@ impl Reason {
 }
 
 /// Rewards of one payee and currency that wait for the same reasons.
-pub struct Heap {
+pub struct WaitingGroup {
     pub payee: Payee,
     pub count: usize,
     /// How many of the rewards are clawbacks.
@@ -58,7 +58,7 @@ pub struct Heap {
 
 /// A payee's approved rewards in no payout, grouped by reasons; and each reward's own reasons.
 pub struct Waiting {
-    pub heaps: Vec<Heap>,
+    pub heaps: Vec<WaitingGroup>,
     pub codes: BTreeMap<RewardId, Vec<Code>>,
     /// When the hold periods end.
     pub held_until: BTreeMap<RewardId, i64>,
@@ -68,7 +68,7 @@ pub struct Waiting {
 
 impl Waiting {
     /// Why a reward waits, in words.
-    pub fn of(&self, reward: RewardId, whose: Whose, guest: &Guest) -> Vec<Reason> {
+    pub fn of(&self, reward: RewardId, whose: OnBehalfOf, guest: &PartnerContext) -> Vec<Reason> {
         let codes = self.codes.get(&reward).map(Vec::as_slice).unwrap_or_default();
         let until = |code| {
             let held = self.held_until.get(&reward).copied().filter(|_| code == Code::RewardInHoldPeriod);
@@ -79,7 +79,13 @@ impl Waiting {
 }
 
 /// What a payee's approved rewards wait for.
-pub async fn waiting(db: &mut Db, guest: &Guest, whose: Whose, payee: Payee, now: i64) -> Result<Waiting> {
+pub async fn waiting(
+    db: &mut Db,
+    guest: &PartnerContext,
+    whose: OnBehalfOf,
+    payee: Payee,
+    now: i64,
+) -> Result<Waiting> {
     let filter = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
     let (open, blocked) = batches::pool_blockers(db, &filter, now).await?;
     // If payouts are closed for everybody, nothing could be in the next payout.
@@ -104,7 +110,7 @@ pub async fn waiting(db: &mut Db, guest: &Guest, whose: Whose, payee: Payee, now
     let mut waiting = Waiting { heaps: Vec::new(), codes, held_until, cooling_until };
     for ((currency, _), rewards) in heaps {
         let last = rewards.iter().max_by_key(|one| one.facts.held_until).map(|one| one.id);
-        waiting.heaps.push(Heap {
+        waiting.heaps.push(WaitingGroup {
             payee,
             count: rewards.iter().filter(|one| !one.takes_off()).count(),
             taken: rewards.iter().filter(|one| one.takes_off()).count(),

@@ -10,7 +10,7 @@ use payout::payee::Destination;
 use payout::reason::{Cause, explain_at};
 use payout::transaction::{State as Stands, Status};
 
-use super::layout::{Guest, Whose};
+use super::layout::{OnBehalfOf, PartnerContext};
 use crate::ops::views;
 use crate::store::transactions::{self, Transaction};
 use crate::store::{Db, Result, payees};
@@ -19,9 +19,9 @@ use crate::store::{Db, Result, payees};
 const MOST_PAYMENTS: i64 = 20;
 
 /// A payment that needs action by the partner.
-pub struct Asking {
+pub struct NeedsAction {
     pub payment: Transaction,
-    pub whose: Whose,
+    pub whose: OnBehalfOf,
     pub message: String,
     /// What to do about it.
     pub remedy: String,
@@ -29,17 +29,20 @@ pub struct Asking {
     pub at_stripe: bool,
 }
 
-impl Asking {
+impl NeedsAction {
     /// Names the account, if the parked money determines which one must be fixed.
-    pub fn told(&self, guest: &Guest) -> Option<String> {
+    pub fn location(&self, guest: &PartnerContext) -> Option<String> {
         let parked = matches!(self.payment.state, Stands::PayoutFailed | Stands::PayoutCanceled);
-        let told = || guest.t().mend_told.replace("{account}", &self.payment.destination.masked());
-        (self.at_stripe && parked).then(told)
+        let describe = || guest.t().mend_told.replace("{account}", &self.payment.destination.masked());
+        (self.at_stripe && parked).then(describe)
     }
 }
 
 /// The payments that need action by the partner, and those that failed or came back and wait for our decision.
-pub async fn of_payments(db: &mut Db, guest: &Guest) -> Result<(Vec<Asking>, Vec<Transaction>)> {
+pub async fn of_payments(
+    db: &mut Db,
+    guest: &PartnerContext,
+) -> Result<(Vec<NeedsAction>, Vec<Transaction>)> {
     let payees = guest.payees();
     let of: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
     let mut filter = views::needing_attention();
@@ -56,7 +59,7 @@ pub async fn of_payments(db: &mut Db, guest: &Guest) -> Result<(Vec<Asking>, Vec
                 let (message, remedy) = guest.language.reason(&code);
                 let at_stripe =
                     one.terms.vendor == Vendor::Stripe && Cause::of(&code) != Cause::AccountUnknown;
-                asking.push(Asking { payment: one, whose, message, remedy, at_stripe });
+                asking.push(NeedsAction { payment: one, whose, message, remedy, at_stripe });
             }
             None if failed => ours.push(one),
             None => {}
@@ -66,7 +69,11 @@ pub async fn of_payments(db: &mut Db, guest: &Guest) -> Result<(Vec<Asking>, Vec
 }
 
 /// Who must act on a payment, and the reason code.
-fn asks(guest: &Guest, one: &Transaction, now: &HashMap<Payee, Destination>) -> Option<(Whose, String)> {
+fn asks(
+    guest: &PartnerContext,
+    one: &Transaction,
+    now: &HashMap<Payee, Destination>,
+) -> Option<(OnBehalfOf, String)> {
     let code = one.reason.as_ref().map(|reason| reason.code.as_str()).or_else(|| unsaid(one.state))?;
     let (whose, payee) = guest.payees().into_iter().find(|(_, payee)| *payee == one.terms.payee)?;
     let answered = moved_on(one, now.get(&payee)) && one.state != Stands::Unclaimed;

@@ -13,7 +13,7 @@ use payout::money::{self, Currency};
 use payout::transaction::Status;
 
 use super::blockers::{Reason, Waiting};
-use super::layout::{Frame, Guest, Place, Whose, day};
+use super::layout::{Frame, MenuItem, OnBehalfOf, PartnerContext, day};
 use super::payouts::{Row, newest};
 use super::steps::{self, Step};
 use super::words::{Amount, Words};
@@ -23,12 +23,12 @@ use crate::app::App;
 use crate::clock;
 use crate::ops::requests;
 use crate::store::Db;
-use crate::store::portal::{self as store, Sum, Which};
+use crate::store::portal::{self as store, RewardRange, Sum};
 use crate::store::rewards::{self, Filter, View};
 use crate::store::transactions::Transaction;
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::Told;
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::Flash;
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Route, get, post};
 
 pub fn routes() -> Vec<Route> {
@@ -51,7 +51,7 @@ struct Task {
 }
 
 /// The money of one payee in one currency.
-struct Purse {
+struct BalanceRow {
     /// Whose, where there is more than one payee.
     payee: Option<String>,
     waiting: Amount,
@@ -62,7 +62,7 @@ struct Purse {
 }
 
 /// Rewards waiting for the same reasons.
-struct Heap {
+struct WaitingRow {
     amount: Amount,
     /// It comes to something, and no batch has it yet.
     can_be_paid: bool,
@@ -85,16 +85,16 @@ struct HomePage {
     stops: Vec<Reason>,
     /// Payments that failed or came back and wait for our decision.
     ours: Vec<(String, Amount, &'static str)>,
-    purses: Vec<Purse>,
+    purses: Vec<BalanceRow>,
     /// What is known of when the next payout comes.
     next: Option<String>,
     paid_in: String,
     in_review: i64,
-    heaps: Vec<Heap>,
+    heaps: Vec<WaitingRow>,
     payouts: Vec<Row>,
 }
 
-async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, guest: PartnerContext) -> Result<Response, Problem> {
     let now = app.clock.now();
     let mut db = app.store.read().await?;
     let t = guest.t();
@@ -110,7 +110,7 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     let wishes = store::requests(&mut db).await?;
     let mut heaps = Vec::new();
     for (whose, waiting) in waiting {
-        heaps.extend(waiting.heaps.into_iter().map(|heap| told(&guest, whose, heap, &wishes)));
+        heaps.extend(waiting.heaps.into_iter().map(|heap| waiting_row(&guest, whose, heap, &wishes)));
     }
     let prepared = !preparing.is_empty();
     heaps.extend(preparing);
@@ -120,7 +120,7 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
     let in_review = Filter { view: View::Pending, visible: guest.visible(), ..Filter::default() };
     let all: Vec<String> = payees.iter().map(|(_, payee)| payee.to_string()).collect();
     let page = HomePage {
-        frame: guest.frame(t.hello.replace("{name}", &guest.partner.name), Place::Home),
+        frame: guest.frame(t.hello.replace("{name}", &guest.partner.name), MenuItem::Home),
         progress: (done < steps.len()).then_some(of),
         steps,
         tasks,
@@ -139,10 +139,10 @@ async fn show(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
 /// What the partner must do about payments, as they were told by mail; and those of which we must decide.
 async fn of_payments(
     db: &mut Db,
-    guest: &Guest,
-) -> Result<(Vec<Task>, Vec<(String, Amount, &'static str)>), Fault> {
+    guest: &PartnerContext,
+) -> Result<(Vec<Task>, Vec<(String, Amount, &'static str)>), Problem> {
     let (asking, ours) = failed::of_payments(db, guest).await?;
-    let task = |one: failed::Asking| Task {
+    let task = |one: failed::NeedsAction| Task {
         who: guest.named(one.whose),
         number: one.payment.label(),
         amount: guest.cash(one.payment.terms.net),
@@ -150,7 +150,7 @@ async fn of_payments(
             format!("/portal/profile/{}", one.whose.as_str()),
             if one.at_stripe { guest.t().mend_at_stripe } else { guest.t().act_profile },
         ),
-        note: one.told(guest),
+        note: one.location(guest),
         message: one.message,
         remedy: one.remedy,
     };
@@ -161,10 +161,10 @@ async fn of_payments(
 /// The four totals of each payee and currency; rewards in a draft count as waiting.
 async fn purses(
     db: &mut Db,
-    guest: &Guest,
-    waiting: &[(Whose, Waiting)],
+    guest: &PartnerContext,
+    waiting: &[(OnBehalfOf, Waiting)],
     year: &str,
-) -> Result<(Vec<Heap>, Vec<Purse>), Fault> {
+) -> Result<(Vec<WaitingRow>, Vec<BalanceRow>), Problem> {
     let payees = guest.payees();
     let ids: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
     let preparing = store::in_preparation(db, &ids).await?;
@@ -179,10 +179,10 @@ async fn purses(
             let [waiting, on_its_way, paid, came_back] =
                 sums.map(|minor| guest.cash(money::Sum::new(minor, currency)));
             let payee = (payees.len() > 1).then(|| guest.named(*whose));
-            Purse { payee, waiting, on_its_way, paid, came_back: Some(came_back).filter(|_| failed) }
+            BalanceRow { payee, waiting, on_its_way, paid, came_back: Some(came_back).filter(|_| failed) }
         }));
     }
-    let preparing = preparing.into_iter().map(|(payee, count, money)| Heap {
+    let preparing = preparing.into_iter().map(|(payee, count, money)| WaitingRow {
         amount: guest.cash(money),
         can_be_paid: false,
         rewards: guest.rewards(usize::try_from(count).unwrap_or(0)),
@@ -197,7 +197,7 @@ async fn purses(
 
 /// When the next payout comes, as far as that is known: it is being prepared, it can be any day, or not before a day until
 /// which all that waits is held.
-fn next_payout(t: &Words, prepared: bool, heaps: &[Heap]) -> Option<String> {
+fn next_payout(t: &Words, prepared: bool, heaps: &[WaitingRow]) -> Option<String> {
     if prepared {
         return Some(t.in_preparation.to_owned());
     }
@@ -205,7 +205,7 @@ fn next_payout(t: &Words, prepared: bool, heaps: &[Heap]) -> Option<String> {
         return Some(t.next_payout.to_owned());
     }
     // Reasons without a day end when somebody acts, which nobody knows.
-    let over = |heap: &Heap| {
+    let over = |heap: &WaitingRow| {
         let until: Option<Vec<String>> = heap.reasons.iter().map(|reason| reason.until.clone()).collect();
         until.filter(|_| heap.can_be_paid)?.into_iter().max()
     };
@@ -218,7 +218,7 @@ async fn columns(
     payee: Payee,
     waits: Vec<money::Sum>,
     year: &str,
-) -> Result<BTreeMap<Currency, [i128; 4]>, Fault> {
+) -> Result<BTreeMap<Currency, [i128; 4]>, Problem> {
     let mut columns: BTreeMap<Currency, [i128; 4]> = BTreeMap::new();
     let mut add = |column: usize, adds: money::Sum| {
         if let Some(sum) = columns.entry(adds.currency).or_default().get_mut(column) {
@@ -226,7 +226,7 @@ async fn columns(
         }
     };
     waits.into_iter().for_each(|sum| add(0, sum));
-    for Sum { state, net } in store::sums(db, &[payee], &Which::Open).await? {
+    for Sum { state, net } in store::sums(db, &[payee], &RewardRange::Open).await? {
         match state.status() {
             Status::Pending | Status::PendingProcessing | Status::PayoutReady => add(1, net),
             Status::Failed | Status::PayoutFailed => add(3, net),
@@ -235,14 +235,14 @@ async fn columns(
     }
     let (from, to) = span(year);
     let dates = (format!("{year}-01-01"), format!("{year}-12-32"));
-    for which in [Which::PaidBetween(from, to), Which::OutsideBetween(dates.0, dates.1)] {
+    for which in [RewardRange::PaidBetween(from, to), RewardRange::OutsideBetween(dates.0, dates.1)] {
         store::sums(db, &[payee], &which).await?.iter().for_each(|sum| add(2, sum.net));
     }
     Ok(columns)
 }
 
 /// Of how many rewards a heap is, and how much of them is taken back.
-fn how_many(guest: &Guest, heap: &blockers::Heap) -> String {
+fn how_many(guest: &PartnerContext, heap: &blockers::WaitingGroup) -> String {
     let taken = guest.t().some_taken_back.replace("{count}", &heap.taken.to_string());
     match (heap.count, heap.taken) {
         (0, _) => taken,
@@ -251,10 +251,15 @@ fn how_many(guest: &Guest, heap: &blockers::Heap) -> String {
     }
 }
 
-fn told(guest: &Guest, whose: Whose, heap: blockers::Heap, wishes: &HashMap<Payee, i64>) -> Heap {
+fn waiting_row(
+    guest: &PartnerContext,
+    whose: OnBehalfOf,
+    heap: blockers::WaitingGroup,
+    wishes: &HashMap<Payee, i64>,
+) -> WaitingRow {
     let ready = heap.reasons.is_empty() && heap.total.minor > 0;
     let requested = wishes.get(&heap.payee).copied();
-    Heap {
+    WaitingRow {
         amount: guest.cash(heap.total),
         can_be_paid: heap.total.minor > 0,
         rewards: how_many(guest, &heap),
@@ -268,16 +273,20 @@ fn told(guest: &Guest, whose: Whose, heap: blockers::Heap, wishes: &HashMap<Paye
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wish {
+struct ReconfirmForm {
     #[serde(default)]
     whose: String,
 }
 
-async fn request(State(app): State<App>, guest: Guest, Form(sent): Form<Wish>) -> Result<Response, Fault> {
+async fn request(
+    State(app): State<App>,
+    guest: PartnerContext,
+    Form(sent): Form<ReconfirmForm>,
+) -> Result<Response, Problem> {
     let (_, payee) = guest.whose(&sent.whose)?;
-    let told = match requests::request_payout(&app, guest.actor(), payee).await {
-        Ok(()) => Told::good(guest.t().request_sent),
+    let flash = match requests::request_payout(&app, guest.actor(), payee).await {
+        Ok(()) => Flash::good(guest.t().request_sent),
         Err(error) => guest.refused(error)?,
     };
-    Ok(told.on("/portal"))
+    Ok(flash.on("/portal"))
 }

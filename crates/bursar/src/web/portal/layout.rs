@@ -18,15 +18,15 @@ use crate::ops::OpsError;
 use crate::ops::company::{self, Company};
 use crate::ops::partners;
 use crate::ops::people::Session;
-use crate::store::programs::{self, Account, Named, Partner};
+use crate::store::programs::{self, Account, NamedBy, Partner};
 use crate::store::rewards::Visible;
-use crate::web::kit::layout::{Told, Visit, assets_version};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::{Flash, PageContext, assets_version};
+use crate::web::kit::problem::Problem;
 use crate::web::kit::session::unauthenticated;
 
 /// A page's place in the portal's menu.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum MenuItem {
     /// The tasks, and where the money is.
     Home,
     Rewards,
@@ -38,13 +38,13 @@ pub enum Place {
 
 /// Who an action is for: the partner, or the company they administer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Whose {
+pub enum OnBehalfOf {
     /// The partner: *Individual*.
     Me,
     Company,
 }
 
-impl Whose {
+impl OnBehalfOf {
     /// The spelling used in addresses: `me` or `company`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -64,10 +64,10 @@ pub struct Frame {
     /// The CSRF token of the session's forms.
     pub csrf: String,
     /// The flash message of the last form.
-    pub told: Option<Told>,
+    pub told: Option<Flash>,
     /// The operating company, with its support contact; fields may be empty.
     pub ours: Company,
-    here: Place,
+    here: MenuItem,
 }
 
 impl Frame {
@@ -80,12 +80,12 @@ impl Frame {
     pub fn menu(&self) -> [(&'static str, &'static str, bool); 6] {
         let t = self.t;
         [
-            (t.home, "/portal", Place::Home),
-            (t.rewards, "/portal/rewards", Place::Rewards),
-            (t.payouts, "/portal/payouts", Place::Payouts),
-            (t.profile, "/portal/profile", Place::Profile),
-            (t.tax, "/portal/tax", Place::Tax),
-            (t.account, "/portal/account", Place::Own),
+            (t.home, "/portal", MenuItem::Home),
+            (t.rewards, "/portal/rewards", MenuItem::Rewards),
+            (t.payouts, "/portal/payouts", MenuItem::Payouts),
+            (t.profile, "/portal/profile", MenuItem::Profile),
+            (t.tax, "/portal/tax", MenuItem::Tax),
+            (t.account, "/portal/account", MenuItem::Own),
         ]
         .map(|(words, address, place)| (words, address, place == self.here))
     }
@@ -102,38 +102,38 @@ impl Frame {
 }
 
 /// A partner using the portal.
-pub struct Guest {
+pub struct PartnerContext {
     pub session: Session,
     pub partner: Partner,
     pub account: Account,
     pub language: Language,
     ours: Company,
-    visit: Visit,
+    visit: PageContext,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Guest
+impl<S: Send + Sync> FromRequestParts<S> for PartnerContext
 where
     App: FromRef<S>,
 {
-    type Rejection = Fault;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
-        let visit = Visit::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let visit = PageContext::from_request_parts(parts, state).await?;
         let session = parts.extensions.get::<Session>().cloned().ok_or_else(unauthenticated)?;
         let is_partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
-        let id = session.actor.partner.filter(|_| is_partner).ok_or_else(Fault::forbidden)?;
+        let id = session.actor.partner.filter(|_| is_partner).ok_or_else(Problem::forbidden)?;
         let mut db = App::from_ref(state).store.read().await?;
-        let partner = programs::partner(&mut db, Named::Either(&id.to_string())).await?;
-        let partner = partner.ok_or_else(Fault::missing)?;
-        let account = programs::account(&mut db, Named::Either(&partner.account.0.to_string())).await?;
-        let account = account.ok_or_else(Fault::missing)?;
+        let partner = programs::partner(&mut db, NamedBy::Either(&id.to_string())).await?;
+        let partner = partner.ok_or_else(Problem::missing)?;
+        let account = programs::account(&mut db, NamedBy::Either(&partner.account.0.to_string())).await?;
+        let account = account.ok_or_else(Problem::missing)?;
         let language = partner.language.as_deref().and_then(Language::parse).unwrap_or(Language::English);
         let ours = company::read(&mut db).await?;
         Ok(Self { session, partner, account, language, ours, visit })
     }
 }
 
-impl Guest {
+impl PartnerContext {
     pub fn actor(&self) -> &Actor {
         &self.session.actor
     }
@@ -149,26 +149,26 @@ impl Guest {
     }
 
     /// The payees they act for: themselves and, for a partner administrator, their company.
-    pub fn payees(&self) -> Vec<(Whose, Payee)> {
-        let me = (Whose::Me, Payee::Partner(self.partner.id));
-        let company = (Whose::Company, Payee::Account(self.account.id));
+    pub fn payees(&self) -> Vec<(OnBehalfOf, Payee)> {
+        let me = (OnBehalfOf::Me, Payee::Partner(self.partner.id));
+        let company = (OnBehalfOf::Company, Payee::Account(self.account.id));
         if self.administers() { vec![me, company] } else { vec![me] }
     }
 
-    /// One of [`Guest::payees`], as named in an address. Others do not exist.
+    /// One of [`PartnerContext::payees`], as named in an address. Others do not exist.
     ///
     /// # Errors
     /// 404.
-    pub fn whose(&self, named: &str) -> Result<(Whose, Payee), Fault> {
+    pub fn whose(&self, named: &str) -> Result<(OnBehalfOf, Payee), Problem> {
         let mut all = self.payees().into_iter();
-        all.find(|(whose, _)| whose.as_str() == named).ok_or_else(Fault::missing)
+        all.find(|(whose, _)| whose.as_str() == named).ok_or_else(Problem::missing)
     }
 
     /// The display name of a payee.
-    pub fn named(&self, whose: Whose) -> String {
+    pub fn named(&self, whose: OnBehalfOf) -> String {
         match whose {
-            Whose::Me => self.partner.name.clone(),
-            Whose::Company => self.account.name.clone(),
+            OnBehalfOf::Me => self.partner.name.clone(),
+            OnBehalfOf::Company => self.account.name.clone(),
         }
     }
 
@@ -191,7 +191,7 @@ impl Guest {
     }
 
     /// The layout of a page.
-    pub fn frame(&self, title: impl Into<String>, here: Place) -> Frame {
+    pub fn frame(&self, title: impl Into<String>, here: MenuItem) -> Frame {
         Frame {
             title: title.into(),
             language: self.language,
@@ -199,7 +199,7 @@ impl Guest {
             name: self.partner.name.clone(),
             company: self.account.name.clone(),
             csrf: self.session.csrf.clone(),
-            told: self.visit.told(),
+            told: self.visit.take_flash(),
             ours: self.ours.clone(),
             here,
         }
@@ -215,15 +215,15 @@ impl Guest {
     ///
     /// # Errors
     /// The error, if it is a fault and not a refusal.
-    pub fn refused(&self, error: OpsError) -> Result<Told, Fault> {
+    pub fn refused(&self, error: OpsError) -> Result<Flash, Problem> {
         let theirs = match &error {
             OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
                 self.of_refusal(refusal)
             }
             OpsError::Blocked(_) | OpsError::Missing | OpsError::Internal(_) => self.t().refused.to_owned(),
         };
-        let told = Told::refused(error)?;
-        Ok(if self.language.reads_english() { told } else { Told::bad(theirs) })
+        let flash = Flash::refused(error)?;
+        Ok(if self.language.reads_english() { flash } else { Flash::bad(theirs) })
     }
 
     /// One refusal, in their language.
@@ -250,7 +250,7 @@ impl Guest {
     }
 
     /// Renders the page and clears the flash cookie.
-    pub fn show(&self, page: &impl Template) -> Result<Response, Fault> {
+    pub fn show(&self, page: &impl Template) -> Result<Response, Problem> {
         self.visit.show(page)
     }
 }
@@ -262,6 +262,6 @@ pub fn day(at: i64) -> String {
 
 /// A time, the same in every language: `2026-11-23 05:20 UTC`.
 pub fn moment(at: i64) -> String {
-    let told = clock::rfc3339(at);
-    format!("{} {} UTC", told.get(..10).unwrap_or(""), told.get(11..16).unwrap_or(""))
+    let message = clock::rfc3339(at);
+    format!("{} {} UTC", message.get(..10).unwrap_or(""), message.get(11..16).unwrap_or(""))
 }

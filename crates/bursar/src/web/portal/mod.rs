@@ -21,11 +21,11 @@ mod years;
 
 use payout::access::Permission;
 
-use crate::web::kit::route::{Need, Route};
+use crate::web::kit::route::{Access, Route};
 pub use sign_in::{asked, login_again, login_by_link, prove_again, spoken};
 pub use words::{Language, Words};
 
-const PARTNERS: Need = Need::May(Permission::ReadOwn);
+const PARTNERS: Access = Access::May(Permission::ReadOwn);
 
 pub fn routes() -> Vec<Route> {
     let pages = [

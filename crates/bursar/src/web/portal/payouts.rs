@@ -14,15 +14,15 @@ use payout::reason::explain_at;
 use payout::transaction::Status;
 
 use super::blockers::Reason;
-use super::layout::{Frame, Guest, Place, Whose, day, moment};
+use super::layout::{Frame, MenuItem, OnBehalfOf, PartnerContext, day, moment};
 use super::words::Amount;
 use super::{PARTNERS, failed, years};
 use crate::app::App;
 use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{Db, StoreError, payees, rewards};
-use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::form::{ListQuery, encode_cursor};
 use crate::web::kit::format::{Chip, status_chip};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Route, get};
 
 pub fn routes() -> Vec<Route> {
@@ -48,7 +48,7 @@ pub struct Row {
 
 impl Row {
     /// A payment in the partner's language.
-    pub fn of(guest: &Guest, one: &Transaction, name: Option<&str>) -> Self {
+    pub fn of(guest: &PartnerContext, one: &Transaction, name: Option<&str>) -> Self {
         let t = guest.t();
         let status = one.state.status();
         let own = one.terms.payee == Payee::Partner(guest.partner.id);
@@ -73,18 +73,18 @@ impl Row {
 }
 
 /// Whether a payment goes to somebody else in the company the partner administers.
-fn is_a_colleagues(guest: &Guest, one: &Transaction) -> bool {
+fn is_a_colleagues(guest: &PartnerContext, one: &Transaction) -> bool {
     !guest.payees().iter().any(|(_, payee)| *payee == one.terms.payee)
 }
 
 /// The newest payments to some payees.
 pub async fn newest(
     db: &mut Db,
-    guest: &Guest,
+    guest: &PartnerContext,
     of: &[String],
     after: Option<String>,
     limit: i64,
-) -> Result<Vec<Row>, Fault> {
+) -> Result<Vec<Row>, Problem> {
     let filter = Filter { payees: Some(of.to_vec()), after, ..Filter::default() };
     let found = transactions::list(db, &filter, limit).await?;
     let ids: Vec<Payee> = found.iter().map(|one| one.terms.payee).collect();
@@ -94,7 +94,7 @@ pub async fn newest(
 }
 
 /// The payees whose payments the partner may see.
-pub async fn looked_after(db: &mut Db, guest: &Guest) -> Result<Vec<String>, Fault> {
+pub async fn looked_after(db: &mut Db, guest: &PartnerContext) -> Result<Vec<String>, Problem> {
     Ok(payees::of_partner(db, guest.partner.id, guest.administers()).await?)
 }
 
@@ -114,7 +114,7 @@ struct PayoutsPage {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+struct ListParams {
     of: Option<String>,
     /// The calendar year that is shown; all of them when not named.
     year: Option<String>,
@@ -122,9 +122,9 @@ struct Ask {
 
 async fn list(
     State(app): State<App>,
-    guest: Guest,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    guest: PartnerContext,
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let own: Vec<String> = guest.payees().iter().map(|(_, payee)| payee.to_string()).collect();
     let others = guest.administers() && ask.of.as_deref() == Some("others");
@@ -147,7 +147,7 @@ async fn list(
     let next = next.map(|last| {
         let of = if others { "of=others&" } else { "" };
         let year = year.as_ref().map(|(year, ..)| format!("year={year}&")).unwrap_or_default();
-        format!("/portal/payouts?{of}{year}after={}", sealed(&[&last.id.to_string()]))
+        format!("/portal/payouts?{of}{year}after={}", encode_cursor(&[&last.id.to_string()]))
     });
     let ids: Vec<Payee> = found.iter().map(|one| one.terms.payee).collect();
     let names = payees::names(&mut db, &ids).await?;
@@ -163,7 +163,7 @@ async fn list(
             (true, true) => named(t.payouts_others),
         },
         tabs: guest.administers().then(|| (named(t.tab_own), named(t.tab_others), others)),
-        frame: guest.frame(guest.t().payouts, Place::Payouts),
+        frame: guest.frame(guest.t().payouts, MenuItem::Payouts),
         rows: found.iter().map(|one| Row::of(&guest, one, name(one).as_deref())).collect(),
         years: years::ways(&guest, now, here, year.as_ref().map(|(year, ..)| year.as_str())),
         // A statement is of their own payments.
@@ -177,14 +177,18 @@ async fn list(
 ///
 /// # Errors
 /// 404 for anything else.
-pub async fn one_of_theirs(db: &mut Db, guest: &Guest, number: &str) -> Result<Transaction, Fault> {
+pub async fn one_of_theirs(
+    db: &mut Db,
+    guest: &PartnerContext,
+    number: &str,
+) -> Result<Transaction, Problem> {
     let found = match transactions::find(db, number).await {
         Ok(found) => found,
-        Err(StoreError::Missing) => return Err(Fault::missing()),
+        Err(StoreError::Missing) => return Err(Problem::missing()),
         Err(error) => return Err(error.into()),
     };
     let theirs = looked_after(db, guest).await?;
-    if theirs.contains(&found.terms.payee.to_string()) { Ok(found) } else { Err(Fault::missing()) }
+    if theirs.contains(&found.terms.payee.to_string()) { Ok(found) } else { Err(Problem::missing()) }
 }
 
 /// A reward that a payment covers.
@@ -196,11 +200,11 @@ pub struct Line {
     pub amount: Amount,
 }
 
-pub async fn covered(db: &mut Db, guest: &Guest, of: &Transaction) -> Result<Vec<Line>, Fault> {
+pub async fn covered(db: &mut Db, guest: &PartnerContext, of: &Transaction) -> Result<Vec<Line>, Problem> {
     let rows = transactions::covered(db, of.id).await?;
     let ids: Vec<RewardId> = rows.iter().filter_map(|row| RewardId::parse(&row.id)).collect();
     let named = rewards::named(db, &ids).await?;
-    let line = |row: &transactions::Covered| {
+    let line = |row: &transactions::CoveredReward| {
         let reward = named.iter().find(|reward| reward.entered.number == row.number);
         Line {
             number: format!("RW-{:06}", row.number),
@@ -213,27 +217,32 @@ pub async fn covered(db: &mut Db, guest: &Guest, of: &Transaction) -> Result<Vec
 }
 
 /// The gross amount and the fee, if the payee bears the fee.
-pub fn fee(guest: &Guest, of: &Transaction) -> Option<(Amount, Amount)> {
+pub fn fee(guest: &PartnerContext, of: &Transaction) -> Option<(Amount, Amount)> {
     (of.given() != of.terms.amount).then(|| (guest.cash(of.terms.amount), guest.cash(of.fee)))
 }
 
 /// Why a payment is in its state.
-struct Why {
+struct StatusReason {
     message: String,
     remedy: String,
     who: &'static str,
 }
 
-fn why(guest: &Guest, of: &Transaction, moved_on: bool) -> Option<Why> {
+fn why(guest: &PartnerContext, of: &Transaction, moved_on: bool) -> Option<StatusReason> {
     let code = of.reason.as_ref().map(|reason| reason.code.clone()).or_else(|| of.waiting.clone())?;
-    let whose = if of.terms.payee == Payee::Partner(guest.partner.id) { Whose::Me } else { Whose::Company };
+    let whose =
+        if of.terms.payee == Payee::Partner(guest.partner.id) { OnBehalfOf::Me } else { OnBehalfOf::Company };
     if moved_on && explain_at(&code, of.state).who == Who::Partner {
         // They have changed their destination since, so the rest is up to us.
-        let (message, remedy) = guest.language.gate(Code::DestinationChanged);
-        return Some(Why { message, remedy, who: Reason::who(Who::Payer, whose, guest.t()) });
+        let (message, remedy) = guest.language.blocker(Code::DestinationChanged);
+        return Some(StatusReason { message, remedy, who: Reason::who(Who::Payer, whose, guest.t()) });
     }
     let (message, remedy) = guest.language.reason(&code);
-    Some(Why { message, remedy, who: Reason::who(explain_at(&code, of.state).who, whose, guest.t()) })
+    Some(StatusReason {
+        message,
+        remedy,
+        who: Reason::who(explain_at(&code, of.state).who, whose, guest.t()),
+    })
 }
 
 /// The vendor's status word from the recorded answer; everything else recorded there is English and for our own people.
@@ -247,7 +256,7 @@ fn word_of(said: &str, vendor: Vendor) -> Option<&str> {
 struct PayoutPage {
     frame: Frame,
     row: Row,
-    reason: Option<Why>,
+    reason: Option<StatusReason>,
     /// When the vendor was last asked, and its status word, if it gave one.
     asked: Option<(String, Option<String>)>,
     ask_at: Option<String>,
@@ -257,7 +266,11 @@ struct PayoutPage {
     covered: Vec<Line>,
 }
 
-async fn show(State(app): State<App>, guest: Guest, Path(number): Path<String>) -> Result<Response, Fault> {
+async fn show(
+    State(app): State<App>,
+    guest: PartnerContext,
+    Path(number): Path<String>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let one = one_of_theirs(&mut db, &guest, &number).await?;
     let names = payees::names(&mut db, &[one.terms.payee]).await?;
@@ -267,7 +280,7 @@ async fn show(State(app): State<App>, guest: Guest, Path(number): Path<String>) 
     let under_way = !one.state.settled() && !one.closed();
     let succeeded = one.state.status() == Status::Success;
     let page = PayoutPage {
-        frame: guest.frame(one.label(), Place::Payouts),
+        frame: guest.frame(one.label(), MenuItem::Payouts),
         row: Row::of(&guest, &one, name),
         reason: why(&guest, &one, moved_on)
             .filter(|_| !one.closed() && !succeeded && !is_a_colleagues(&guest, &one)),

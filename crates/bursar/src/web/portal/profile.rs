@@ -13,23 +13,23 @@ use payout::money::Vendor;
 use payout::payee::Destination;
 
 use super::countries::Country;
-use super::failed::Asking;
-use super::layout::{Frame, Guest, Place, Whose, day, moment};
+use super::failed::NeedsAction;
+use super::layout::{Frame, MenuItem, OnBehalfOf, PartnerContext, day, moment};
 use super::words::{Language, Words};
 use super::{PARTNERS, countries, failed};
 use crate::app::App;
-use crate::ops::onboarding::{self, Barred};
-use crate::ops::payees::Standing;
+use crate::ops::onboarding::{self, NotAllowed};
+use crate::ops::payees::DestinationStatus;
 use crate::ops::{OpsError, settings};
 use crate::store::payees::Profile;
 use crate::store::{self, Db, payees};
 use crate::web::kit::form::{Form, Query};
 use crate::web::kit::format::Chip;
-use crate::web::kit::layout::Told;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::layout::Flash;
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get, post};
 use crate::web::kit::session::{is_fresh, prove_first};
-use crate::work::onboard::{self, Found, Journey};
+use crate::work::onboard::{self, FoundAccount, OnboardingTrip};
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -41,12 +41,12 @@ pub fn routes() -> Vec<Route> {
         get("/portal/profile/{whose}/stripe/again", PARTNERS, stripe_again),
         get("/portal/profile/{whose}/stripe/return", PARTNERS, stripe_return),
         post("/portal/profile/{whose}/stripe/check", PARTNERS, stripe_check),
-        get("/portal/confirm/{token}", Need::Open, confirm_form),
-        post("/portal/confirm/{token}", Need::Open, confirm),
+        get("/portal/confirm/{token}", Access::Open, confirm_form),
+        post("/portal/confirm/{token}", Access::Open, confirm),
     ]
 }
 
-fn page_of(whose: Whose) -> String {
+fn page_of(whose: OnBehalfOf) -> String {
     format!("/portal/profile/{}", whose.as_str())
 }
 
@@ -60,7 +60,7 @@ struct Current {
 }
 
 impl Current {
-    fn of(profile: &Profile, cooling_off_us: i64, guest: &Guest, now: i64) -> Self {
+    fn of(profile: &Profile, cooling_off_us: i64, guest: &PartnerContext, now: i64) -> Self {
         let t = guest.t();
         let until = profile.changed_at.map(|at| (at, at + cooling_off_us)).filter(|(_, until)| now < *until);
         let cooling =
@@ -74,25 +74,25 @@ impl Current {
             },
             why: profile.not_payable_why.clone().map(|why| match guest.language.reads_english() {
                 true => why,
-                false => guest.language.gate(Code::ProfileIncomplete).0,
+                false => guest.language.blocker(Code::ProfileIncomplete).0,
             }),
             cooling,
         }
     }
 
     /// Marks the profile as not ready if a payment failed and the partner must act, whatever the vendor says.
-    fn asked(mut self, guest: &Guest, asking: &[Asking]) -> Self {
+    fn asked(mut self, guest: &PartnerContext, asking: &[NeedsAction]) -> Self {
         if let Some(one) = asking.first() {
             self.chip = Chip { tone: "warn", words: guest.t().needs_you };
-            let told = one.told(guest).unwrap_or_default();
-            self.why = Some(format!("{} {} {told}", one.message, one.remedy).trim_end().to_owned());
+            let sentence = one.location(guest).unwrap_or_default();
+            self.why = Some(format!("{} {} {sentence}", one.message, one.remedy).trim_end().to_owned());
         }
         self
     }
 }
 
 /// The payments to a payee that require action about the current destination.
-async fn asking(db: &mut Db, guest: &Guest, payee: Payee) -> Result<Vec<Asking>, Fault> {
+async fn asking(db: &mut Db, guest: &PartnerContext, payee: Payee) -> Result<Vec<NeedsAction>, Problem> {
     let (mut asking, _) = failed::of_payments(db, guest).await?;
     asking.retain(|one| one.payment.terms.payee == payee);
     Ok(asking)
@@ -113,15 +113,15 @@ struct ProfilesPage {
     company: Option<String>,
 }
 
-fn kind(whose: Whose, t: &Words) -> &'static str {
+fn kind(whose: OnBehalfOf, t: &Words) -> &'static str {
     match whose {
-        Whose::Me => t.individual,
-        Whose::Company => t.organization,
+        OnBehalfOf::Me => t.individual,
+        OnBehalfOf::Company => t.organization,
     }
 }
 
 /// Who administers the company, for a partner who does not.
-async fn who_can(db: &mut Db, guest: &Guest) -> Result<String, Fault> {
+async fn who_can(db: &mut Db, guest: &PartnerContext) -> Result<String, Problem> {
     let names = store::onboarding::administrators(db, guest.account.id).await?;
     Ok(match names.is_empty() {
         true => guest.t().company_nobody.to_owned(),
@@ -129,7 +129,7 @@ async fn who_can(db: &mut Db, guest: &Guest) -> Result<String, Fault> {
     })
 }
 
-async fn choose(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
+async fn choose(State(app): State<App>, guest: PartnerContext) -> Result<Response, Problem> {
     let (t, now) = (guest.t(), app.clock.now());
     let mut db = app.store.read().await?;
     let cooling_off_us = settings::load(&mut db).await?.cooling_off_us();
@@ -146,7 +146,7 @@ async fn choose(State(app): State<App>, guest: Guest) -> Result<Response, Fault>
         });
     }
     let company = if guest.administers() { None } else { Some(who_can(&mut db, &guest).await?) };
-    guest.show(&ProfilesPage { frame: guest.frame(t.profile, Place::Profile), cards, company })
+    guest.show(&ProfilesPage { frame: guest.frame(t.profile, MenuItem::Profile), cards, company })
 }
 
 #[derive(Template)]
@@ -175,16 +175,16 @@ struct ProfilePage {
 /// The input from before the step-up.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct RetainedInput {
     paypal_email: Option<String>,
 }
 
 async fn show(
     State(app): State<App>,
-    guest: Guest,
+    guest: PartnerContext,
     Path(whose): Path<String>,
-    Query(kept): Query<Kept>,
-) -> Result<Response, Fault> {
+    Query(kept): Query<RetainedInput>,
+) -> Result<Response, Problem> {
     let (whose, payee) = guest.whose(&whose)?;
     page(&app, &guest, whose, payee, kept.paypal_email.map(|typed| (typed, None))).await
 }
@@ -192,11 +192,11 @@ async fn show(
 /// The page, with an address that was entered and why it was refused, if it was.
 async fn page(
     app: &App,
-    guest: &Guest,
-    whose: Whose,
+    guest: &PartnerContext,
+    whose: OnBehalfOf,
     payee: Payee,
     typed: Option<(String, Option<String>)>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (t, now) = (guest.t(), app.clock.now());
     let mut db = app.store.read().await?;
     let profile = payees::profile_of(&mut db, payee).await?;
@@ -206,9 +206,9 @@ async fn page(
     let (stripe, paypal) = (offers(Vendor::Stripe), offers(Vendor::PayPal));
     let barred = match &choice {
         Ok(_) => None,
-        Err(Barred::Off) => Some(t.barred_off.to_owned()),
-        Err(Barred::NoVendor) => Some(t.barred_vendor.to_owned()),
-        Err(Barred::Role) => Some(format!("{} {}", t.barred_role, who_can(&mut db, guest).await?)),
+        Err(NotAllowed::Off) => Some(t.barred_off.to_owned()),
+        Err(NotAllowed::NoVendor) => Some(t.barred_vendor.to_owned()),
+        Err(NotAllowed::Role) => Some(format!("{} {}", t.barred_role, who_can(&mut db, guest).await?)),
     };
     let asking = asking(&mut db, guest, payee).await?;
     let made = store::onboarding::newest(&mut db, payee).await?;
@@ -221,8 +221,8 @@ async fn page(
     });
     let (typed, wrong) = typed.unwrap_or_default();
     let country = match whose {
-        Whose::Me => guest.partner.country.clone().or_else(|| guest.account.country.clone()),
-        Whose::Company => guest.account.country.clone(),
+        OnBehalfOf::Me => guest.partner.country.clone().or_else(|| guest.account.country.clone()),
+        OnBehalfOf::Company => guest.account.country.clone(),
     };
     let page = ProfilePage {
         kind: kind(whose, t),
@@ -236,7 +236,7 @@ async fn page(
             .map(|profile| Current::of(&profile, cooling_off_us, guest, now).asked(guest, &asking)),
         countries: countries::choices(guest.language, country.as_deref().unwrap_or_default()),
         country: country.unwrap_or_default(),
-        frame: guest.frame(t.profile, Place::Profile),
+        frame: guest.frame(t.profile, MenuItem::Profile),
         stripe,
         paypal,
         barred,
@@ -248,7 +248,7 @@ async fn page(
 }
 
 /// Whether a step-up is needed: the payee already has a destination, so this is a change.
-async fn must_prove(app: &App, guest: &Guest, payee: Payee) -> Result<bool, Fault> {
+async fn needs_step_up(app: &App, guest: &PartnerContext, payee: Payee) -> Result<bool, Problem> {
     let profile = payees::profile_of(&mut app.store.read().await?, payee).await?;
     Ok(profile.is_some() && !is_fresh(&guest.session, app.clock.now()))
 }
@@ -262,20 +262,20 @@ struct Address {
 
 async fn paypal(
     State(app): State<App>,
-    guest: Guest,
+    guest: PartnerContext,
     Path(whose): Path<String>,
     Form(sent): Form<Address>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (whose, payee) = guest.whose(&whose)?;
-    if must_prove(&app, &guest, payee).await? {
+    if needs_step_up(&app, &guest, payee).await? {
         let mut kept = url::form_urlencoded::Serializer::new(String::new());
         kept.append_pair("paypal_email", &sent.paypal_email);
         return Ok(prove_first(&format!("{}?{}", page_of(whose), kept.finish())));
     }
     match onboarding::enter_address(&app, guest.actor(), payee, &sent.paypal_email).await {
         Ok(entered) => {
-            let told = guest.t().paypal_sent.replace("{address}", &entered.masked());
-            Ok(Told::good(told).on(&page_of(whose)))
+            let message = guest.t().paypal_sent.replace("{address}", &entered.masked());
+            Ok(Flash::good(message).on(&page_of(whose)))
         }
         Err(OpsError::Refused(refusal)) if refusal.field == Some("paypal_email") => {
             let wrong = Some(guest.of_refusal(&refusal));
@@ -294,40 +294,45 @@ struct Begun {
 
 async fn stripe(
     State(web): State<Web>,
-    guest: Guest,
+    guest: PartnerContext,
     Path(whose): Path<String>,
     Form(sent): Form<Begun>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (whose, payee) = guest.whose(&whose)?;
-    if must_prove(&web.app, &guest, payee).await? {
+    if needs_step_up(&web.app, &guest, payee).await? {
         return Ok(prove_first(&page_of(whose)));
     }
     let country = sent.country.trim().to_ascii_uppercase();
     let begun =
-        onboard::begin(&web.work, &journey(&guest, whose, payee), &country, &guest.partner.email).await;
+        onboard::begin(&web.work, &onboarding_trip(&guest, whose, payee), &country, &guest.partner.email)
+            .await;
     away(&guest, begun, whose)
 }
 
 /// Redirects to the payee's current account at Stripe, to fix it there.
 async fn mend(
     State(web): State<Web>,
-    guest: Guest,
+    guest: PartnerContext,
     Path(whose): Path<String>,
-    Form(Nothing {}): Form<Nothing>,
-) -> Result<Response, Fault> {
+    Form(EmptyForm {}): Form<EmptyForm>,
+) -> Result<Response, Problem> {
     let (whose, payee) = guest.whose(&whose)?;
-    if must_prove(&web.app, &guest, payee).await? {
+    if needs_step_up(&web.app, &guest, payee).await? {
         return Ok(prove_first(&page_of(whose)));
     }
-    away(&guest, onboard::mend(&web.work, &journey(&guest, whose, payee)).await, whose)
+    away(&guest, onboard::mend(&web.work, &onboarding_trip(&guest, whose, payee)).await, whose)
 }
 
-fn journey(guest: &Guest, whose: Whose, payee: Payee) -> Journey<'_> {
-    Journey { actor: guest.actor(), session_hash: &guest.session.id, payee, page: page_of(whose) }
+fn onboarding_trip(guest: &PartnerContext, whose: OnBehalfOf, payee: Payee) -> OnboardingTrip<'_> {
+    OnboardingTrip { actor: guest.actor(), session_hash: &guest.session.id, payee, page: page_of(whose) }
 }
 
 /// Redirects to Stripe's pages, or back to ours with Stripe's answer.
-fn away(guest: &Guest, link: crate::ops::Result<String>, whose: Whose) -> Result<Response, Fault> {
+fn away(
+    guest: &PartnerContext,
+    link: crate::ops::Result<String>,
+    whose: OnBehalfOf,
+) -> Result<Response, Problem> {
     match link {
         Ok(url) => Ok(Redirect::to(&url).into_response()),
         Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
@@ -343,29 +348,29 @@ struct Back {
 
 async fn stripe_again(
     State(web): State<Web>,
-    guest: Guest,
+    guest: PartnerContext,
     Path(whose): Path<String>,
     Query(back): Query<Back>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (whose, payee) = guest.whose(&whose)?;
-    match onboard::again(&web.work, &journey(&guest, whose, payee), &back.state).await {
+    match onboard::again(&web.work, &onboarding_trip(&guest, whose, payee), &back.state).await {
         Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => Ok(refused_way(&guest, whose)),
         link => away(&guest, link, whose),
     }
 }
 
-fn refused_way(guest: &Guest, whose: Whose) -> Response {
-    Told::bad(guest.t().state_refused).on(&page_of(whose))
+fn refused_way(guest: &PartnerContext, whose: OnBehalfOf) -> Response {
+    Flash::bad(guest.t().state_refused).on(&page_of(whose))
 }
 
 async fn stripe_return(
     State(web): State<Web>,
-    guest: Guest,
+    guest: PartnerContext,
     Path(whose): Path<String>,
     Query(back): Query<Back>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (whose, payee) = guest.whose(&whose)?;
-    match onboard::returned(&web.work, &journey(&guest, whose, payee), &back.state).await {
+    match onboard::returned(&web.work, &onboarding_trip(&guest, whose, payee), &back.state).await {
         Ok(found) => {
             let from = sent_from(&web.app, payee).await?;
             Ok(how_it_stands(&guest, &found, from).on(&page_of(whose)))
@@ -376,7 +381,7 @@ async fn stripe_return(
 }
 
 /// When payments to a changed destination begin; `None` if that is now.
-async fn sent_from(app: &App, payee: Payee) -> Result<Option<i64>, Fault> {
+async fn sent_from(app: &App, payee: Payee) -> Result<Option<i64>, Problem> {
     let mut db = app.store.read().await?;
     let cooling_off_us = settings::load(&mut db).await?.cooling_off_us();
     let changed = payees::profile_of(&mut db, payee).await?.and_then(|profile| profile.changed_at);
@@ -384,42 +389,44 @@ async fn sent_from(app: &App, payee: Payee) -> Result<Option<i64>, Fault> {
 }
 
 /// Stripe's status of the account, in words. Outstanding requirements are in English.
-fn how_it_stands(guest: &Guest, found: &Found, from: Option<i64>) -> Told {
+fn how_it_stands(guest: &PartnerContext, found: &FoundAccount, from: Option<i64>) -> Flash {
     let t = guest.t();
     let named = |why: &String| guest.language.reads_english().then(|| why.clone());
     match (&found.standing, found.in_use) {
-        (Standing::Payable(_), true) => match from {
-            Some(from) => Told::good(t.stripe_ready_from.replace("{day}", &day(from))),
-            None => Told::good(t.stripe_ready),
+        (DestinationStatus::Payable(_), true) => match from {
+            Some(from) => Flash::good(t.stripe_ready_from.replace("{day}", &day(from))),
+            None => Flash::good(t.stripe_ready),
         },
-        (Standing::Payable(_), false) => Told::warn(t.stripe_unused),
-        (Standing::NotYet(why), _) if found.submitted => Told::warn(t.stripe_checking).listing(named(why)),
-        (Standing::NotYet(why), _) => Told::warn(t.stripe_unfinished).listing(named(why)),
+        (DestinationStatus::Payable(_), false) => Flash::warn(t.stripe_unused),
+        (DestinationStatus::NotYet(why), _) if found.submitted => {
+            Flash::warn(t.stripe_checking).listing(named(why))
+        }
+        (DestinationStatus::NotYet(why), _) => Flash::warn(t.stripe_unfinished).listing(named(why)),
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct EmptyForm {}
 
 async fn stripe_check(
     State(web): State<Web>,
-    guest: Guest,
+    guest: PartnerContext,
     Path(whose): Path<String>,
-    Form(Nothing {}): Form<Nothing>,
-) -> Result<Response, Fault> {
+    Form(EmptyForm {}): Form<EmptyForm>,
+) -> Result<Response, Problem> {
     let (whose, payee) = guest.whose(&whose)?;
-    if must_prove(&web.app, &guest, payee).await? {
+    if needs_step_up(&web.app, &guest, payee).await? {
         return Ok(prove_first(&page_of(whose)));
     }
     let choice = onboarding::choice(&mut web.app.store.read().await?, guest.actor().role).await?;
     let adopt = choice.is_ok_and(|vendors| vendors.contains(&Vendor::Stripe));
-    let told = match onboard::look(&web.work, guest.actor(), payee, adopt).await {
+    let flash = match onboard::look(&web.work, guest.actor(), payee, adopt).await {
         Ok(Some(found)) => how_it_stands(&guest, &found, sent_from(&web.app, payee).await?),
-        Ok(None) => Told::bad(guest.t().profile_none),
+        Ok(None) => Flash::bad(guest.t().profile_none),
         Err(error) => guest.refused(error)?,
     };
-    Ok(told.on(&page_of(whose)))
+    Ok(flash.on(&page_of(whose)))
 }
 
 #[derive(Template)]
@@ -435,39 +442,39 @@ struct ConfirmPage {
 }
 
 /// The link is opened wherever the mail is read, signed in or not. Looking does not use it up.
-async fn confirm_page(app: &App, token: &str) -> Result<ConfirmPage, Fault> {
+async fn confirm_page(app: &App, token: &str) -> Result<ConfirmPage, Problem> {
     let found = onboarding::to_confirm(app, token).await?;
     let mut db = app.store.read().await?;
-    let (mut language, mut told) = (Language::English, None);
+    let (mut language, mut message) = (Language::English, None);
     if let Some(found) = found {
         let person = store::people::by_id(&mut db, found.person).await?;
         let partner = person.and_then(|person| person.partner).map(|id| id.to_string());
         if let Some(id) = partner {
-            let partner = store::programs::partner(&mut db, store::programs::Named::Either(&id)).await?;
+            let partner = store::programs::partner(&mut db, store::programs::NamedBy::Either(&id)).await?;
             let spoken = partner.and_then(|partner| partner.language);
             language = spoken.as_deref().and_then(Language::parse).unwrap_or(language);
         }
         let names = payees::names(&mut db, &[found.payee]).await?;
         let name = names.get(&found.payee).map(|named| named.name.clone()).unwrap_or_default();
         let words = language.words().confirm_told.replace("{address}", &found.address);
-        told = Some(words.replace("{name}", &name));
+        message = Some(words.replace("{name}", &name));
     }
     let t = language.words();
     let version = crate::web::kit::layout::assets_version();
-    Ok(ConfirmPage { title: t.confirm, language, t, version, told, done: false })
+    Ok(ConfirmPage { title: t.confirm, language, t, version, told: message, done: false })
 }
 
-fn answered(page: &ConfirmPage) -> Result<Response, Fault> {
+fn answered(page: &ConfirmPage) -> Result<Response, Problem> {
     let good = page.told.is_some() || page.done;
     let status = if good { axum::http::StatusCode::OK } else { axum::http::StatusCode::GONE };
     Ok((status, crate::web::kit::layout::html(page)?).into_response())
 }
 
-async fn confirm_form(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Fault> {
+async fn confirm_form(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Problem> {
     answered(&confirm_page(&app, &token).await?)
 }
 
-async fn confirm(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Fault> {
+async fn confirm(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Problem> {
     let mut page = confirm_page(&app, &token).await?;
     page.done = onboarding::confirm(&app, &token).await?.is_some();
     page.told = None;

@@ -14,15 +14,15 @@ use payout::reward::{Entry, RewardStatus, Shown};
 use payout::transaction::Status;
 
 use super::blockers::{Reason, Waiting};
-use super::layout::{Frame, Guest, Place, Whose, day};
+use super::layout::{Frame, MenuItem, OnBehalfOf, PartnerContext, day};
 use super::{PARTNERS, blockers, years};
 use crate::app::App;
-use crate::store::programs::Worth;
+use crate::store::programs::RewardValue;
 use crate::store::rewards::{self, Filter, Reward, Sort, Window};
 use crate::store::{Db, transactions};
-use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::form::{ListQuery, encode_cursor};
 use crate::web::kit::format::{Chip, count, reward_chip, status_chip};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Route, get};
 
 pub fn routes() -> Vec<Route> {
@@ -57,16 +57,16 @@ struct RewardsPage {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+struct ListParams {
     /// The calendar year that is shown; all of them when not named.
     year: Option<String>,
 }
 
 async fn list(
     State(app): State<App>,
-    guest: Guest,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    guest: PartnerContext,
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     let year = years::named(ask.year.as_deref())?;
     let filter = Filter {
         visible: guest.visible(),
@@ -81,9 +81,9 @@ async fn list(
     let listed = rewards::list(&mut db, &filter, &window, now).await?;
     let found = listed.rewards;
     let of_year = year.as_ref().map(|(year, ..)| format!("year={year}&")).unwrap_or_default();
-    let next = listed
-        .next
-        .map(|(key, id)| format!("/portal/rewards?{of_year}after={}", sealed(&[&key.to_string(), &id])));
+    let next = listed.next.map(|(key, id)| {
+        format!("/portal/rewards?{of_year}after={}", encode_cursor(&[&key.to_string(), &id]))
+    });
     let mut waiting: BTreeMap<Payee, Waiting> = BTreeMap::new();
     let approved = found.iter().filter(|one| one.shown(now) == Shown::Approved);
     let payees: BTreeSet<Payee> = approved.filter_map(|one| one.entered.payee).collect();
@@ -91,10 +91,10 @@ async fn list(
     for payee in payees.into_iter().filter(|payee| own.contains(payee)) {
         waiting.insert(payee, blockers::waiting(&mut db, &guest, whose(payee), payee, now).await?);
     }
-    let beside = Beside::of(&mut db, &found).await?;
+    let beside = RelatedPayments::of(&mut db, &found).await?;
     let rows = found.into_iter().map(|reward| row(&guest, reward, &waiting, &beside, now)).collect();
     guest.show(&RewardsPage {
-        frame: guest.frame(guest.t().rewards, Place::Rewards),
+        frame: guest.frame(guest.t().rewards, MenuItem::Rewards),
         company: guest.administers(),
         rows,
         years: years::ways(&guest, now, "/portal/rewards", year.as_ref().map(|(year, ..)| year.as_str())),
@@ -103,13 +103,13 @@ async fn list(
 }
 
 /// Additional data for rewards: their payments' statuses, and the rewards that clawbacks claw back.
-struct Beside {
+struct RelatedPayments {
     payments: BTreeMap<TransactionId, Status>,
     taken_from: BTreeMap<String, String>,
 }
 
-impl Beside {
-    async fn of(db: &mut Db, rewards: &[Reward]) -> Result<Self, Fault> {
+impl RelatedPayments {
+    async fn of(db: &mut Db, rewards: &[Reward]) -> Result<Self, Problem> {
         let ids: Vec<TransactionId> =
             rewards.iter().filter_map(|one| one.transaction.map(|(id, _)| id)).collect();
         let payments = transactions::several(db, &ids).await?;
@@ -128,7 +128,7 @@ impl Beside {
     }
 
     /// The chip of a reward; it shows if its payment failed or came back.
-    fn chip(&self, guest: &Guest, reward: &Reward, shown: Shown) -> Chip {
+    fn chip(&self, guest: &PartnerContext, reward: &Reward, shown: Shown) -> Chip {
         let t = guest.t();
         if reward.entered.entry == Entry::Clawback
             && matches!(shown, Shown::Approved | Shown::InPayout | Shown::Paid)
@@ -146,7 +146,7 @@ impl Beside {
     }
 
     /// For a clawback: which reward it claws back, and what it is deducted from.
-    fn taken(&self, guest: &Guest, reward: &Reward) -> Option<String> {
+    fn clawback_sentence(&self, guest: &PartnerContext, reward: &Reward) -> Option<String> {
         let standing = matches!(reward.entered.status, RewardStatus::Approved);
         if reward.entered.entry != Entry::Clawback || !standing {
             return None;
@@ -157,20 +157,26 @@ impl Beside {
     }
 }
 
-fn whose(payee: Payee) -> Whose {
+fn whose(payee: Payee) -> OnBehalfOf {
     match payee {
-        Payee::Partner(_) => Whose::Me,
-        Payee::Account(_) => Whose::Company,
+        Payee::Partner(_) => OnBehalfOf::Me,
+        Payee::Account(_) => OnBehalfOf::Company,
     }
 }
 
-fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, beside: &Beside, now: i64) -> Row {
+fn row(
+    guest: &PartnerContext,
+    reward: Reward,
+    waiting: &BTreeMap<Payee, Waiting>,
+    beside: &RelatedPayments,
+    now: i64,
+) -> Row {
     let t = guest.t();
     let shown = reward.shown(now);
     let sign = if reward.entered.entry == Entry::Clawback { "−" } else { "" };
     let value = match reward.entered.worth {
-        Worth::Cash(money) => guest.cash(money).to_string(),
-        Worth::Points(points) => {
+        RewardValue::Cash(money) => guest.cash(money).to_string(),
+        RewardValue::Points(points) => {
             format!("<span class=\"m\">{} <small>{}</small></span>", count(points), t.points)
         }
     };
@@ -178,7 +184,7 @@ fn row(guest: &Guest, reward: Reward, waiting: &BTreeMap<Payee, Waiting>, beside
     let whys = payee.and_then(|payee| Some((payee, waiting.get(&payee)?)));
     // A colleague's blockers and payouts are for the colleague to read.
     let own = guest.payees().iter().any(|(_, own)| Some(*own) == payee);
-    let taken = beside.taken(guest, &reward).filter(|_| own);
+    let taken = beside.clawback_sentence(guest, &reward).filter(|_| own);
     // Show a payment's number only to those who may open it.
     let theirs = own || guest.administers();
     Row {

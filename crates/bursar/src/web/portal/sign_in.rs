@@ -12,29 +12,29 @@ use payout::access::Role;
 use super::words::{Language, Words};
 use crate::app::{Actor, App};
 use crate::ops::OpsError;
-use crate::ops::invitations::{self, Door};
+use crate::ops::invitations::{self, InvitationKind};
 use crate::ops::people::{self, Session};
-use crate::store::programs::{self, Named};
+use crate::store::programs::{self, NamedBy};
 use crate::web::kit::form::{Form, Query};
 use crate::web::kit::layout::{assets_version, html};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get, post};
 use crate::web::kit::session::{Device, SignedIn, arrive, is_ours};
 use crate::web::users::{Button, by_provider, to_go_on};
 
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/portal/login", Need::Open, login),
-        get("/portal/join/{token}", Need::Open, join_form),
-        post("/portal/join/{token}", Need::Open, join),
-        get("/prove", Need::Login, prove),
+        get("/portal/login", Access::Open, login),
+        get("/portal/join/{token}", Access::Open, join_form),
+        post("/portal/join/{token}", Access::Open, join),
+        get("/prove", Access::Login, step_up),
     ]
 }
 
 /// The language of a known person: a partner's own, English for our own people.
-pub async fn spoken(app: &App, actor: &Actor) -> Result<Language, Fault> {
+pub async fn spoken(app: &App, actor: &Actor) -> Result<Language, Problem> {
     let Some(id) = actor.partner else { return Ok(Language::English) };
-    let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
+    let partner = programs::partner(&mut app.store.read().await?, NamedBy::Either(&id.to_string())).await?;
     let spoken = partner.and_then(|partner| partner.language);
     Ok(spoken.as_deref().and_then(Language::parse).unwrap_or(Language::English))
 }
@@ -59,7 +59,7 @@ struct LoginPage {
 }
 
 #[derive(Deserialize)]
-struct Ask {
+struct SignInParams {
     why: Option<String>,
     next: Option<String>,
     language: Option<String>,
@@ -68,8 +68,8 @@ struct Ask {
 async fn login(
     State(app): State<App>,
     headers: HeaderMap,
-    Query(ask): Query<Ask>,
-) -> Result<Response, Fault> {
+    Query(ask): Query<SignInParams>,
+) -> Result<Response, Problem> {
     let chosen = ask.language.as_deref().and_then(Language::parse);
     let language = chosen.unwrap_or_else(|| asked(&headers));
     let t = language.words();
@@ -91,14 +91,14 @@ struct LinkPage {
 }
 
 /// The page behind a partner's one-time link.
-pub fn login_by_link(headers: &HeaderMap) -> Result<Response, Fault> {
+pub fn login_by_link(headers: &HeaderMap) -> Result<Response, Problem> {
     let language = asked(headers);
     let t = language.words();
     html(&LinkPage { title: t.login, language, t, version: assets_version() })
 }
 
 /// The form again, after too many attempts.
-pub fn login_again(app: &App, headers: &HeaderMap, next: Option<String>) -> Result<Response, Fault> {
+pub fn login_again(app: &App, headers: &HeaderMap, next: Option<String>) -> Result<Response, Problem> {
     let language = asked(headers);
     login_page(app, language, Some(language.words().login_slow), next)
 }
@@ -108,7 +108,7 @@ fn login_page(
     language: Language,
     why: Option<&'static str>,
     next: Option<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let t = language.words();
     html(&LoginPage {
         title: t.login,
@@ -134,19 +134,20 @@ struct JoinPage {
 }
 
 /// An error message, in whichever language the page has.
-type Said = Box<dyn Fn(&Words) -> &'static str + Send>;
+type MessageFor = Box<dyn Fn(&Words) -> &'static str + Send>;
 
 /// The invitation page, in the partner's language or the browser's.
 async fn join_page(
     app: &App,
     headers: &HeaderMap,
     token: &str,
-    why: Option<Said>,
-) -> Result<JoinPage, Fault> {
-    let person = invitations::waiting(app, Door::Portal, token).await?;
+    why: Option<MessageFor>,
+) -> Result<JoinPage, Problem> {
+    let person = invitations::waiting(app, InvitationKind::Portal, token).await?;
     let mut language = asked(headers);
     if let Some(id) = person.as_ref().and_then(|person| person.partner) {
-        let partner = programs::partner(&mut app.store.read().await?, Named::Either(&id.to_string())).await?;
+        let partner =
+            programs::partner(&mut app.store.read().await?, NamedBy::Either(&id.to_string())).await?;
         let spoken = partner.and_then(|partner| partner.language);
         language = spoken.as_deref().and_then(Language::parse).unwrap_or(language);
     }
@@ -166,7 +167,7 @@ async fn join_form(
     State(app): State<App>,
     headers: HeaderMap,
     Path(token): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let page = join_page(&app, &headers, &token, None).await?;
     let status = if page.email.is_some() { StatusCode::OK } else { StatusCode::GONE };
     Ok((status, html(&page)?).into_response())
@@ -187,12 +188,12 @@ async fn join(
     headers: HeaderMap,
     Path(token): Path<String>,
     Form(sent): Form<Passwords>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let app = &web.app;
-    let refused: Said = if sent.password != sent.again {
+    let refused: MessageFor = if sent.password != sent.again {
         Box::new(|t: &Words| t.not_the_same)
     } else {
-        match invitations::accept(app, Door::Portal, &token, &sent.password, &device).await {
+        match invitations::accept(app, InvitationKind::Portal, &token, &sent.password, &device).await {
             Ok(Some(entered)) => return Ok(arrive(&entered, Some("/portal"))),
             Ok(None) => Box::new(|t: &Words| t.join_gone),
             Err(OpsError::Refused(refusal)) => Box::new(move |t: &Words| t.password_refused(refusal.code)),
@@ -226,11 +227,11 @@ struct ProvePage {
 /// English only: partners do not sign in through the provider.
 const NOT_SAID: &str = "Your company’s sign-in does not say that you have just proved there who you are, so it does not count here. Use your password or a passkey. Without both, choose a password: sign out, then take “Forgotten your password?”. Whoever runs the sign-in must let it send auth_time.";
 
-async fn prove(
+async fn step_up(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    Query(ask): Query<Ask>,
-) -> Result<Response, Fault> {
+    Query(ask): Query<SignInParams>,
+) -> Result<Response, Problem> {
     let next = ask.next.filter(|next| is_ours(next));
     let Some(next) = next else { return Ok(Redirect::to("/").into_response()) };
     let why: Option<fn(&Words) -> &'static str> = ask.why.as_deref().map(|why| match why {
@@ -245,7 +246,7 @@ async fn prove(
 }
 
 /// The form again, after too many attempts.
-pub async fn prove_again(app: &App, session: Session, next: String) -> Result<Response, Fault> {
+pub async fn prove_again(app: &App, session: Session, next: String) -> Result<Response, Problem> {
     prove_page(app, session, next, Some(|t| t.login_slow)).await
 }
 
@@ -254,7 +255,7 @@ async fn prove_page(
     session: Session,
     next: String,
     why: Option<fn(&Words) -> &'static str>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let language = spoken(app, &session.actor).await?;
     let t = language.words();
     let partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);

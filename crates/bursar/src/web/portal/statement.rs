@@ -11,7 +11,7 @@ use payout::money::{Currency, Sum};
 use payout::transaction::Status;
 
 use super::PARTNERS;
-use super::layout::{Frame, Guest, Place, day};
+use super::layout::{Frame, MenuItem, PartnerContext, day};
 use super::payouts::{Line, covered, fee, one_of_theirs};
 use super::words::Amount;
 use super::years::span;
@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::ops::statements::{self, Receiver};
 use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{Db, payees};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Route, get};
 use crate::web::payees as staff;
 
@@ -55,7 +55,7 @@ struct StatementPage {
     totals: Vec<Amount>,
 }
 
-async fn part(db: &mut Db, guest: &Guest, of: &Transaction) -> Result<Part, Fault> {
+async fn part(db: &mut Db, guest: &PartnerContext, of: &Transaction) -> Result<Part, Problem> {
     let t = guest.t();
     let outside = of.outside.as_ref().map(|(_, on, reference)| (on.clone(), reference.clone()));
     let status = match &outside {
@@ -73,12 +73,16 @@ async fn part(db: &mut Db, guest: &Guest, of: &Transaction) -> Result<Part, Faul
     })
 }
 
-async fn one(State(app): State<App>, guest: Guest, Path(number): Path<String>) -> Result<Response, Fault> {
+async fn one(
+    State(app): State<App>,
+    guest: PartnerContext,
+    Path(number): Path<String>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let found = one_of_theirs(&mut db, &guest, &number).await?;
     let names = payees::names(&mut db, &[found.terms.payee]).await?;
     let receiver = names.get(&found.terms.payee).map(|named| named.name.clone()).unwrap_or_default();
-    let frame = guest.frame(format!("{} {}", guest.t().statement, found.label()), Place::Payouts);
+    let frame = guest.frame(format!("{} {}", guest.t().statement, found.label()), MenuItem::Payouts);
     let mut parts = Vec::new();
     for one in statements::made(found) {
         parts.push(part(&mut db, &guest, &one).await?);
@@ -95,7 +99,7 @@ async fn one(State(app): State<App>, guest: Guest, Path(number): Path<String>) -
 }
 
 /// The yearly statement as a PDF, for themselves and the payees they administer.
-async fn on_paper(app: &App, guest: &Guest, file: &str) -> Result<Response, Fault> {
+async fn on_paper(app: &App, guest: &PartnerContext, file: &str) -> Result<Response, Problem> {
     let year = staff::statement_year(file)?;
     let names: Vec<String> = guest.payees().iter().map(|(whose, _)| guest.named(*whose)).collect();
     let receiver = names.join(", ");
@@ -108,12 +112,16 @@ async fn on_paper(app: &App, guest: &Guest, file: &str) -> Result<Response, Faul
     Ok(staff::statement(statements::of_year(app, guest.actor(), receiver, year).await?, year))
 }
 
-async fn of_year(State(app): State<App>, guest: Guest, Path(year): Path<String>) -> Result<Response, Fault> {
+async fn of_year(
+    State(app): State<App>,
+    guest: PartnerContext,
+    Path(year): Path<String>,
+) -> Result<Response, Problem> {
     if year.ends_with(".pdf") {
         return on_paper(&app, &guest, &year).await;
     }
     if year.len() != 4 || !year.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Fault::missing());
+        return Err(Problem::missing());
     }
     let mut db = app.store.read().await?;
     let theirs: Vec<String> = guest.payees().iter().map(|(_, payee)| payee.to_string()).collect();
@@ -137,7 +145,7 @@ async fn of_year(State(app): State<App>, guest: Guest, Path(year): Path<String>)
     let names: Vec<String> = guest.payees().iter().map(|(whose, _)| guest.named(*whose)).collect();
     let receiver = names.join(", ");
     let page = StatementPage {
-        frame: guest.frame(guest.t().statement_of.replace("{year}", &year), Place::Payouts),
+        frame: guest.frame(guest.t().statement_of.replace("{year}", &year), MenuItem::Payouts),
         today: day(app.clock.now()),
         company: company(&guest, &receiver),
         receiver,
@@ -148,6 +156,6 @@ async fn of_year(State(app): State<App>, guest: Guest, Path(year): Path<String>)
 }
 
 /// The company, unless it is the recipient.
-fn company(guest: &Guest, receiver: &str) -> String {
+fn company(guest: &PartnerContext, receiver: &str) -> String {
     if receiver.contains(&guest.account.name) { String::new() } else { guest.account.name.clone() }
 }

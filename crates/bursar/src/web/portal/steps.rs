@@ -5,11 +5,11 @@ use payout::eligibility::{self, Code, Who};
 use payout::ledger::Payee;
 
 use super::blockers::Reason;
-use super::layout::{Guest, Whose};
+use super::layout::{OnBehalfOf, PartnerContext};
 use crate::ops::{batches, settings};
 use crate::store::portal as store;
 use crate::store::{Db, payees, vendors};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 
 /// Something that must be there before anything is paid.
 pub struct Step {
@@ -29,19 +29,23 @@ impl Step {
 }
 
 /// The steps for those of the partner's payees that earn, and what else stands in their way.
-pub async fn steps(db: &mut Db, guest: &Guest, now: i64) -> Result<(Vec<Step>, Vec<Reason>), Fault> {
+pub async fn steps(
+    db: &mut Db,
+    guest: &PartnerContext,
+    now: i64,
+) -> Result<(Vec<Step>, Vec<Reason>), Problem> {
     let payees = guest.payees();
     let ids: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
     let earning = store::earning(db, &ids).await?;
     let (rules, vendors) = (settings::load(db).await?, vendors::facts(db).await?);
     let mut facts = payees::facts(db, &ids).await?;
     let general = batches::closed_for_all(db).await?.into_iter();
-    let mut stops: Vec<Reason> = general.map(|code| Reason::of(code, Whose::Me, guest, None)).collect();
+    let mut stops: Vec<Reason> = general.map(|code| Reason::of(code, OnBehalfOf::Me, guest, None)).collect();
     let mut steps = vec![Step { title: guest.t().step_login, who: None, missing: Vec::new(), act: None }];
     let several = payees.len() > 1;
     for (whose, payee) in payees {
         // Whoever has earned nothing yet is told what is missing all the same, but not for a company that is never paid.
-        if !earning.contains(&payee) && (whose == Whose::Company || !earning.is_empty()) {
+        if !earning.contains(&payee) && (whose == OnBehalfOf::Company || !earning.is_empty()) {
             continue;
         }
         let Some(facts) = facts.remove(&payee) else { continue };
@@ -67,8 +71,8 @@ fn is_of_tax(code: Code) -> bool {
 }
 
 fn of_payee(
-    guest: &Guest,
-    whose: Whose,
+    guest: &PartnerContext,
+    whose: OnBehalfOf,
     who: Option<String>,
     profile: Vec<(String, String)>,
     tax: Option<Vec<(String, String)>>,

@@ -10,7 +10,7 @@ use payout::ledger::Payee;
 use payout::tax::Form as TaxForm;
 
 use super::PARTNERS;
-use super::layout::{Frame, Guest, Place, Whose, day};
+use super::layout::{Frame, MenuItem, OnBehalfOf, PartnerContext, day};
 use super::words::Words;
 use crate::app::App;
 use crate::clock;
@@ -18,8 +18,8 @@ use crate::ops::tax::{self as verbs, TaxEntry};
 use crate::ops::{OpsError, settings};
 use crate::store::tax::{self as store, Filed};
 use crate::web::kit::form::{Form, Query};
-use crate::web::kit::layout::Told;
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::Flash;
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Route, get, post};
 use crate::web::kit::session::{is_fresh, prove_first};
 
@@ -31,24 +31,24 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-fn page_of(whose: Whose) -> String {
+fn page_of(whose: OnBehalfOf) -> String {
     format!("/portal/tax/{}", whose.as_str())
 }
 
 /// A partner with one payee is not asked whose report it is.
-async fn choose(State(app): State<App>, guest: Guest) -> Result<Response, Fault> {
+async fn choose(State(app): State<App>, guest: PartnerContext) -> Result<Response, Problem> {
     if !guest.administers() {
-        return Ok(Redirect::to(&page_of(Whose::Me)).into_response());
+        return Ok(Redirect::to(&page_of(OnBehalfOf::Me)).into_response());
     }
     let (t, now) = (guest.t(), app.clock.now());
     let mut db = app.store.read().await?;
     let mut cards = Vec::new();
     for (whose, payee) in guest.payees() {
         let filed = store::of(&mut db, payee).await?;
-        let told = filed.map_or_else(|| t.tax_none.to_owned(), |filed| on_file(&filed, t, now).0);
-        cards.push((page_of(whose), guest.named(whose), told));
+        let message = filed.map_or_else(|| t.tax_none.to_owned(), |filed| on_file(&filed, t, now).0);
+        cards.push((page_of(whose), guest.named(whose), message));
     }
-    guest.show(&ChoosePage { frame: guest.frame(t.tax, Place::Tax), cards })
+    guest.show(&ChoosePage { frame: guest.frame(t.tax, MenuItem::Tax), cards })
 }
 
 #[derive(Template)]
@@ -60,12 +60,12 @@ struct ChoosePage {
 
 /// What is on file, until when it is valid, and whether it is valid now.
 fn on_file(filed: &Filed, t: &Words, now: i64) -> (String, Option<String>, bool) {
-    let told = t.tax_on_file.replace("{form}", filed.form.label()).replace("{day}", &filed.signed_on);
+    let message = t.tax_on_file.replace("{form}", filed.form.label()).replace("{day}", &filed.signed_on);
     let holds = filed.expires_at.is_none_or(|end| now < end);
     let words = if holds { t.tax_until } else { t.tax_expired };
     // It expires at the start of a day, so its last valid day is the one before.
     let until = filed.expires_at.map(|end| words.replace("{day}", &day(end - 1)));
-    (told, until, holds)
+    (message, until, holds)
 }
 
 /// What is on file, for display.
@@ -89,7 +89,7 @@ struct TaxPage {
     us: String,
     entity: String,
     today: String,
-    typed: Typed,
+    typed: FormInput,
     wrong: Option<(&'static str, String)>,
 }
 
@@ -116,7 +116,7 @@ struct Answers {
 /// The input. The number is not shown again.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Typed {
+struct FormInput {
     form: String,
     name: String,
     tin: Option<String>,
@@ -126,28 +126,28 @@ struct Typed {
 
 async fn show(
     State(app): State<App>,
-    guest: Guest,
+    guest: PartnerContext,
     Path(whose): Path<String>,
     Query(answers): Query<Answers>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (whose, payee) = guest.whose(&whose)?;
     let yes = |answer: &Option<String>| answer.as_deref().map(|answer| answer == "yes");
     let form = match (yes(&answers.us), yes(&answers.entity)) {
         (Some(us), Some(entity)) => Some(TaxForm::for_answers(us, entity)),
         (Some(_) | None, None) | (None, Some(_)) => None,
     };
-    let typed = Typed { name: guest.named(whose), ..Typed::default() };
+    let typed = FormInput { name: guest.named(whose), ..FormInput::default() };
     page(&app, &guest, (whose, payee), (answers, form), typed, None).await
 }
 
 async fn page(
     app: &App,
-    guest: &Guest,
-    (whose, payee): (Whose, Payee),
+    guest: &PartnerContext,
+    (whose, payee): (OnBehalfOf, Payee),
     (answers, form): (Answers, Option<TaxForm>),
-    typed: Typed,
+    typed: FormInput,
     wrong: Option<(&'static str, String)>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (t, now) = (guest.t(), app.clock.now());
     let mut db = app.store.read().await?;
     let filed = store::of(&mut db, payee).await?;
@@ -155,18 +155,18 @@ async fn page(
         name: guest.named(whose),
         address: page_of(whose),
         on_file: filed.map(|filed| {
-            let (told, until, holds) = on_file(&filed, t, now);
-            OnFile { told, name: filed.name, tin: filed.masked_tin, until, holds }
+            let (message, until, holds) = on_file(&filed, t, now);
+            OnFile { told: message, name: filed.name, tin: filed.masked_tin, until, holds }
         }),
         needed: settings::load(&mut db).await?.us_tax_tracking,
         us: answers.us.unwrap_or_default(),
         entity: answers.entity.unwrap_or_else(|| match whose {
-            Whose::Me => "no".to_owned(),
-            Whose::Company => "yes".to_owned(),
+            OnBehalfOf::Me => "no".to_owned(),
+            OnBehalfOf::Company => "yes".to_owned(),
         }),
         form,
         today: clock::date(now),
-        frame: guest.frame(t.tax, Place::Tax),
+        frame: guest.frame(t.tax, MenuItem::Tax),
         typed,
         wrong,
     };
@@ -175,10 +175,10 @@ async fn page(
 
 async fn file(
     State(app): State<App>,
-    guest: Guest,
+    guest: PartnerContext,
     Path(whose): Path<String>,
-    Form(typed): Form<Typed>,
-) -> Result<Response, Fault> {
+    Form(typed): Form<FormInput>,
+) -> Result<Response, Problem> {
     let (whose, payee) = guest.whose(&whose)?;
     let replaces = store::of(&mut app.store.read().await?, payee).await?.is_some();
     if replaces && !is_fresh(&guest.session, app.clock.now()) {
@@ -192,7 +192,7 @@ async fn file(
         certified: Some(typed.certified.is_some()),
     };
     match verbs::file(&app, guest.actor(), payee, &entry).await {
-        Ok(_) => Ok(Told::good(guest.t().tax_filed).on(&page_of(whose))),
+        Ok(_) => Ok(Flash::good(guest.t().tax_filed).on(&page_of(whose))),
         Err(OpsError::Refused(refusal)) => {
             let form = TaxForm::parse(&typed.form);
             let wrong = Some((refusal.field.unwrap_or("form"), guest.of_refusal(&refusal)));

@@ -1,5 +1,5 @@
 //! The portal's texts, a table per language. A language with a missing text does not compile. What is deliberately not
-//! here: the texts of gates and reasons, which are shared with mails (`mail::told`).
+//! here: the texts of gates and reasons, which are shared with mails (`mail::partner_text`).
 
 mod de;
 mod en;
@@ -17,7 +17,7 @@ use payout::money::Sum;
 use payout::reward::Shown;
 use payout::transaction::{State, Status};
 
-use crate::mail::told;
+use crate::mail::partner_text;
 
 /// A language of the portal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,16 +105,16 @@ impl Language {
     }
 
     /// A gate and its remedy, in the words of the partner's mails.
-    pub fn gate(self, code: Code) -> (String, String) {
-        self.in_words(told::gate(self.of_mails(), code))
+    pub fn blocker(self, code: Code) -> (String, String) {
+        self.in_words(partner_text::gate(self.of_mails(), code))
     }
 
     /// Why a payment did not arrive, by reason code, and the remedy.
     pub fn reason(self, code: &str) -> (String, String) {
-        self.in_words(told::reason(self.of_mails(), code))
+        self.in_words(partner_text::reason(self.of_mails(), code))
     }
 
-    fn in_words(self, words: told::Told) -> (String, String) {
+    fn in_words(self, words: partner_text::PartnerText) -> (String, String) {
         match self {
             Self::Pseudo => (other_letters(words.message), other_letters(words.remedy)),
             Self::English | Self::German | Self::French | Self::Spanish | Self::Japanese => {

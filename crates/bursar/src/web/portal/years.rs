@@ -1,8 +1,8 @@
 //! The calendar years that a partner's lists and statements are of. What is deliberately not here: what stands in them.
 
-use super::layout::Guest;
+use super::layout::PartnerContext;
 use crate::clock;
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 
 /// So many years are offered.
 const MOST: usize = 8;
@@ -15,7 +15,7 @@ pub fn span(year: &str) -> (i64, i64) {
 }
 
 /// The years since the partner, or their company, was entered, newest first.
-pub fn known(guest: &Guest, now: i64) -> Vec<String> {
+pub fn known(guest: &PartnerContext, now: i64) -> Vec<String> {
     let year = |at: i64| clock::date(at).get(..4).and_then(|year| year.parse::<i32>().ok());
     let first = guest.partner.created_at.min(guest.account.created_at);
     let (Some(first), Some(last)) = (year(first), year(now)) else { return Vec::new() };
@@ -27,17 +27,22 @@ pub fn known(guest: &Guest, now: i64) -> Vec<String> {
 ///
 /// # Errors
 /// 404 for what is no year.
-pub fn named(asked: Option<&str>) -> Result<Option<(String, i64, i64)>, Fault> {
+pub fn named(asked: Option<&str>) -> Result<Option<(String, i64, i64)>, Problem> {
     let Some(year) = asked else { return Ok(None) };
     if year.len() != 4 || !year.bytes().all(|digit| digit.is_ascii_digit()) {
-        return Err(Fault::missing());
+        return Err(Problem::missing());
     }
     let (from, to) = span(year);
     Ok(Some((year.to_owned(), from, to)))
 }
 
 /// The ways to the years of a list: address, words, and whether it is the one that is shown. None where there is one year only.
-pub fn ways(guest: &Guest, now: i64, list: &str, chosen: Option<&str>) -> Vec<(String, String, bool)> {
+pub fn ways(
+    guest: &PartnerContext,
+    now: i64,
+    list: &str,
+    chosen: Option<&str>,
+) -> Vec<(String, String, bool)> {
     let known = known(guest, now);
     if known.len() < 2 && chosen.is_none() {
         return Vec::new();

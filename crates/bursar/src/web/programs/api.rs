@@ -14,18 +14,18 @@ use payout::reward::RewardType;
 use crate::app::App;
 use crate::clock::rfc3339;
 use crate::ops::programs as verbs;
-use crate::store::programs::{self, Activity, Filter, Named, Program, Worth};
+use crate::store::programs::{self, Activity, Filter, NamedBy, Program, RewardValue};
 use crate::web::kit::extract::{Change, Json};
-use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::form::{ListQuery, encode_cursor};
 use crate::web::kit::json::{Page, ValueJson};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 use crate::web::kit::record_json::{filter, required, saved};
-use crate::web::kit::route::{Need, Route, get, put};
-use crate::web::kit::session::Who;
+use crate::web::kit::route::{Access, Route, get, put};
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 
-const READ: Need = Need::May(Permission::Read);
-const WRITE: Need = Need::May(Permission::ManagePartners);
+const READ: Access = Access::May(Permission::Read);
+const WRITE: Access = Access::May(Permission::ManagePartners);
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -155,12 +155,12 @@ struct ActivityChange {
 
 async fn put_program(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(external_id): Path<String>,
     Json(change): Json<ProgramChange>,
-) -> Result<(StatusCode, JsonAnswer<ProgramJson>), Fault> {
-    let told = "The program type must be cash or points.";
-    let unknown = || Refusal::new("unknown_value", told).at("type");
+) -> Result<(StatusCode, JsonAnswer<ProgramJson>), Problem> {
+    let message = "The program type must be cash or points.";
+    let unknown = || Refusal::new("unknown_value", message).at("type");
     let kind =
         change.r#type.as_deref().map(|word| RewardType::parse(word).ok_or_else(unknown)).transpose()?;
     let (program, new) = verbs::save_program(&app, &actor, &external_id, |before, fresh| {
@@ -183,14 +183,14 @@ async fn put_program(
 
 async fn put_activity(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(external_id): Path<String>,
     Json(change): Json<ActivityChange>,
-) -> Result<(StatusCode, JsonAnswer<ActivityJson>), Fault> {
-    let worth: Change<Worth> = match &change.value {
+) -> Result<(StatusCode, JsonAnswer<ActivityJson>), Problem> {
+    let worth: Change<RewardValue> = match &change.value {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,
-        Change::Set(value) => Change::Set(value.read("/value").map_err(Fault::field)?),
+        Change::Set(value) => Change::Set(value.read("/value").map_err(Problem::field)?),
     };
     let (activity, new) = verbs::save_activity(&app, &actor, &external_id, |before, fresh| {
         let now = app.clock.now();
@@ -237,27 +237,40 @@ struct ActivityFilter {
 async fn list_programs(
     State(app): State<App>,
     ListQuery(wanted, paging): ListQuery<ProgramFilter>,
-) -> Result<JsonAnswer<Page<ProgramJson>>, Fault> {
+) -> Result<JsonAnswer<Page<ProgramJson>>, Problem> {
     let filter = Filter { q: wanted.q, ..filter(&paging)? };
     let rows = programs::programs(&mut app.store.read().await?, &filter).await?;
-    Ok(JsonAnswer(Page::of(rows, paging.limit, |row| sealed(&[&row.id.to_string()]), ProgramJson::from)))
+    Ok(JsonAnswer(Page::of(
+        rows,
+        paging.limit,
+        |row| encode_cursor(&[&row.id.to_string()]),
+        ProgramJson::from,
+    )))
 }
 
-async fn program(State(app): State<App>, Path(id): Path<String>) -> Result<JsonAnswer<ProgramJson>, Fault> {
-    let found = programs::program(&mut app.store.read().await?, Named::Either(&id)).await?;
-    Ok(JsonAnswer(found.ok_or_else(Fault::missing)?.into()))
+async fn program(State(app): State<App>, Path(id): Path<String>) -> Result<JsonAnswer<ProgramJson>, Problem> {
+    let found = programs::program(&mut app.store.read().await?, NamedBy::Either(&id)).await?;
+    Ok(JsonAnswer(found.ok_or_else(Problem::missing)?.into()))
 }
 
 async fn list_activities(
     State(app): State<App>,
     ListQuery(wanted, paging): ListQuery<ActivityFilter>,
-) -> Result<JsonAnswer<Page<ActivityJson>>, Fault> {
+) -> Result<JsonAnswer<Page<ActivityJson>>, Problem> {
     let filter = Filter { q: wanted.q, program: wanted.program, ..filter(&paging)? };
     let rows = programs::activities(&mut app.store.read().await?, &filter).await?;
-    Ok(JsonAnswer(Page::of(rows, paging.limit, |row| sealed(&[&row.id.to_string()]), ActivityJson::from)))
+    Ok(JsonAnswer(Page::of(
+        rows,
+        paging.limit,
+        |row| encode_cursor(&[&row.id.to_string()]),
+        ActivityJson::from,
+    )))
 }
 
-async fn activity(State(app): State<App>, Path(id): Path<String>) -> Result<JsonAnswer<ActivityJson>, Fault> {
-    let found = programs::activity(&mut app.store.read().await?, Named::Either(&id)).await?;
-    Ok(JsonAnswer(found.ok_or_else(Fault::missing)?.into()))
+async fn activity(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<JsonAnswer<ActivityJson>, Problem> {
+    let found = programs::activity(&mut app.store.read().await?, NamedBy::Either(&id)).await?;
+    Ok(JsonAnswer(found.ok_or_else(Problem::missing)?.into()))
 }

@@ -14,16 +14,16 @@ use payout::reward::RewardType;
 use crate::app::App;
 use crate::ops::import::points;
 use crate::ops::programs as verbs;
-use crate::store::programs::{self, Activity, Filter, Named, Program, Worth};
-use crate::web::kit::form::{Form, ListQuery, Query, Turn, sealed};
+use crate::store::programs::{self, Activity, Filter, NamedBy, Program, RewardValue};
+use crate::web::kit::form::{Form, ListQuery, Pager, Query, encode_cursor};
 use crate::web::kit::format::{Chip, Value, When};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::record_form::{self, Field, Sheet, by_hand, given, must_be_as_seen, must_be_new};
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::record_form::{self, Field, RecordForm, by_hand, given, must_be_as_seen, must_be_new};
+use crate::web::kit::route::{Access, Route, get, post};
 
 pub fn routes() -> Vec<Route> {
-    let (reads, manages) = (Need::May(Permission::Read), Need::May(Permission::ManagePartners));
+    let (reads, manages) = (Access::May(Permission::Read), Access::May(Permission::ManagePartners));
     vec![
         get("/programs", reads, list),
         get("/programs/new", manages, new_program_form),
@@ -40,7 +40,7 @@ pub fn routes() -> Vec<Route> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+struct ListParams {
     q: Option<String>,
 }
 
@@ -50,25 +50,25 @@ struct ListPage {
     frame: Frame,
     q: String,
     rows: Vec<Program>,
-    turn: Turn,
+    turn: Pager,
     may_manage: bool,
 }
 
 async fn list(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     let after = paging.after_parts::<1>()?.map(|[id]| id);
     let filter = Filter { q: ask.q.clone(), after, limit: paging.limit + 1, ..Filter::default() };
     let mut rows = programs::programs(&mut app.store.read().await?, &filter).await?;
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|last| sealed(&[&last.id.to_string()]));
+    let next = rows.last().filter(|_| more).map(|last| encode_cursor(&[&last.id.to_string()]));
     let turn = paging.turn(rows.len(), next.as_deref(), None);
     let page = ListPage {
-        frame: visit.frame("Programs", Place::Programs),
+        frame: visit.frame("Programs", MenuItem::Programs),
         q: ask.q.unwrap_or_default(),
         rows,
         turn,
@@ -99,20 +99,20 @@ struct ProgramPage {
     changed: When,
     q: String,
     rows: Vec<Row>,
-    turn: Turn,
+    turn: Pager,
     may_manage: bool,
 }
 
-async fn program(app: &App, id: &str) -> Result<Program, Fault> {
-    programs::program(&mut app.store.read().await?, Named::Either(id)).await?.ok_or_else(Fault::missing)
+async fn program(app: &App, id: &str) -> Result<Program, Problem> {
+    programs::program(&mut app.store.read().await?, NamedBy::Either(id)).await?.ok_or_else(Problem::missing)
 }
 
 async fn show(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     let program = program(&app, &id).await?;
     let after = paging.after_parts::<1>()?.map(|[id]| id);
     let of = Some(program.id.to_string());
@@ -122,7 +122,7 @@ async fn show(
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|last| sealed(&[&last.id.to_string()]));
+    let next = found.last().filter(|_| more).map(|last| encode_cursor(&[&last.id.to_string()]));
     let turn = paging.turn(found.len(), next.as_deref(), None);
     let row = |activity: Activity| Row {
         worth: activity.worth.map(Value),
@@ -133,7 +133,7 @@ async fn show(
         activity,
     };
     let page = ProgramPage {
-        frame: visit.frame(program.name.clone(), Place::Programs),
+        frame: visit.frame(program.name.clone(), MenuItem::Programs),
         changed: When(program.updated_at),
         program,
         q: ask.q.unwrap_or_default(),
@@ -184,13 +184,13 @@ impl ProgramTyped {
         fields
     }
 
-    fn sheet(&self, title: String, back: (String, String)) -> Sheet {
-        Sheet { title, place: Place::Programs, back, fields: self.fields(), seen: self.seen }
+    fn sheet(&self, title: String, back: (String, String)) -> RecordForm {
+        RecordForm { title, place: MenuItem::Programs, back, fields: self.fields(), seen: self.seen }
     }
 
     fn over(&self, before: Program) -> Result<Program, Refusal> {
-        let told = "The program type must be cash or points.";
-        let unknown = || Refusal::new("unknown_value", told).at("type");
+        let message = "The program type must be cash or points.";
+        let unknown = || Refusal::new("unknown_value", message).at("type");
         let days = given(&self.hold_days).unwrap_or_else(|| "0".to_owned());
         let odd =
             || Refusal::new("invalid", "Enter the hold period as a whole number of days.").at("hold_days");
@@ -204,11 +204,11 @@ impl ProgramTyped {
     }
 }
 
-fn new_program_sheet(typed: &ProgramTyped) -> Sheet {
+fn new_program_sheet(typed: &ProgramTyped) -> RecordForm {
     typed.sheet("New program".to_owned(), ("/programs".to_owned(), "Programs".to_owned()))
 }
 
-async fn new_program_form(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+async fn new_program_form(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
     let days = Some("0".to_owned());
     let typed = ProgramTyped { external_id: by_hand(&app.clock), hold_days: days, ..ProgramTyped::default() };
     record_form::show(&visit, new_program_sheet(&typed))
@@ -216,9 +216,9 @@ async fn new_program_form(State(app): State<App>, visit: Visit) -> Result<Respon
 
 async fn new_program(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Form(typed): Form<ProgramTyped>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let typed = ProgramTyped { seen: None, ..typed };
     let (now, external_id) = (app.clock.now(), given(&typed.external_id).unwrap_or_default());
     let saved = verbs::save_program(&app, &visit.actor, &external_id, |before, fresh| {
@@ -242,26 +242,26 @@ async fn new_program(
     }
 }
 
-fn program_sheet(typed: &ProgramTyped, program: &Program) -> Sheet {
+fn program_sheet(typed: &ProgramTyped, program: &Program) -> RecordForm {
     let back = (format!("/programs/{}", program.id), program.name.clone());
     typed.sheet(format!("Edit {}", program.name), back)
 }
 
 async fn program_form(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let found = program(&app, &id).await?;
     record_form::show(&visit, program_sheet(&ProgramTyped::of(&found), &found))
 }
 
 async fn edit_program(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(typed): Form<ProgramTyped>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let found = program(&app, &id).await?;
     let ours = found.id.to_string();
     let saved = verbs::save_program(&app, &visit.actor, &ours, |before, _| {
@@ -294,10 +294,10 @@ struct ActivityTyped {
 impl ActivityTyped {
     fn of(activity: &Activity) -> Self {
         let value = activity.worth.map(|worth| match worth {
-            Worth::Cash(money) => money.decimal(),
-            Worth::Points(points) => points.to_string(),
+            RewardValue::Cash(money) => money.decimal(),
+            RewardValue::Points(points) => points.to_string(),
         });
-        let currency = activity.worth.and_then(Worth::currency);
+        let currency = activity.worth.and_then(RewardValue::currency);
         Self {
             external_id: Some(activity.external_id.clone()),
             name: Some(activity.name.clone()),
@@ -333,24 +333,24 @@ impl ActivityTyped {
         fields
     }
 
-    fn sheet(&self, title: String, back: (String, String), programs: &[Program]) -> Sheet {
-        Sheet { title, place: Place::Programs, back, fields: self.fields(programs), seen: self.seen }
+    fn sheet(&self, title: String, back: (String, String), programs: &[Program]) -> RecordForm {
+        RecordForm { title, place: MenuItem::Programs, back, fields: self.fields(programs), seen: self.seen }
     }
 
     /// The value; with a currency it is money, without one points.
-    fn worth(&self) -> Result<Option<Worth>, Refusal> {
+    fn worth(&self) -> Result<Option<RewardValue>, Refusal> {
         let Some(value) = given(&self.value) else { return Ok(None) };
         let Some(code) = given(&self.currency).map(|code| code.to_uppercase()) else {
             let read = points(&value);
             let refuse =
                 |error: payout::money::MoneyError| Refusal::new(error.code(), error.sentence()).at("value");
-            return read.map(|points| Some(Worth::Points(points))).map_err(refuse);
+            return read.map(|points| Some(RewardValue::Points(points))).map_err(refuse);
         };
         let currency = Currency::parse(&code)
             .map_err(|error| Refusal::new(error.code(), error.sentence()).at("currency"))?;
         let money = Money::parse(&value, currency)
             .map_err(|error| Refusal::new(error.code(), error.sentence()).at("value"))?;
-        Ok(Some(Worth::Cash(money)))
+        Ok(Some(RewardValue::Cash(money)))
     }
 
     fn over(&self, before: Activity, now: i64) -> Result<Activity, Refusal> {
@@ -370,27 +370,27 @@ impl ActivityTyped {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Within {
+struct NewParams {
     /// The program of the new activity, by external id.
     program: Option<String>,
 }
 
-async fn all(app: &App) -> Result<Vec<Program>, Fault> {
+async fn all(app: &App) -> Result<Vec<Program>, Problem> {
     let mut all = programs::all_programs(&mut app.store.read().await?).await?;
     all.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(all)
 }
 
-async fn new_activity_sheet(app: &App, typed: &ActivityTyped) -> Result<Sheet, Fault> {
+async fn new_activity_sheet(app: &App, typed: &ActivityTyped) -> Result<RecordForm, Problem> {
     let back = ("/programs".to_owned(), "Programs".to_owned());
     Ok(typed.sheet("New activity".to_owned(), back, &all(app).await?))
 }
 
 async fn new_activity_form(
     State(app): State<App>,
-    visit: Visit,
-    Query(within): Query<Within>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    Query(within): Query<NewParams>,
+) -> Result<Response, Problem> {
     let typed = ActivityTyped {
         external_id: by_hand(&app.clock),
         program: within.program,
@@ -402,9 +402,9 @@ async fn new_activity_form(
 
 async fn new_activity(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Form(typed): Form<ActivityTyped>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let typed = ActivityTyped { seen: None, ..typed };
     let (now, external_id) = (app.clock.now(), given(&typed.external_id).unwrap_or_default());
     let saved = verbs::save_activity(&app, &visit.actor, &external_id, |before, fresh| {
@@ -432,30 +432,30 @@ async fn new_activity(
     }
 }
 
-async fn activity(app: &App, id: &str) -> Result<Activity, Fault> {
-    programs::activity(&mut app.store.read().await?, Named::Either(id)).await?.ok_or_else(Fault::missing)
+async fn activity(app: &App, id: &str) -> Result<Activity, Problem> {
+    programs::activity(&mut app.store.read().await?, NamedBy::Either(id)).await?.ok_or_else(Problem::missing)
 }
 
-fn activity_sheet(typed: &ActivityTyped, activity: &Activity, programs: &[Program]) -> Sheet {
+fn activity_sheet(typed: &ActivityTyped, activity: &Activity, programs: &[Program]) -> RecordForm {
     let back = (format!("/programs/{}", activity.program.0), activity.program.1.clone());
     typed.sheet(format!("Edit {}", activity.name), back, programs)
 }
 
 async fn activity_form(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let found = activity(&app, &id).await?;
     record_form::show(&visit, activity_sheet(&ActivityTyped::of(&found), &found, &all(&app).await?))
 }
 
 async fn edit_activity(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(typed): Form<ActivityTyped>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (found, now) = (activity(&app, &id).await?, app.clock.now());
     let ours = found.id.to_string();
     let saved = verbs::save_activity(&app, &visit.actor, &ours, |before, _| {

@@ -13,21 +13,21 @@ use crate::ops::reconciliation::{self as verbs, DayView};
 use crate::store::reconciliation::days::{Filter, Key};
 use crate::store::reconciliation::{self as kept, Account, Case};
 use crate::web::kit::extract::Json;
-use crate::web::kit::form::{ListQuery, Paging, sealed};
+use crate::web::kit::form::{ListQuery, Paging, encode_cursor};
 use crate::web::kit::json::Page;
-use crate::web::kit::problem::{Fault, FieldError};
-use crate::web::kit::route::{Need, Route, get, post};
-use crate::web::kit::session::Who;
+use crate::web::kit::problem::{FieldError, Problem};
+use crate::web::kit::route::{Access, Route, get, post};
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 use crate::work::{Work, movements};
 
 pub fn routes() -> Vec<Route> {
-    let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
+    let (reads, pays) = (Access::May(Permission::Read), Access::May(Permission::Pay));
     vec![
         get("/api/v1/reconciliation", reads, list)
             .says("Each day of each vendor and currency, newest first: opening, movements, closing, and what does not tie")
             .by_pages()
-            .filters::<Ask>()
+            .filters::<ListParams>()
             .answers_page::<DayJson>(),
         post("/api/v1/reconciliation/{case}/look-again", pays, look_again)
             .says("Read what the vendors say once more, ask about the payment, and compare again")
@@ -49,7 +49,7 @@ shapes::shapes! {
 /// The filters of days, shared by page, API and export.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
-pub struct Ask {
+pub struct ListParams {
     #[param(value_type = Option<shapes::VendorName>, inline)]
     pub vendor: Option<String>,
     /// Three capital letters (ISO 4217)
@@ -66,7 +66,7 @@ pub struct Ask {
     pub status: Option<String>,
 }
 
-impl Ask {
+impl ListParams {
     /// The filter for the database.
     ///
     /// # Errors
@@ -78,8 +78,8 @@ impl Ask {
             detail,
         };
         let day = |name: &'static str, typed: &Option<String>| {
-            let told = |day: &str| format!("“{day}” is not a day; write it like 2026-03-31.");
-            let read = |day: &String| clock::day(day, &told(day)).map(clock::date);
+            let describe = |day: &str| format!("“{day}” is not a day; write it like 2026-03-31.");
+            let read = |day: &String| clock::day(day, &describe(day)).map(clock::date);
             typed.as_ref().map(read).transpose().map_err(|detail| wrong(name, "invalid_date", detail))
         };
         let vendor = match self.vendor.as_deref() {
@@ -103,8 +103,8 @@ impl Ask {
             None => false,
             Some(OPEN) => true,
             Some(word) => {
-                let told = format!("There is no status “{word}”; write open, or leave it out.");
-                return Err(wrong("status", "unknown_value", told));
+                let message = format!("There is no status “{word}”; write open, or leave it out.");
+                return Err(wrong("status", "unknown_value", message));
             }
         };
         Ok(Filter { vendor, currency, from: day("from", &self.from)?, to: day("to", &self.to)?, open })
@@ -115,7 +115,7 @@ impl Ask {
 ///
 /// # Errors
 /// If the cursor is from another list.
-pub fn after(paging: &Paging) -> Result<Option<Key>, Fault> {
+pub fn after(paging: &Paging) -> Result<Option<Key>, Problem> {
     let Some([day, vendor, name, currency]) = paging.after_parts()? else { return Ok(None) };
     let vendor = Vendor::parse(&vendor).ok_or_else(|| paging.elsewhere())?;
     Ok(Some(Key { day, of: Account { vendor, name }, currency }))
@@ -123,7 +123,7 @@ pub fn after(paging: &Paging) -> Result<Option<Key>, Fault> {
 
 /// The cursor of a day in the list.
 pub fn place(key: &Key) -> String {
-    sealed(&[&key.day, key.of.vendor.as_str(), &key.of.name, &key.currency])
+    encode_cursor(&[&key.day, key.of.vendor.as_str(), &key.of.name, &key.currency])
 }
 
 /// A day of one vendor account and currency. Amounts are signed decimals of the currency; money that left is negative.
@@ -248,9 +248,9 @@ impl From<&DayView> for DayJson {
 
 async fn list(
     State(app): State<App>,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<axum::Json<Page<DayJson>>, Fault> {
-    let (filter, after) = (ask.filter().map_err(Fault::field)?, after(&paging)?);
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<axum::Json<Page<DayJson>>, Problem> {
+    let (filter, after) = (ask.filter().map_err(Problem::field)?, after(&paging)?);
     let mut db = app.store.read().await?;
     let days = verbs::list(&mut db, &filter, after.as_ref(), paging.limit + 1).await?;
     Ok(axum::Json(Page::of(days, paging.limit, |day| place(&day.key), |day| DayJson::from(&day))))
@@ -259,9 +259,9 @@ async fn list(
 async fn look_again(
     State(app): State<App>,
     State(work): State<Work>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-) -> Result<axum::Json<CaseJson>, Fault> {
+) -> Result<axum::Json<CaseJson>, Problem> {
     verbs::look_again(&app, &actor, Some(&id)).await?;
     movements::look(&work).await?;
     let case = kept::case(&mut app.store.read().await?, &id).await?;
@@ -279,10 +279,10 @@ struct Reason {
 
 async fn explain(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     Json(sent): Json<Reason>,
-) -> Result<axum::Json<CaseJson>, Fault> {
+) -> Result<axum::Json<CaseJson>, Problem> {
     let case = verbs::explain(&app, &actor, &id, &sent.reason).await?;
     Ok(axum::Json(CaseJson::from(&case)))
 }

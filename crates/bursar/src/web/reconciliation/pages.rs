@@ -13,7 +13,7 @@ use payout::access::Permission;
 use payout::money::{Sum, Vendor};
 use payout::reconciliation::Aspect;
 
-use super::api::{Ask, after, place};
+use super::api::{ListParams, after, place};
 use crate::app::App;
 use crate::clock;
 use crate::documents::{Cell, csv};
@@ -23,15 +23,15 @@ use crate::store::Db;
 use crate::store::journal;
 use crate::store::reconciliation::days::{self, Filter, Key, Line, LineStanding, Lines};
 use crate::store::reconciliation::{self as kept, Account, Case, Pull};
-use crate::web::kit::form::{Form, ListQuery, Query, Turn, sealed};
+use crate::web::kit::form::{Form, ListQuery, Pager, Query, encode_cursor};
 use crate::web::kit::format::{Chip, When, bare, count, how_many};
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 use crate::work::{Work, movements};
 
 pub fn routes() -> Vec<Route> {
-    let (reads, pays) = (Need::May(Permission::Read), Need::May(Permission::Pay));
+    let (reads, pays) = (Access::May(Permission::Read), Access::May(Permission::Pay));
     vec![
         get("/reconciliation", reads, list),
         get("/reconciliation/days.csv", reads, days_file).heavy(),
@@ -76,12 +76,12 @@ struct Choice {
 #[template(path = "reconciliation/list.html")]
 struct ListPage {
     frame: Frame,
-    ask: Ask,
+    ask: ListParams,
     vendors: Vec<Choice>,
     statuses: Vec<Choice>,
     problem: Option<String>,
     rows: Vec<Row>,
-    turn: Turn,
+    turn: Pager,
     narrowed: bool,
     file: String,
     readings: Vec<Reading>,
@@ -113,7 +113,7 @@ impl Reading {
     }
 }
 
-fn query(ask: &Ask) -> url::form_urlencoded::Serializer<'static, String> {
+fn query(ask: &ListParams) -> url::form_urlencoded::Serializer<'static, String> {
     let mut text = url::form_urlencoded::Serializer::new(String::new());
     let words = [
         ("vendor", &ask.vendor),
@@ -171,9 +171,9 @@ fn row(view: &DayView) -> Row {
 
 async fn list(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let (mut views, problem) = match ask.filter() {
         Ok(filter) => {
@@ -191,11 +191,11 @@ async fn list(
         words: vendor.label(),
         chosen: chosen(&ask.vendor, vendor.as_str()),
     };
-    let told = query(&ask).finish();
+    let message = query(&ask).finish();
     let put_back = safe_mode::state(&mut db).await?.filter(|state| state.since.is_some());
     let put_back = put_back.map(|state| state.at);
     let page = ListPage {
-        frame: visit.frame("Reconciliation", Place::Reconciliation),
+        frame: visit.frame("Reconciliation", MenuItem::Reconciliation),
         vendors: Vendor::ALL.map(vendor).into(),
         statuses: vec![Choice {
             value: "open",
@@ -205,8 +205,8 @@ async fn list(
         problem,
         turn: paging.turn(views.len(), next.as_deref(), None),
         rows: views.iter().map(row).collect(),
-        narrowed: !told.is_empty(),
-        file: format!("/reconciliation/days.csv?{told}"),
+        narrowed: !message.is_empty(),
+        file: format!("/reconciliation/days.csv?{message}"),
         readings: kept::pulls(&mut db).await?.into_iter().map(|pull| Reading::of(pull, put_back)).collect(),
         ask,
     };
@@ -287,20 +287,20 @@ struct DayPage {
     tasks: Vec<Task>,
     tabs: Vec<(String, &'static str, bool)>,
     movements: Vec<MovementRow>,
-    turn: Turn,
+    turn: Pager,
     file: String,
     may: bool,
 }
 
 async fn day(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     ListQuery(ask, paging): ListQuery<DayAsk>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let Some(key) = ask.key() else { return Ok(Redirect::to("/reconciliation").into_response()) };
     let mut db = app.store.read().await?;
     let Some(view) = view(&mut db, &key).await? else {
-        return Ok(Told::warn("No movements on that day.").on("/reconciliation"));
+        return Ok(Flash::warn("No movements on that day.").on("/reconciliation"));
     };
     let after = paging.after_parts()?.map(|[at, id]| (at.parse().unwrap_or(0), id));
     let mut found = days::lines(&mut db, &key, ask.lines(), after, paging.limit + 1).await?;
@@ -309,12 +309,12 @@ async fn day(
     found.truncate(limit);
     let show = ask.show.as_deref().unwrap_or("all");
     let next = found.last().filter(|_| more);
-    let next = next.map(|last| sealed(&[&last.created_at.to_string(), &last.id]));
+    let next = next.map(|last| encode_cursor(&[&last.created_at.to_string(), &last.id]));
     let tab =
         |word: &'static str, words| (format!("{}&show={word}", address(&key, "day")), words, show == word);
     let numbers = numbers(&mut db, &view.cases).await?;
     let page = DayPage {
-        frame: visit.frame("Reconciliation", Place::Reconciliation),
+        frame: visit.frame("Reconciliation", MenuItem::Reconciliation),
         row: row(&view),
         counted: how_many(usize::try_from(view.read.lines).unwrap_or(0), "movement", "movements"),
         account: key.of.name.clone(),
@@ -334,7 +334,7 @@ async fn day(
     visit.show(&page)
 }
 
-async fn view(db: &mut Db, key: &Key) -> Result<Option<DayView>, Fault> {
+async fn view(db: &mut Db, key: &Key) -> Result<Option<DayView>, Problem> {
     let filter = Filter {
         vendor: Some(key.of.vendor),
         from: Some(key.day.clone()),
@@ -346,7 +346,7 @@ async fn view(db: &mut Db, key: &Key) -> Result<Option<DayView>, Fault> {
 }
 
 /// The numbers of the payments that cases are about.
-async fn numbers(db: &mut Db, cases: &[Case]) -> Result<HashMap<String, String>, Fault> {
+async fn numbers(db: &mut Db, cases: &[Case]) -> Result<HashMap<String, String>, Problem> {
     let ids: Vec<String> = cases.iter().filter_map(|case| case.transaction.clone()).collect();
     Ok(journal::numbers(db, &ids).await?)
 }
@@ -406,13 +406,17 @@ fn file(name: &str, bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, named)], bytes).into_response()
 }
 
-async fn days_file(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> Result<Response, Fault> {
-    let filter = ask.filter().map_err(Fault::field)?;
+async fn days_file(
+    State(app): State<App>,
+    visit: PageContext,
+    Query(ask): Query<ListParams>,
+) -> Result<Response, Problem> {
+    let filter = ask.filter().map_err(Problem::field)?;
     let mut db = app.store.read().await?;
     let views = verbs::list(&mut db, &filter, None, MOST_DAYS).await?;
     drop(db);
-    let told = query(&ask).finish();
-    verbs::note_taken(&app, &visit.actor, "days", &told, views.len()).await?;
+    let message = query(&ask).finish();
+    verbs::note_taken(&app, &visit.actor, "days", &message, views.len()).await?;
     let head = [
         "day",
         "vendor",
@@ -462,9 +466,9 @@ async fn days_file(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>)
 
 async fn movements_file(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Query(ask): Query<DayAsk>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let Some(key) = ask.key() else { return Ok(Redirect::to("/reconciliation").into_response()) };
     let head = [
         "at",
@@ -497,8 +501,8 @@ async fn movements_file(
         }
     }
     drop(db);
-    let told = address(&key, "day");
-    verbs::note_taken(&app, &visit.actor, "movements", &told, rows).await?;
+    let message = address(&key, "day");
+    verbs::note_taken(&app, &visit.actor, "movements", &message, rows).await?;
     let name = format!("movements-{}-{}-{}.csv", key.of.vendor.as_str(), key.currency, key.day);
     let name: String =
         name.chars().filter(|sign| sign.is_ascii_alphanumeric() || "-._".contains(*sign)).collect();
@@ -536,7 +540,7 @@ fn cells(line: &Line) -> Vec<Cell> {
 }
 
 /// The page of the day that a case is shown on.
-async fn back_to(app: &App, id: &str) -> Result<(Case, String), Fault> {
+async fn back_to(app: &App, id: &str) -> Result<(Case, String), Problem> {
     let case = kept::case(&mut app.store.read().await?, id).await?;
     let key =
         Key { day: case.day.clone(), of: case.of.clone(), currency: case.moved.currency.code().to_owned() };
@@ -547,22 +551,22 @@ async fn back_to(app: &App, id: &str) -> Result<(Case, String), Fault> {
 async fn look_again(
     State(app): State<App>,
     State(work): State<Work>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     verbs::look_again(&app, &visit.actor, Some(&id)).await?;
     movements::look(&work).await?;
     let (case, back) = back_to(&app, &id).await?;
     let vendor = case.of.vendor.label();
-    let told = match (case.closed_at.is_some(), case.is_task()) {
-        (true, _) => Told::good(format!("{vendor} and the books now match.")),
-        (false, true) => Told::warn(format!(
+    let flash = match (case.closed_at.is_some(), case.is_task()) {
+        (true, _) => Flash::good(format!("{vendor} and the books now match.")),
+        (false, true) => Flash::warn(format!(
             "{vendor} was checked again and still reports the same ({}). If its payment is still being looked up, check again in a minute.",
-            clock::told(app.clock.now())
+            clock::human(app.clock.now())
         )),
-        (false, false) => Told::good("Waiting: one side may still be late."),
+        (false, false) => Flash::good("Waiting: one side may still be late."),
     };
-    Ok(told.on(&back))
+    Ok(flash.on(&back))
 }
 
 #[derive(Deserialize)]
@@ -573,15 +577,17 @@ struct Reason {
 
 async fn explain(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<Reason>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let done = verbs::explain(&app, &visit.actor, &id, &sent.reason.unwrap_or_default()).await;
     let (_, back) = back_to(&app, &id).await?;
-    let told = match done {
-        Ok(_) => Told::good("The explanation is saved. This difference is closed unless its amount changes."),
-        Err(error) => Told::refused(error)?,
+    let flash = match done {
+        Ok(_) => {
+            Flash::good("The explanation is saved. This difference is closed unless its amount changes.")
+        }
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&back))
+    Ok(flash.on(&back))
 }

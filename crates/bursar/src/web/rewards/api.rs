@@ -18,20 +18,22 @@ use crate::app::{Actor, App};
 use crate::ops::OpsError;
 use crate::ops::idempotency::Reply;
 use crate::ops::partners::visible;
-use crate::ops::rewards::{self as verbs, Created, Done, Draft, Edit, Verdict, Which, expiry_of};
+use crate::ops::rewards::{
+    self as verbs, BulkOutcome, Created, Draft, Edit, RewardSelection, Verdict, expiry_of,
+};
 use crate::store::Db;
-use crate::store::programs::{self, Named};
+use crate::store::programs::{self, NamedBy};
 use crate::store::rewards::{self, Reward, Visible};
 use crate::web::kit::extract::{Change, Json};
-use crate::web::kit::form::{Key, ListQuery, sealed};
+use crate::web::kit::form::{Key, ListQuery, encode_cursor};
 use crate::web::kit::json::{BlockerJson, MoneyJson, Page, ValueJson, blockers_for, etag, expiry, if_match};
-use crate::web::kit::problem::{Fault, FieldError};
-use crate::web::kit::route::{Need, Route, delete, get, patch, post};
-use crate::web::kit::session::Who;
+use crate::web::kit::problem::{FieldError, Problem};
+use crate::web::kit::route::{Access, Route, delete, get, patch, post};
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 
-const READ: Need = Need::MayOrOwn(Permission::Read);
-const REVIEW: Need = Need::May(Permission::Review);
+const READ: Access = Access::MayOrOwn(Permission::Read);
+const REVIEW: Access = Access::May(Permission::Review);
 
 /// Room for the ids of a hundred thousand rewards.
 const BULK_LIMIT: usize = 4 << 20;
@@ -125,12 +127,12 @@ struct NewReward {
 }
 
 impl NewReward {
-    fn draft(self) -> Result<Draft, Fault> {
-        let worth = self.value.map(|value| value.read("/value")).transpose().map_err(Fault::field)?;
+    fn draft(self) -> Result<Draft, Problem> {
+        let worth = self.value.map(|value| value.read("/value")).transpose().map_err(Problem::field)?;
         let payment_type = match self.payment_type.as_deref() {
             Some(word) => Some(PaymentType::parse(word).ok_or_else(|| {
                 let detail = "The payment type is individual or organization.".to_owned();
-                Fault::field(FieldError {
+                Problem::field(FieldError {
                     pointer: "/payment_type".to_owned(),
                     code: "unknown_value",
                     detail,
@@ -139,7 +141,7 @@ impl NewReward {
             None => None,
         };
         let expires_at = match (self.expires_at, self.expires_on) {
-            (Some(at), _) => Some(expiry(&at, "/expires_at").map_err(Fault::field)?),
+            (Some(at), _) => Some(expiry(&at, "/expires_at").map_err(Problem::field)?),
             (None, Some(on)) => expiry_of(&on)?,
             (None, None) => None,
         };
@@ -160,10 +162,10 @@ impl NewReward {
 
 async fn create(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     key: Key,
     Json(new): Json<NewReward>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let draft = new.draft()?;
     let created = verbs::create(&app, &actor, &draft, key.once(created).as_ref()).await?;
     Ok(tagged(created.reward.version, created_reply(&created)))
@@ -183,20 +185,24 @@ fn tagged(version: i64, reply: Reply) -> Response {
 }
 
 /// The reward, if the actor may see it.
-async fn visible_to(db: &mut Db, actor: &Actor, id: &str) -> Result<Reward, Fault> {
-    let found = rewards::find(db, id).await?.ok_or_else(Fault::missing)?;
+async fn visible_to(db: &mut Db, actor: &Actor, id: &str) -> Result<Reward, Problem> {
+    let found = rewards::find(db, id).await?.ok_or_else(Problem::missing)?;
     let may = match visible(actor) {
         Visible::All => true,
         Visible::Of(partner) => found.owner.id == partner,
         Visible::CompanyOf(partner) => {
-            let partner = programs::partner(db, Named::Either(&partner.to_string())).await?;
+            let partner = programs::partner(db, NamedBy::Either(&partner.to_string())).await?;
             partner.is_some_and(|partner| partner.account.0 == found.account.id)
         }
     };
-    if may { Ok(found) } else { Err(Fault::missing()) }
+    if may { Ok(found) } else { Err(Problem::missing()) }
 }
 
-async fn read(State(app): State<App>, Who(actor): Who, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn read(
+    State(app): State<App>,
+    CurrentActor(actor): CurrentActor,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let found = visible_to(&mut app.store.read().await?, &actor, &id).await?;
     let body = seen_by(&actor, &found, app.clock.now());
     Ok(([(header::ETAG, etag(found.version))], JsonAnswer(body)).into_response())
@@ -214,9 +220,9 @@ fn answer(app: &App, reward: &Reward) -> Response {
 
 async fn list(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     ListQuery(wanted, paging): ListQuery<RewardFilter>,
-) -> Result<JsonAnswer<Page<RewardJson>>, Fault> {
+) -> Result<JsonAnswer<Page<RewardJson>>, Problem> {
     let now = app.clock.now();
     let mut db = app.store.read().await?;
     let (filter, eligible) = wanted.read(&actor)?;
@@ -231,7 +237,7 @@ async fn list(
             (pool.rows.into_iter().map(|(reward, _)| reward).collect(), pool.next)
         }
     };
-    let next = next.map(|(key, id)| sealed(&[sort_word(&paging), &key.to_string(), &id]));
+    let next = next.map(|(key, id)| encode_cursor(&[sort_word(&paging), &key.to_string(), &id]));
     let data = rows.into_iter().map(|reward| seen_by(&actor, &reward, now)).collect();
     Ok(JsonAnswer(Page { data, has_more: next.is_some(), next }))
 }
@@ -258,14 +264,14 @@ struct RewardEdit {
 
 async fn edit(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     headers: HeaderMap,
     Json(sent): Json<RewardEdit>,
-) -> Result<Response, Fault> {
-    let worth = sent.value.map(|value| value.read("/value")).transpose().map_err(Fault::field)?;
+) -> Result<Response, Problem> {
+    let worth = sent.value.map(|value| value.read("/value")).transpose().map_err(Problem::field)?;
     let expires_at = match (sent.expires_at, sent.expires_on) {
-        (Change::Set(at), _) => Some(Some(expiry(&at, "/expires_at").map_err(Fault::field)?)),
+        (Change::Set(at), _) => Some(Some(expiry(&at, "/expires_at").map_err(Problem::field)?)),
         (Change::Clear, _) | (Change::Keep, Change::Clear) => Some(None),
         (Change::Keep, Change::Set(on)) => Some(expiry_of(&on)?),
         (Change::Keep, Change::Keep) => None,
@@ -284,32 +290,32 @@ fn named(change: Change<String>) -> Option<Option<String>> {
 }
 
 /// The changed reward, or with a stale `If-Match` the current one.
-async fn with_current(app: &App, id: &str, outcome: Result<Reward, OpsError>) -> Result<Response, Fault> {
+async fn with_current(app: &App, id: &str, outcome: Result<Reward, OpsError>) -> Result<Response, Problem> {
     match outcome {
         Ok(reward) => Ok(answer(app, &reward)),
         Err(error) => Err(or_stale(app, id, error).await),
     }
 }
 
-async fn or_stale(app: &App, id: &str, error: OpsError) -> Fault {
-    let fault = Fault::from(error);
+async fn or_stale(app: &App, id: &str, error: OpsError) -> Problem {
+    let fault = Problem::from(error);
     if fault.code() != "precondition_failed" {
         return fault;
     }
     let current = async { rewards::find(&mut app.store.read().await?, id).await }.await;
     match current {
-        Ok(Some(current)) => Fault::stale(json!(RewardJson::of(&current, app.clock.now()))),
-        Ok(None) => Fault::missing(),
+        Ok(Some(current)) => Problem::stale(json!(RewardJson::of(&current, app.clock.now()))),
+        Ok(None) => Problem::missing(),
         Err(error) => error.into(),
     }
 }
 
 async fn remove(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<StatusCode, Fault> {
+) -> Result<StatusCode, Problem> {
     match verbs::delete(&app, &actor, &id, if_match(&headers)).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err(or_stale(&app, &id, error).await),
@@ -339,12 +345,12 @@ macro_rules! decisions {
     ($($name:ident = |$body:ident| $verdict:expr;)+) => {$(
         async fn $name(
             State(app): State<App>,
-            Who(actor): Who,
+            CurrentActor(actor): CurrentActor,
             Path(id): Path<String>,
             headers: HeaderMap,
             key: Key,
             Json($body): Json<DecisionBody>,
-        ) -> Result<Response, Fault> {
+        ) -> Result<Response, Problem> {
             let verdict = $verdict;
             let once = key.once(created);
             let decided = verbs::decide(&app, &actor, &id, if_match(&headers), &verdict, once.as_ref()).await;
@@ -396,9 +402,9 @@ struct Skipped {
 }
 
 impl Bulk {
-    fn which(&self, actor: &Actor) -> Result<(Which, Vec<String>), Fault> {
+    fn which(&self, actor: &Actor) -> Result<(RewardSelection, Vec<String>), Problem> {
         let wrong = |pointer: &str, code, told: &str| {
-            Fault::field(FieldError { pointer: pointer.to_owned(), code, detail: told.to_owned() })
+            Problem::field(FieldError { pointer: pointer.to_owned(), code, detail: told.to_owned() })
         };
         match (&self.ids, &self.filter, self.expected_count) {
             (Some(ids), None, None) => {
@@ -412,16 +418,16 @@ impl Bulk {
                 }
                 known.sort_unstable();
                 known.dedup();
-                Ok((Which::Ids(known), unknown))
+                Ok((RewardSelection::Ids(known), unknown))
             }
             (None, Some(filter), Some(count)) => {
                 let (filter, eligible) = filter.read(actor)?;
                 if eligible.is_some() {
-                    let told =
+                    let message =
                         "The views eligible and not_eligible hold approved rewards, which need no decision.";
-                    return Err(wrong("/filter/view", "invalid", told));
+                    return Err(wrong("/filter/view", "invalid", message));
                 }
-                Ok((Which::All(Box::new(filter), count), Vec::new()))
+                Ok((RewardSelection::All(Box::new(filter), count), Vec::new()))
             }
             (None, Some(_), None) => {
                 Err(wrong("/expected_count", "missing", "Say how many rewards you saw under this filter."))
@@ -435,10 +441,10 @@ impl Bulk {
 
 async fn bulk(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     key: Key,
     Json(sent): Json<Bulk>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let verdict = match sent.action {
         BulkAction::Approve => Verdict::Approve,
         BulkAction::Reject => {
@@ -446,7 +452,7 @@ async fn bulk(
             if reason.trim().is_empty() {
                 let detail = "Give a reason to reject; it is kept with each reward.".to_owned();
                 let error = FieldError { pointer: "/reason".to_owned(), code: "reason_required", detail };
-                return Err(Fault::field(error));
+                return Err(Problem::field(error));
             }
             Verdict::Reject { reason, shown: sent.show_reason_to_partner }
         }
@@ -454,13 +460,13 @@ async fn bulk(
     let (which, unknown) = sent.which(&actor)?;
     if let Some(first) = unknown.first() {
         let detail = format!("{first:?} is not the id of a reward; it begins with rwd_. Nothing was done.");
-        return Err(Fault::field(FieldError { pointer: "/ids".to_owned(), code: "invalid_id", detail }));
+        return Err(Problem::field(FieldError { pointer: "/ids".to_owned(), code: "invalid_id", detail }));
     }
     let done = verbs::decide_many(&app, &actor, &which, &verdict, key.once(bulk_reply).as_ref()).await?;
     Ok(bulk_reply(&done).into_response())
 }
 
-fn bulk_reply(done: &Done) -> Reply {
+fn bulk_reply(done: &BulkOutcome) -> Reply {
     let skipped = done.skipped.iter();
     let body = BulkJson {
         done: done.done.iter().map(ToString::to_string).collect(),
@@ -478,9 +484,9 @@ struct Eligibility {
 
 async fn eligibility(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-) -> Result<JsonAnswer<Eligibility>, Fault> {
+) -> Result<JsonAnswer<Eligibility>, Problem> {
     let mut db = app.store.read().await?;
     let reward = visible_to(&mut db, &actor, &id).await?;
     let blockers = verbs::blockers(&mut db, &reward, app.clock.now()).await?;
@@ -499,12 +505,12 @@ struct NewClawback {
 
 async fn claw_back(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
     key: Key,
     Json(sent): Json<NewClawback>,
-) -> Result<Response, Fault> {
-    let value = sent.value.read("/value").map_err(Fault::field)?;
+) -> Result<Response, Problem> {
+    let value = sent.value.read("/value").map_err(Problem::field)?;
     let once = key.once(created);
     let taken = verbs::claw_back(&app, &actor, &id, value, &sent.reason, once.as_ref()).await?;
     Ok(tagged(taken.reward.version, created_reply(&taken)))

@@ -13,7 +13,7 @@ use crate::ops::partners::visible;
 use crate::store::rewards::{Filter, Sort, View, Window};
 use crate::web::kit::form::Paging;
 use crate::web::kit::json::{expiry, moment, money_error};
-use crate::web::kit::problem::{Fault, FieldError};
+use crate::web::kit::problem::{FieldError, Problem};
 use crate::web::kit::shapes;
 
 /// The filters of a list of rewards.
@@ -123,7 +123,7 @@ pub struct RewardSort {
 ///
 /// # Errors
 /// An unknown sort order, or an `after` of another sort order.
-pub fn window(paging: &Paging) -> Result<Window, Fault> {
+pub fn window(paging: &Paging) -> Result<Window, Problem> {
     let word = sort_word(paging);
     let known = || unknown("sort", &SORTS.map(|it| it.0).join(", "));
     let (_, sort, descending) = SORTS.into_iter().find(|it| it.0 == word).ok_or_else(known)?;
@@ -148,7 +148,7 @@ impl RewardFilter {
     ///
     /// # Errors
     /// The first invalid parameter.
-    pub fn read(&self, actor: &Actor) -> Result<(Filter, Option<bool>), Fault> {
+    pub fn read(&self, actor: &Actor) -> Result<(Filter, Option<bool>), Problem> {
         let (view, eligible) = view(self.view.as_deref())?;
         let filter = Filter {
             view,
@@ -181,15 +181,15 @@ impl RewardFilter {
         Ok((filter, eligible))
     }
 
-    fn currency(&self) -> Result<Option<Currency>, Fault> {
+    fn currency(&self) -> Result<Option<Currency>, Problem> {
         let parse = |code: &str| {
-            Currency::parse(code).map_err(|error| Fault::field(money_error("/currency".to_owned(), error)))
+            Currency::parse(code).map_err(|error| Problem::field(money_error("/currency".to_owned(), error)))
         };
         self.currency.as_deref().map(parse).transpose()
     }
 
     /// A bound in minor units of the currency, or in points. Without either it counts in hundredths.
-    fn value(&self, name: &str, text: Option<&str>) -> Result<Option<i64>, Fault> {
+    fn value(&self, name: &str, text: Option<&str>) -> Result<Option<i64>, Problem> {
         let Some(text) = text else { return Ok(None) };
         if text.bytes().all(|digit| digit == b'0') {
             return Ok(Some(0));
@@ -201,26 +201,26 @@ impl RewardFilter {
                 Currency::parse("USD").and_then(|usd| Money::parse(text, usd)).map(|money| money.minor)
             }
         };
-        minor.map(Some).map_err(|error| Fault::field(money_error(format!("/{name}"), error)))
+        minor.map(Some).map_err(|error| Problem::field(money_error(format!("/{name}"), error)))
     }
 }
 
-fn from(pointer: &str, at: Option<&str>) -> Result<Option<i64>, Fault> {
-    at.map(|at| moment(at, pointer)).transpose().map_err(Fault::field)
+fn from(pointer: &str, at: Option<&str>) -> Result<Option<i64>, Problem> {
+    at.map(|at| moment(at, pointer)).transpose().map_err(Problem::field)
 }
 
-fn before(pointer: &str, at: Option<&str>) -> Result<Option<i64>, Fault> {
-    at.map(|at| expiry(at, pointer)).transpose().map_err(Fault::field)
+fn before(pointer: &str, at: Option<&str>) -> Result<Option<i64>, Problem> {
+    at.map(|at| expiry(at, pointer)).transpose().map_err(Problem::field)
 }
 
-fn view(word: Option<&str>) -> Result<(View, Option<bool>), Fault> {
+fn view(word: Option<&str>) -> Result<(View, Option<bool>), Problem> {
     let word = word.unwrap_or("all");
     let known = || unknown("view", &VIEWS.map(|it| it.0).join(", "));
     let (_, view, eligible) = VIEWS.into_iter().find(|it| it.0 == word).ok_or_else(known)?;
     Ok((view, eligible))
 }
 
-fn statuses(words: Option<&str>) -> Result<Vec<Shown>, Fault> {
+fn statuses(words: Option<&str>) -> Result<Vec<Shown>, Problem> {
     let known = || unknown("status", &Shown::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", "));
     words
         .into_iter()
@@ -234,14 +234,14 @@ fn spelled<T>(
     word: Option<&str>,
     parse: fn(&str) -> Option<T>,
     known: &str,
-) -> Result<Option<T>, Fault> {
+) -> Result<Option<T>, Problem> {
     word.map(|word| parse(word).ok_or_else(|| unknown(name, known))).transpose()
 }
 
-fn unknown(name: &str, known: &str) -> Fault {
+fn unknown(name: &str, known: &str) -> Problem {
     field(name, "unknown_value", &format!("This is not one of: {known}."))
 }
 
-fn field(name: &str, code: &'static str, detail: &str) -> Fault {
-    Fault::field(FieldError { pointer: format!("/{name}"), code, detail: detail.to_owned() })
+fn field(name: &str, code: &'static str, detail: &str) -> Problem {
+    Problem::field(FieldError { pointer: format!("/{name}"), code, detail: detail.to_owned() })
 }

@@ -10,27 +10,27 @@ use payout::access::Permission;
 use payout::ids::RewardId;
 use payout::reward::{self as rules, RewardStatus, Shown};
 
-use super::filter::Ask;
+use super::filter::FilterParams;
 use super::list as again;
 use crate::app::App;
 use crate::ops::idempotency::Reply;
-use crate::ops::rewards::{self as verbs, Kept, Verdict, Which, give_back};
+use crate::ops::rewards::{self as verbs, RewardSelection, SavedDecision, Verdict, give_back};
 use crate::store::Db;
-use crate::store::decisions::{self, Decision, Which as Of};
+use crate::store::decisions::{self, DecidedFilter as Of, Decision};
 use crate::store::rewards;
 use crate::web::kit::extract::{Tree, read};
-use crate::web::kit::form::{Form, Key, ListQuery, Turn, sealed};
+use crate::web::kit::form::{Form, Key, ListQuery, Pager, encode_cursor};
 use crate::web::kit::format::{Value, When, count, how_many};
 use crate::web::kit::history;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 
 /// How many rewards of the result a page shows.
 const TOLD: i64 = 100;
 
 pub fn routes() -> Vec<Route> {
-    let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
+    let (reads, reviews) = (Access::May(Permission::Read), Access::May(Permission::Review));
     vec![
         post("/rewards/decide", reviews, decide),
         get("/rewards/decisions/{id}", reads, show),
@@ -40,7 +40,7 @@ pub fn routes() -> Vec<Route> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Pressed {
+struct BulkForm {
     action: String,
     #[serde(default)]
     id: Vec<String>,
@@ -53,62 +53,65 @@ struct Pressed {
 }
 
 /// The list as it was, with what was refused and why: selections and text are kept.
-async fn refused(app: &App, visit: Visit, sent: Pressed, told: Told) -> Result<Response, Fault> {
-    let kept =
-        again::Kept { ticked: sent.id, reason: sent.reason.unwrap_or_default(), shown: sent.shown.is_some() };
+async fn refused(app: &App, visit: PageContext, sent: BulkForm, told: Flash) -> Result<Response, Problem> {
+    let kept = again::RetainedInput {
+        ticked: sent.id,
+        reason: sent.reason.unwrap_or_default(),
+        shown: sent.shown.is_some(),
+    };
     again::again(app, &visit.telling(told), &sent.back.unwrap_or_default(), kept).await
 }
 
 async fn decide(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     key: Key,
-    Form(sent): Form<Pressed>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<BulkForm>,
+) -> Result<Response, Problem> {
     let query = sent.back.clone().unwrap_or_default();
     let back = format!("/rewards?{query}");
     let reason = sent.reason.clone().unwrap_or_default();
     let verdict = match sent.action.as_str() {
         "approve" => Verdict::Approve,
         _ if reason.trim().is_empty() => {
-            let told = "Enter a reason to reject rewards. It is kept with them. Nothing was done.";
-            return refused(&app, visit, sent, Told::bad(told)).await;
+            let message = "Enter a reason to reject rewards. It is kept with them. Nothing was done.";
+            return refused(&app, visit, sent, Flash::bad(message)).await;
         }
         _ => Verdict::Reject { reason, shown: sent.shown.is_some() },
     };
     let which = match &sent.all {
         Some(_) => {
-            let ask: Ask =
-                read(&Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?).map_err(Fault::field)?;
+            let ask: FilterParams =
+                read(&Tree::from_pairs(query.as_bytes()).map_err(Problem::field)?).map_err(Problem::field)?;
             let mut db = app.store.read().await?;
-            let narrowed = ask.narrow(&mut db).await?;
+            let narrowed = ask.resolve(&mut db).await?;
             if let Some(problem) = narrowed.problems.into_iter().next() {
-                return Ok(Told::bad(format!("{problem} Nothing was done.")).on(&back));
+                return Ok(Flash::bad(format!("{problem} Nothing was done.")).on(&back));
             }
             match sent.expected_count {
-                Some(expected) => Which::All(Box::new(narrowed.filter), expected),
+                Some(expected) => RewardSelection::All(Box::new(narrowed.filter), expected),
                 None => {
                     let all = rewards::count(&mut db, &narrowed.filter, app.clock.now()).await?;
                     return confirm(&app, &visit, &sent, &ask, all);
                 }
             }
         }
-        None => Which::Ids(sent.id.iter().filter_map(|id| RewardId::parse(id)).collect()),
+        None => RewardSelection::Ids(sent.id.iter().filter_map(|id| RewardId::parse(id)).collect()),
     };
-    if matches!(&which, Which::Ids(ids) if ids.is_empty()) {
-        return Ok(Told::bad("Select at least one reward. Nothing was done.").on(&back));
+    if matches!(&which, RewardSelection::Ids(ids) if ids.is_empty()) {
+        return Ok(Flash::bad("Select at least one reward. Nothing was done.").on(&back));
     }
     let once = key.once(result);
     match verbs::decide_and_keep(&app, &visit.actor, &which, &verdict, &query, once.as_ref()).await {
         Ok(kept) => Ok(axum::response::IntoResponse::into_response(result(&kept))),
         Err(error) => {
-            let told = Told::refused(error)?;
-            refused(&app, visit, sent, told).await
+            let flash = Flash::refused(error)?;
+            refused(&app, visit, sent, flash).await
         }
     }
 }
 
-fn result(kept: &Kept) -> Reply {
+fn result(kept: &SavedDecision) -> Reply {
     Reply::see_other(format!("/rewards/decisions/{}", kept.id))
 }
 
@@ -129,10 +132,16 @@ struct AllPage {
     once: String,
 }
 
-fn confirm(app: &App, visit: &Visit, sent: &Pressed, ask: &Ask, all: i64) -> Result<Response, Fault> {
+fn confirm(
+    app: &App,
+    visit: &PageContext,
+    sent: &BulkForm,
+    ask: &FilterParams,
+    all: i64,
+) -> Result<Response, Problem> {
     let word = if sent.action == "approve" { "Approve" } else { "Reject" };
     visit.show(&AllPage {
-        frame: visit.frame(format!("{word} all that match"), Place::Rewards),
+        frame: visit.frame(format!("{word} all that match"), MenuItem::Rewards),
         word,
         all: how_many(usize::try_from(all).unwrap_or(usize::MAX), "reward", "rewards"),
         expected: all,
@@ -170,20 +179,20 @@ struct DecisionPage {
     skipped: Vec<Row>,
     more_skipped: Option<String>,
     done: Vec<Row>,
-    turn: Turn,
+    turn: Pager,
     list: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct EmptyForm {}
 
 async fn show(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    ListQuery(Nothing {}, paging): ListQuery<Nothing>,
-) -> Result<Response, Fault> {
+    ListQuery(EmptyForm {}, paging): ListQuery<EmptyForm>,
+) -> Result<Response, Problem> {
     let now = app.clock.now();
     let mut db = app.store.read().await?;
     let decision = decisions::find(&mut db, &id).await?;
@@ -191,7 +200,7 @@ async fn show(
     let mut done = decisions::kept(&mut db, &id, Of::Done(after.as_deref()), Some(TOLD + 1)).await?;
     let more = done.len() as u64 > TOLD.unsigned_abs();
     done.truncate(usize::try_from(TOLD).unwrap_or(usize::MAX));
-    let next = done.last().filter(|_| more).map(|last| sealed(&[&last.id.to_string()]));
+    let next = done.last().filter(|_| more).map(|last| encode_cursor(&[&last.id.to_string()]));
     // Skipped rewards are on the first page, where people look for them.
     let skipped = match after {
         None => decisions::kept(&mut db, &id, Of::Skipped(None), Some(2 * TOLD)).await?,
@@ -200,8 +209,8 @@ async fn show(
     let unseen = decision.skipped - i64::try_from(skipped.len()).unwrap_or(0);
     let refusal = rules::undo(decision.at, decision.undone.is_some(), now).err();
     let page = DecisionPage {
-        frame: visit.frame("What was decided", Place::Rewards),
-        told: told(&decision),
+        frame: visit.frame("What was decided", MenuItem::Rewards),
+        told: outcome_message(&decision),
         reason: decision.reason.clone(),
         by: name(&mut db, &decision.by).await?,
         at: When(decision.at),
@@ -222,11 +231,11 @@ async fn show(
     visit.show(&page)
 }
 
-async fn name(db: &mut Db, id: &str) -> Result<String, Fault> {
+async fn name(db: &mut Db, id: &str) -> Result<String, Problem> {
     Ok(history::names(db, std::iter::once(id)).await?.remove(id).unwrap_or_default())
 }
 
-fn word(status: RewardStatus) -> &'static str {
+fn verb(status: RewardStatus) -> &'static str {
     match status {
         RewardStatus::Approved => "approved",
         RewardStatus::Rejected => "rejected",
@@ -236,16 +245,16 @@ fn word(status: RewardStatus) -> &'static str {
     }
 }
 
-fn told(decision: &Decision) -> (&'static str, String) {
+fn outcome_message(decision: &Decision) -> (&'static str, String) {
     let many = |count: i64| usize::try_from(count).unwrap_or(usize::MAX);
-    let words = format!("{} {}.", how_many(many(decision.done), "reward", "rewards"), word(decision.verdict));
+    let words = format!("{} {}.", how_many(many(decision.done), "reward", "rewards"), verb(decision.verdict));
     match decision.skipped {
         0 => ("good", words),
         skipped => ("warn", format!("{words} {} skipped:", how_many(many(skipped), "was", "were"))),
     }
 }
 
-fn row(kept: &decisions::Kept, decision: &Decision, now: i64) -> Row {
+fn row(kept: &decisions::DecidedReward, decision: &Decision, now: i64) -> Row {
     let is = kept.now.as_ref();
     let label = |status: RewardStatus| Shown::parse(status.as_str()).map_or("", Shown::label);
     let result = match (&kept.skipped, kept.undone_at, give_back(kept)) {
@@ -278,23 +287,27 @@ fn skipped_why(code: &str) -> &'static str {
     }
 }
 
-async fn undo(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn undo(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let here = format!("/rewards/decisions/{id}");
-    let told = match verbs::undo(&app, &visit.actor, &id).await {
+    let flash = match verbs::undo(&app, &visit.actor, &id).await {
         Ok(undone) => {
             let words = format!(
                 "Undone: {} back as before.",
                 how_many(undone.given_back, "reward is", "rewards are")
             );
             match undone.left {
-                0 => Told::good(words),
-                left => Told::warn(format!(
+                0 => Flash::good(words),
+                left => Flash::warn(format!(
                     "{words} {} since and stay as they are. They are listed below.",
                     how_many(left, "was changed", "were changed")
                 )),
             }
         }
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&here))
+    Ok(flash.on(&here))
 }

@@ -10,22 +10,22 @@ use crate::store::rewards::Reward;
 use crate::store::{Db, audit};
 use crate::web::kit::format::{When, plain};
 use crate::web::kit::history;
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
 
 /// One field of the input.
-pub struct Side {
+pub struct ConflictField {
     pub field: &'static str,
     pub typed: String,
     pub now: String,
 }
 
 /// An edit that failed because somebody else was first.
-pub struct Clash {
+pub struct EditConflict {
     /// The target of the form for trying again.
     pub action: String,
     /// The input next to the current values.
-    pub lines: Vec<Side>,
+    pub lines: Vec<ConflictField>,
     /// All fields that the form sends again.
     pub fields: Vec<(&'static str, String)>,
     pub again: &'static str,
@@ -34,7 +34,7 @@ pub struct Clash {
 }
 
 /// Whether a verb did nothing because somebody else was first.
-pub fn is_clash(error: &OpsError) -> bool {
+pub fn is_conflict(error: &OpsError) -> bool {
     let OpsError::Conflict(refusal) = error else { return false };
     matches!(refusal.code, "precondition_failed" | "changed_meanwhile")
 }
@@ -44,12 +44,17 @@ pub fn is_clash(error: &OpsError) -> bool {
 struct ClashPage {
     frame: Frame,
     number: String,
-    clash: Clash,
+    clash: EditConflict,
     /// Who changed it, when, and what they did.
     last: Option<(String, When, String)>,
 }
 
-pub async fn show(db: &mut Db, visit: &Visit, reward: &Reward, clash: Clash) -> Result<Response, Fault> {
+pub async fn show(
+    db: &mut Db,
+    visit: &PageContext,
+    reward: &Reward,
+    clash: EditConflict,
+) -> Result<Response, Problem> {
     let rows = audit::newest(db, Some(&reward.entered.id.to_string()), i64::MAX, 1).await?;
     let last = match rows.into_iter().next() {
         Some(row) => {
@@ -59,7 +64,7 @@ pub async fn show(db: &mut Db, visit: &Visit, reward: &Reward, clash: Clash) -> 
         None => None,
     };
     let number = reward.number();
-    let frame = visit.frame(format!("{number} has changed"), Place::Rewards);
+    let frame = visit.frame(format!("{number} has changed"), MenuItem::Rewards);
     let page = visit.show(&ClashPage { frame, number, clash, last })?;
     Ok((StatusCode::CONFLICT, page).into_response())
 }

@@ -7,11 +7,11 @@ use payout::money::{Currency, Money};
 use payout::reward::{PaymentType, RewardType, Shown};
 
 use crate::clock;
-use crate::ops::rewards::{self as verbs, Pooled};
+use crate::ops::rewards::{self as verbs, PoolPage};
 use crate::store::Db;
-use crate::store::programs::{self, Filter as Catalogue, Named};
+use crate::store::programs::{self, Filter as Catalogue, NamedBy};
 use crate::store::rewards::{self, Filter, Sort, View, Window};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 
 /// The views, with their labels.
 pub const VIEWS: [(&str, &str); 8] = [
@@ -30,7 +30,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// The query string of the list.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Ask {
+pub struct FilterParams {
     view: Option<String>,
     /// The sort order, with `-` for descending.
     pub sort: Option<String>,
@@ -82,7 +82,7 @@ const LOOKS: [&str; 4] = ["view", "sort", "columns", "saved"];
 
 /// The resolved query string.
 #[derive(Default)]
-pub struct Narrowed {
+pub struct ResolvedFilter {
     /// The filter for the database.
     pub filter: Filter,
     /// The active filters in words, each with the address that removes it.
@@ -96,20 +96,20 @@ pub struct Narrowed {
 /// A page of the list.
 pub async fn listed(
     db: &mut Db,
-    ask: &Ask,
+    ask: &FilterParams,
     filter: &Filter,
     window: &Window,
     now: i64,
-) -> Result<Pooled, Fault> {
+) -> Result<PoolPage, Problem> {
     if let Some(eligible) = ask.eligible() {
         return Ok(verbs::pool(db, filter, window, eligible, now).await?);
     }
     let listed = rewards::list(db, filter, window, now).await?;
     let rows = listed.rewards.into_iter().map(|reward| (reward, Vec::new())).collect();
-    Ok(Pooled { rows, next: listed.next, looked_at: listed.looked_at })
+    Ok(PoolPage { rows, next: listed.next, looked_at: listed.looked_at })
 }
 
-impl Ask {
+impl FilterParams {
     /// The view: name and label.
     pub fn view(&self) -> (&'static str, &'static str) {
         let asked = self.view.as_deref().unwrap_or("pending");
@@ -234,8 +234,8 @@ impl Ask {
     }
 
     /// Resolves the query string for the database.
-    pub async fn narrow(&self, db: &mut Db) -> Result<Narrowed, Fault> {
-        let mut narrowed = Narrowed::default();
+    pub async fn resolve(&self, db: &mut Db) -> Result<ResolvedFilter, Problem> {
+        let mut narrowed = ResolvedFilter::default();
         narrowed.filter.view = match self.view().0 {
             "pending" => View::Pending,
             "eligible" | "not_eligible" => View::Pool,
@@ -250,10 +250,10 @@ impl Ask {
         self.read_words(&mut narrowed);
         self.read_values(&mut narrowed);
         self.read_dates(&mut narrowed);
-        narrowed.filter.owner = self.find(db, &mut narrowed, Thing::Owner).await?;
-        narrowed.filter.account = self.find(db, &mut narrowed, Thing::Account).await?;
-        narrowed.filter.program = self.find(db, &mut narrowed, Thing::Program).await?;
-        narrowed.filter.activity = self.find(db, &mut narrowed, Thing::Activity).await?;
+        narrowed.filter.owner = self.find(db, &mut narrowed, FilterSubject::Owner).await?;
+        narrowed.filter.account = self.find(db, &mut narrowed, FilterSubject::Account).await?;
+        narrowed.filter.program = self.find(db, &mut narrowed, FilterSubject::Program).await?;
+        narrowed.filter.activity = self.find(db, &mut narrowed, FilterSubject::Activity).await?;
         for (name, value) in self.pairs().into_iter().filter(|(name, _)| !LOOKS.contains(name)) {
             let words = format!("{}: {}", label(name), in_words(name, value));
             let address = format!("/rewards?{}", self.query_without(&[], Some((name, value))));
@@ -262,9 +262,9 @@ impl Ask {
         Ok(narrowed)
     }
 
-    fn read_words(&self, narrowed: &mut Narrowed) {
+    fn read_words(&self, narrowed: &mut ResolvedFilter) {
         fn known<T>(
-            narrowed: &mut Narrowed,
+            narrowed: &mut ResolvedFilter,
             what: &str,
             word: Option<&String>,
             parse: fn(&str) -> Option<T>,
@@ -289,14 +289,14 @@ impl Ask {
             .map(|currency| currency.code().to_owned());
     }
 
-    fn read_values(&self, narrowed: &mut Narrowed) {
+    fn read_values(&self, narrowed: &mut ResolvedFilter) {
         if self.value_min.is_none() && self.value_max.is_none() {
             return;
         }
         let currency = self.currency.as_deref().and_then(|code| Currency::parse(code).ok());
         let Some(currency) = currency else {
-            let told = "Name the currency beside a value: amounts are not compared across currencies.";
-            return narrowed.problems.push(told.to_owned());
+            let message = "Name the currency beside a value: amounts are not compared across currencies.";
+            return narrowed.problems.push(message.to_owned());
         };
         let mut minor = |text: &Option<String>| {
             let text = text.as_deref()?;
@@ -312,7 +312,7 @@ impl Ask {
         (narrowed.filter.value_min, narrowed.filter.value_max) = (least, most);
     }
 
-    fn read_dates(&self, narrowed: &mut Narrowed) {
+    fn read_dates(&self, narrowed: &mut ResolvedFilter) {
         let mut day = |text: &Option<String>| {
             let text = text.as_deref()?;
             let usual = format!("“{text}” is not a date; write it like 2026-07-19.");
@@ -334,9 +334,9 @@ impl Ask {
     async fn find(
         &self,
         db: &mut Db,
-        narrowed: &mut Narrowed,
-        thing: Thing,
-    ) -> Result<Option<String>, Fault> {
+        narrowed: &mut ResolvedFilter,
+        thing: FilterSubject,
+    ) -> Result<Option<String>, Problem> {
         let (name, what) = thing.names();
         let asked = self.pairs().into_iter().find(|(other, _)| *other == name);
         let Some(text) = asked.map(|(_, value)| value.to_owned()) else { return Ok(None) };
@@ -350,12 +350,12 @@ impl Ask {
             let part = Catalogue { q: Some(text), limit: 11, ..Catalogue::default() };
             found = thing.all(db, &part).await?;
         }
-        Ok(self.meant(narrowed, name, what, found))
+        Ok(self.resolve_name(narrowed, name, what, found))
     }
 
-    fn meant(
+    fn resolve_name(
         &self,
-        narrowed: &mut Narrowed,
+        narrowed: &mut ResolvedFilter,
         name: &str,
         what: &str,
         found: Vec<(String, String, String)>,
@@ -381,14 +381,14 @@ impl Ask {
 
 /// A record type that rewards can be filtered by.
 #[derive(Clone, Copy)]
-enum Thing {
+enum FilterSubject {
     Owner,
     Account,
     Program,
     Activity,
 }
 
-impl Thing {
+impl FilterSubject {
     /// The query parameter, and the label.
     fn names(self) -> (&'static str, &'static str) {
         match self {
@@ -399,17 +399,17 @@ impl Thing {
         }
     }
 
-    async fn is_known(self, db: &mut Db, id: &str) -> Result<bool, Fault> {
+    async fn is_known(self, db: &mut Db, id: &str) -> Result<bool, Problem> {
         Ok(match self {
-            Self::Owner => programs::partner(db, Named::Either(id)).await?.is_some(),
-            Self::Account => programs::account(db, Named::Either(id)).await?.is_some(),
-            Self::Program => programs::program(db, Named::Either(id)).await?.is_some(),
-            Self::Activity => programs::activity(db, Named::Either(id)).await?.is_some(),
+            Self::Owner => programs::partner(db, NamedBy::Either(id)).await?.is_some(),
+            Self::Account => programs::account(db, NamedBy::Either(id)).await?.is_some(),
+            Self::Program => programs::program(db, NamedBy::Either(id)).await?.is_some(),
+            Self::Activity => programs::activity(db, NamedBy::Either(id)).await?.is_some(),
         })
     }
 
     /// The id, name and external id of each match.
-    async fn all(self, db: &mut Db, filter: &Catalogue) -> Result<Vec<(String, String, String)>, Fault> {
+    async fn all(self, db: &mut Db, filter: &Catalogue) -> Result<Vec<(String, String, String)>, Problem> {
         macro_rules! of {
             ($found:expr) => {
                 $found.into_iter().map(|one| (one.id.to_string(), one.name, one.external_id)).collect()
@@ -465,28 +465,28 @@ mod tests {
 
     #[test]
     fn an_address_says_again_what_was_asked_and_what_is_asked_otherwise() {
-        let ask = Ask {
+        let ask = FilterParams {
             view: Some("all".to_owned()),
             owner: Some("Ana & Bo".to_owned()),
             status: vec!["paid".to_owned(), "approved".to_owned()],
-            ..Ask::default()
+            ..FilterParams::default()
         };
         assert_eq!(ask.query(&[]), "view=all&owner=Ana+%26+Bo&status=paid&status=approved");
         assert_eq!(
             ask.address(&[("sort", "-value"), ("owner", ""), ("status", "")]),
             "/rewards?view=all&sort=-value"
         );
-        assert!(ask.is_narrowed() && !Ask::default().is_narrowed());
+        assert!(ask.is_narrowed() && !FilterParams::default().is_narrowed());
     }
 
     #[test]
     fn a_value_needs_its_currency() {
-        let mut narrowed = Narrowed::default();
-        let ask = Ask { value_min: Some("10".to_owned()), ..Ask::default() };
+        let mut narrowed = ResolvedFilter::default();
+        let ask = FilterParams { value_min: Some("10".to_owned()), ..FilterParams::default() };
         ask.read_values(&mut narrowed);
         assert_eq!((narrowed.problems.len(), narrowed.filter.value_min), (1, None));
-        let mut narrowed = Narrowed::default();
-        Ask { currency: Some("JPY".to_owned()), ..ask }.read_values(&mut narrowed);
+        let mut narrowed = ResolvedFilter::default();
+        FilterParams { currency: Some("JPY".to_owned()), ..ask }.read_values(&mut narrowed);
         assert_eq!((narrowed.problems.len(), narrowed.filter.value_min), (0, Some(10)));
     }
 }

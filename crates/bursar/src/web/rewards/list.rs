@@ -9,7 +9,7 @@ use payout::ids::RewardId;
 use payout::reward::{PaymentType, RewardType, Shown};
 
 use super::columns::{Column, chosen, unknown};
-use super::filter::{Ask, Narrowed, VIEWS, listed};
+use super::filter::{FilterParams, ResolvedFilter, VIEWS, listed};
 use super::saved_views;
 use crate::app::App;
 use crate::ops::rewards::hold_was_over;
@@ -18,11 +18,11 @@ use crate::store::programs::{self, Filter as Catalogue};
 use crate::store::rewards::{self, Count, Reward, View, Window};
 use crate::store::saved_views::{self as views, SavedView};
 use crate::web::kit::facet::{Facet, Facets, Typed, lately};
-use crate::web::kit::form::{ListQuery, Paging, Turn, sealed};
-use crate::web::kit::format::{Chip, Lately, Value, count, how_many, reward_chip, whys};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::form::{ListQuery, Pager, Paging, encode_cursor};
+use crate::web::kit::format::{Chip, ShortTime, Value, count, how_many, reward_chip, summarize};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 /// How far matching rewards are counted for a page.
 const COUNTED: i64 = 10_000;
@@ -30,7 +30,7 @@ const COUNTED: i64 = 10_000;
 const CHOICES: i64 = 40;
 
 pub fn routes() -> Vec<Route> {
-    let reads = Need::May(Permission::Read);
+    let reads = Access::May(Permission::Read);
     vec![get("/rewards", reads, list), get("/rewards/settings", reads, settings)]
 }
 
@@ -40,8 +40,8 @@ struct SettingsPage {
     frame: Frame,
 }
 
-async fn settings(visit: Visit) -> Result<Response, Fault> {
-    visit.show(&SettingsPage { frame: visit.frame("Reward Settings", Place::RewardSettings) })
+async fn settings(visit: PageContext) -> Result<Response, Problem> {
+    visit.show(&SettingsPage { frame: visit.frame("Reward Settings", MenuItem::RewardSettings) })
 }
 
 /// A row of the list.
@@ -63,9 +63,9 @@ struct Row {
     chip: Chip,
     /// Details beside the status: the batch, why it is not eligible, or a warning before a decision.
     aside: Option<String>,
-    created: Lately,
+    created: ShortTime,
     expires: String,
-    decided: Option<Lately>,
+    decided: Option<ShortTime>,
     external_id: String,
     batch: Option<String>,
     /// Whether it was selected when a decision was refused.
@@ -83,7 +83,7 @@ struct Choice {
 #[template(path = "rewards/list.html")]
 struct ListPage {
     frame: Frame,
-    ask: Ask,
+    ask: FilterParams,
     title: String,
     /// The views to choose from, in groups.
     views: Vec<(&'static str, Vec<Choice>)>,
@@ -102,7 +102,7 @@ struct ListPage {
     columns: Vec<Column>,
     heads: Vec<Head>,
     rows: Vec<Row>,
-    turn: Turn,
+    turn: Pager,
     deciding: bool,
     matching: Count,
     /// How many rewards were checked before the page gave up with too few matches.
@@ -116,7 +116,7 @@ struct ListPage {
     kept: String,
     once: String,
     /// The input of a refused decision.
-    written: Kept,
+    written: RetainedInput,
 }
 
 /// A filter with a text field.
@@ -129,11 +129,11 @@ struct Input {
 }
 
 impl ListPage {
-    fn told(&self) -> String {
+    fn summary(&self) -> String {
         let rows = how_many(self.rows.len(), "reward", "rewards");
         match (self.turn.is_needed(), self.turn.told.as_str()) {
             (false, _) | (true, "") => rows,
-            (true, told) => format!("{told} rewards"),
+            (true, message) => format!("{message} rewards"),
         }
     }
 
@@ -165,15 +165,15 @@ struct Head {
 
 async fn list(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
-    page(&app, &visit, ask, paging, Kept::default()).await
+    visit: PageContext,
+    ListQuery(ask, paging): ListQuery<FilterParams>,
+) -> Result<Response, Problem> {
+    page(&app, &visit, ask, paging, RetainedInput::default()).await
 }
 
 /// The selection and text from before a decision was refused.
 #[derive(Default)]
-pub struct Kept {
+pub struct RetainedInput {
     /// The selected rewards, by id.
     pub ticked: Vec<String>,
     pub reason: String,
@@ -182,18 +182,23 @@ pub struct Kept {
 }
 
 /// The list as in the query string, with the selection kept.
-pub async fn again(app: &App, visit: &Visit, query: &str, kept: Kept) -> Result<Response, Fault> {
+pub async fn again(
+    app: &App,
+    visit: &PageContext,
+    query: &str,
+    kept: RetainedInput,
+) -> Result<Response, Problem> {
     let ListQuery(ask, paging) = ListQuery::of("/rewards", query)?;
     page(app, visit, ask, paging, kept).await
 }
 
 async fn page(
     app: &App,
-    visit: &Visit,
-    mut ask: Ask,
+    visit: &PageContext,
+    mut ask: FilterParams,
     paging: Paging,
-    written: Kept,
-) -> Result<Response, Fault> {
+    written: RetainedInput,
+) -> Result<Response, Problem> {
     // The sort order is parsed with the paging.
     ask.sort.clone_from(&paging.sort);
     let now = app.clock.now();
@@ -201,7 +206,7 @@ async fn page(
     if let Some(id) = ask.opens() {
         return saved_views::open(&mut db, &visit.actor, id).await;
     }
-    let mut narrowed = ask.narrow(&mut db).await?;
+    let mut narrowed = ask.resolve(&mut db).await?;
     narrowed.problems.extend(unknown(&ask.columns).map(|name| format!("There is no column “{name}”.")));
     let (rows, next, looked_at) = match narrowed.problems.is_empty() {
         true => rows(&mut db, &ask, &narrowed, &paging, now).await?,
@@ -222,7 +227,7 @@ async fn page(
     let (back, columns, shown) = (ask.query(&[]), chosen(&ask.columns), rows.len());
     let (selects, typed) = selects(&mut db, &ask).await?;
     let page = ListPage {
-        frame: visit.frame(&title, Place::Rewards),
+        frame: visit.frame(&title, MenuItem::Rewards),
         title,
         written,
         views: menu(&ask, &found, visit),
@@ -262,7 +267,7 @@ fn matched(matching: Count) -> Option<String> {
 }
 
 /// The built-in views, the person's own, and shared ones.
-fn menu(ask: &Ask, found: &[SavedView], visit: &Visit) -> Vec<(&'static str, Vec<Choice>)> {
+fn menu(ask: &FilterParams, found: &[SavedView], visit: &PageContext) -> Vec<(&'static str, Vec<Choice>)> {
     let here = ask.saved.as_deref();
     let known = here.is_some_and(|here| found.iter().any(|view| view.id == here));
     let ours = VIEWS.iter().map(|(view, words)| (*view, *words));
@@ -286,19 +291,19 @@ fn of_column(column: Column, shown: &[Column]) -> Choice {
 /// The rows, the cursor of the next page, and how many were checked if too few matched.
 async fn rows(
     db: &mut Db,
-    ask: &Ask,
-    narrowed: &Narrowed,
+    ask: &FilterParams,
+    narrowed: &ResolvedFilter,
     paging: &Paging,
     now: i64,
-) -> Result<(Vec<Row>, Option<String>, Option<i64>), Fault> {
+) -> Result<(Vec<Row>, Option<String>, Option<i64>), Problem> {
     let (sort, descending) = ask.sort();
     let after = paging.after_parts::<2>()?;
     let after = after.and_then(|[key, id]| Some((key.parse().ok()?, id)));
     let window = Window { sort, descending, after, limit: paging.limit };
     let found = listed(db, ask, &narrowed.filter, &window, now).await?;
-    let next = found.next.map(|(key, id)| sealed(&[&key.to_string(), &id]));
+    let next = found.next.map(|(key, id)| encode_cursor(&[&key.to_string(), &id]));
     let rows = found.rows.into_iter().map(|(reward, blockers)| {
-        let reasons: Vec<String> = whys(&blockers).into_iter().map(|why| why.message).collect();
+        let reasons: Vec<String> = summarize(&blockers).into_iter().map(|why| why.message).collect();
         row(reward, Some(reasons.join(" ")).filter(|reasons| !reasons.is_empty()), now)
     });
     Ok((rows.collect(), next, found.looked_at))
@@ -337,9 +342,9 @@ fn row(reward: Reward, why: Option<String>, now: i64) -> Row {
         currency: entered.worth.currency().map_or("Not applicable", |currency| currency.code()).to_owned(),
         clawback: entered.entry == payout::reward::Entry::Clawback,
         aside: why.or(placed).or(hold),
-        created: Lately(entered.created_at),
+        created: ShortTime(entered.created_at),
         expires: entered.expires_at.map_or_else(|| "Never".to_owned(), |at| crate::clock::date(at - 1)),
-        decided: entered.decided_at.map(Lately),
+        decided: entered.decided_at.map(ShortTime),
         external_id: entered.external_id,
         batch: reward.batch.map(|(_, number)| number),
         owner: reward.owner.name,
@@ -359,7 +364,7 @@ fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: Option
 }
 
 /// The filters with a text field.
-fn inputs(ask: &Ask) -> Vec<Input> {
+fn inputs(ask: &FilterParams) -> Vec<Input> {
     let input = |name, words, value: &Option<String>, kind, hint| {
         let value = value.clone().unwrap_or_default();
         Input { name, words, value, kind, hint }
@@ -381,7 +386,7 @@ fn inputs(ask: &Ask) -> Vec<Input> {
 }
 
 /// The filters, to be added one at a time.
-fn facets(ask: &Ask, selects: &Selects, typed: &[Input], now: i64) -> Facets {
+fn facets(ask: &FilterParams, selects: &Selects, typed: &[Input], now: i64) -> Facets {
     let ticks = statuses(ask).into_iter().map(|one| ("status", one.value, one.words, one.chosen)).collect();
     let mut facets = vec![Facet::ticked("Status", ticks)];
     facets.extend(selects.iter().map(|(name, words, choices)| {
@@ -419,7 +424,7 @@ fn facets(ask: &Ask, selects: &Selects, typed: &[Input], now: i64) -> Facets {
 }
 
 /// Every status, of which several can be ticked.
-fn statuses(ask: &Ask) -> Vec<Choice> {
+fn statuses(ask: &FilterParams) -> Vec<Choice> {
     let choice = |status: &Shown| Choice {
         value: status.as_str().to_owned(),
         words: status.label().to_owned(),
@@ -431,7 +436,7 @@ fn statuses(ask: &Ask) -> Vec<Choice> {
 type Selects = Vec<(&'static str, &'static str, Vec<Choice>)>;
 
 /// The filters with a list of options, and those with too many options, as text filters.
-async fn selects(db: &mut Db, ask: &Ask) -> Result<(Selects, Vec<Input>), Fault> {
+async fn selects(db: &mut Db, ask: &FilterParams) -> Result<(Selects, Vec<Input>), Problem> {
     let all = Catalogue { limit: CHOICES + 1, ..Catalogue::default() };
     let programs = programs::programs(db, &all).await?;
     let activities = programs::activities(db, &all).await?;
@@ -454,7 +459,7 @@ async fn selects(db: &mut Db, ask: &Ask) -> Result<(Selects, Vec<Input>), Fault>
     Ok((selects, typed))
 }
 
-fn head(ask: &Ask, column: Column) -> Head {
+fn head(ask: &FilterParams, column: Column) -> Head {
     let (words, right) = (column.words(), column == Column::Value);
     let Some((by, name)) = column.sort() else { return Head { words, right, sorted: None, address: None } };
     let (sort, descending) = ask.sort();
@@ -470,7 +475,7 @@ fn head(ask: &Ask, column: Column) -> Head {
     }
 }
 
-fn empty(view: View, ask: &Ask) -> (&'static str, &'static str) {
+fn empty(view: View, ask: &FilterParams) -> (&'static str, &'static str) {
     if ask.is_narrowed() {
         return ("No reward matches these filters.", "Remove a filter, or choose another view.");
     }

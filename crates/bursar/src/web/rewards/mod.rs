@@ -15,7 +15,7 @@ mod show;
 
 use crate::web::kit::route::Route;
 pub use api_filter::RewardFilter;
-pub use filter::Ask;
+pub use filter::FilterParams;
 
 pub fn routes() -> Vec<Route> {
     [

@@ -18,21 +18,21 @@ use crate::ops::company;
 use crate::ops::import;
 use crate::ops::rewards::{self as verbs, Draft, expiry_of};
 use crate::store::Db;
-use crate::store::programs::{self, Filter as Catalogue, Named, Worth};
+use crate::store::programs::{self, Filter as Catalogue, NamedBy, RewardValue};
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
 use crate::web::kit::resolve::{self, offer};
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::route::{Access, Route, get, post};
 
 pub fn routes() -> Vec<Route> {
-    let reviews = Need::May(Permission::Review);
+    let reviews = Access::May(Permission::Review);
     vec![get("/rewards/new", reviews, new_form), post("/rewards/new", reviews, new)]
 }
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Typed {
+struct FormInput {
     external_id: Option<String>,
     activity: Option<String>,
     owner: Option<String>,
@@ -55,7 +55,7 @@ struct Activity {
 #[template(path = "rewards/new.html")]
 struct NewPage {
     frame: Frame,
-    typed: Typed,
+    typed: FormInput,
     wrong: Option<Refusal>,
     activities: Vec<Activity>,
     /// The partners that are offered while one is typed.
@@ -83,27 +83,27 @@ impl NewPage {
     }
 }
 
-async fn new_form(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
-    let chance = payout::ids::encode(app.clock.chance());
+async fn new_form(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+    let chance = payout::ids::encode(app.clock.random());
     let external_id = Some(format!("hand-{}", chance.get(16..).unwrap_or(&chance)));
     // The activity may have its own currency, so none is prefilled: a value without one is refused, never guessed.
-    let typed = Typed { external_id, ..Typed::default() };
+    let typed = FormInput { external_id, ..FormInput::default() };
     new_page(&mut app.store.read().await?, &visit, typed, None).await
 }
 
 async fn new_page(
     db: &mut Db,
-    visit: &Visit,
-    typed: Typed,
+    visit: &PageContext,
+    typed: FormInput,
     wrong: Option<Refusal>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let some = Catalogue { limit: 500, ..Catalogue::default() };
     let activities = programs::activities(db, &some).await?.into_iter();
     let activities = activities.filter(|one| one.inactive_at.is_none()).map(|one| Activity {
         chosen: typed.activity.as_deref() == Some(one.external_id.as_str()),
         words: match one.worth {
-            Some(Worth::Cash(money)) => format!("{} ({money})", one.name),
-            Some(Worth::Points(points)) => format!("{} ({points} points)", one.name),
+            Some(RewardValue::Cash(money)) => format!("{} ({money})", one.name),
+            Some(RewardValue::Points(points)) => format!("{} ({points} points)", one.name),
             None => one.name,
         },
         external_id: one.external_id,
@@ -112,7 +112,7 @@ async fn new_page(
     let usual = Some(company::read(db).await?.currency).filter(|code| !code.is_empty());
     let page = NewPage {
         usual: usual.unwrap_or_else(|| "USD".to_owned()),
-        frame: visit.frame("New reward", Place::Rewards),
+        frame: visit.frame("New reward", MenuItem::Rewards),
         activities: activities.collect(),
         many_partners: partners.len() > 200,
         partners: partners.into_iter().take(200).map(|one| offer(&one.name, &one.external_id)).collect(),
@@ -123,7 +123,11 @@ async fn new_page(
     Ok((status, visit.show(&page)?).into_response())
 }
 
-async fn new(State(app): State<App>, visit: Visit, Form(typed): Form<Typed>) -> Result<Response, Fault> {
+async fn new(
+    State(app): State<App>,
+    visit: PageContext,
+    Form(typed): Form<FormInput>,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let draft = match draft(&mut db, &typed).await? {
         Ok(draft) => draft,
@@ -132,13 +136,13 @@ async fn new(State(app): State<App>, visit: Visit, Form(typed): Form<Typed>) -> 
     match verbs::create(&app, &visit.actor, &draft, None).await {
         Ok(created) => {
             let number = created.reward.number();
-            let told = match created.existed {
+            let flash = match created.existed {
                 true => {
-                    Told::warn(format!("{number} already exists with the same content. Nothing was added."))
+                    Flash::warn(format!("{number} already exists with the same content. Nothing was added."))
                 }
-                false => Told::good(format!("{number} is entered and waits for review.")),
+                false => Flash::good(format!("{number} is entered and waits for review.")),
             };
-            Ok(told.on(&format!("/rewards/{number}")))
+            Ok(flash.on(&format!("/rewards/{number}")))
         }
         Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => {
             new_page(&mut db, &visit, typed, Some(refusal)).await
@@ -148,9 +152,9 @@ async fn new(State(app): State<App>, visit: Visit, Form(typed): Form<Typed>) -> 
 }
 
 /// The reward described by the input.
-async fn draft(db: &mut Db, typed: &Typed) -> Result<Result<Draft, Refusal>, Fault> {
+async fn draft(db: &mut Db, typed: &FormInput) -> Result<Result<Draft, Refusal>, Problem> {
     let id = typed.activity.clone().unwrap_or_default();
-    let activity = programs::activity(db, Named::External(&id)).await?;
+    let activity = programs::activity(db, NamedBy::External(&id)).await?;
     let Some(activity) = activity else {
         return Ok(Err(Refusal::new("missing", "Choose what earned the reward.").at("activity")));
     };
@@ -158,14 +162,14 @@ async fn draft(db: &mut Db, typed: &Typed) -> Result<Result<Draft, Refusal>, Fau
     let worth = match (&typed.value, activity.reward_type) {
         (None, _) => Ok(None),
         (Some(value), payout::reward::RewardType::Points) => import::points(value)
-            .map(|points| Some(Worth::Points(points)))
+            .map(|points| Some(RewardValue::Points(points)))
             .map_err(|error| money(error, "value")),
         (Some(value), payout::reward::RewardType::Cash) => {
             let code = typed.currency.clone().unwrap_or_default();
             let currency = Currency::parse(&code).map_err(|error| money(error, "currency"));
             currency.and_then(|currency| {
                 let money_read = Money::parse(value, currency);
-                money_read.map(|read| Some(Worth::Cash(read))).map_err(|error| money(error, "value"))
+                money_read.map(|read| Some(RewardValue::Cash(read))).map_err(|error| money(error, "value"))
             })
         }
     };

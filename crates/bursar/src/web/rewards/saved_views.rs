@@ -8,21 +8,21 @@ use serde::Deserialize;
 
 use payout::access::Permission;
 
-use super::filter::Ask;
+use super::filter::FilterParams;
 use crate::app::{Actor, App};
 use crate::ops::saved_views::{self as verbs, may_delete, may_rename};
 use crate::store::Db;
 use crate::store::saved_views::{self as views, SavedView};
 use crate::web::kit::extract::{Tree, read};
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 
 const PAGE: &str = "/rewards/views";
 
 pub fn routes() -> Vec<Route> {
-    let reads = Need::May(Permission::Read);
+    let reads = Access::May(Permission::Read);
     vec![
         get(PAGE, reads, show),
         post(PAGE, reads, save),
@@ -41,8 +41,8 @@ pub fn address(id: &str, query: &str) -> String {
 ///
 /// # Errors
 /// If there is none, or the actor may not see it.
-pub async fn open(db: &mut Db, actor: &Actor, id: &str) -> Result<Response, Fault> {
-    let view = views::find(db, id, actor.id).await?.ok_or_else(Fault::missing)?;
+pub async fn open(db: &mut Db, actor: &Actor, id: &str) -> Result<Response, Problem> {
+    let view = views::find(db, id, actor.id).await?.ok_or_else(Problem::missing)?;
     Ok(Redirect::to(&address(&view.id, &view.query)).into_response())
 }
 
@@ -63,7 +63,7 @@ struct ViewsPage {
     rows: Vec<Row>,
 }
 
-async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
     let actor = &visit.actor;
     let found = views::of(&mut app.store.read().await?, actor.id).await?;
     let row = |view: SavedView| Row {
@@ -76,7 +76,7 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
         by: view.person_name,
     };
     let rows = found.into_iter().map(row).collect();
-    visit.show(&ViewsPage { frame: visit.frame("Saved views", Place::Rewards), rows })
+    visit.show(&ViewsPage { frame: visit.frame("Saved views", MenuItem::Rewards), rows })
 }
 
 #[derive(Deserialize)]
@@ -88,17 +88,22 @@ struct Saved {
     query: Option<String>,
 }
 
-async fn save(State(app): State<App>, visit: Visit, Form(sent): Form<Saved>) -> Result<Response, Fault> {
+async fn save(
+    State(app): State<App>,
+    visit: PageContext,
+    Form(sent): Form<Saved>,
+) -> Result<Response, Problem> {
     let query = sent.query.unwrap_or_default();
     // Parse and rewrite it, so that nothing is saved that the list does not understand.
-    let ask: Ask = read(&Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?).map_err(Fault::field)?;
+    let ask: FilterParams =
+        read(&Tree::from_pairs(query.as_bytes()).map_err(Problem::field)?).map_err(Problem::field)?;
     let (name, query) = (sent.name.unwrap_or_default(), ask.kept());
     match verbs::save(&app, &visit.actor, &name, &query, sent.shared.is_some()).await {
         Ok(id) => {
-            let told = Told::good(format!("View saved as “{}”.", name.trim()));
-            Ok(told.on(&address(&id, &query)))
+            let flash = Flash::good(format!("View saved as “{}”.", name.trim()));
+            Ok(flash.on(&address(&id, &query)))
         }
-        Err(error) => Ok(Told::refused(error)?.on(&format!("/rewards?{query}"))),
+        Err(error) => Ok(Flash::refused(error)?.on(&format!("/rewards?{query}"))),
     }
 }
 
@@ -111,22 +116,26 @@ struct Renamed {
 
 async fn rename(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<Renamed>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let name = sent.name.unwrap_or_default();
-    let told = match verbs::rename(&app, &visit.actor, &id, &name, sent.shared.is_some()).await {
-        Ok(()) => Told::good(format!("“{}” is saved.", name.trim())),
-        Err(error) => Told::refused(error)?,
+    let flash = match verbs::rename(&app, &visit.actor, &id, &name, sent.shared.is_some()).await {
+        Ok(()) => Flash::good(format!("“{}” is saved.", name.trim())),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(PAGE))
+    Ok(flash.on(PAGE))
 }
 
-async fn delete(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
-    let told = match verbs::delete(&app, &visit.actor, &id).await {
-        Ok(()) => Told::good("The view is deleted. No reward was changed."),
-        Err(error) => Told::refused(error)?,
+async fn delete(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let flash = match verbs::delete(&app, &visit.actor, &id).await {
+        Ok(()) => Flash::good("The view is deleted. No reward was changed."),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(PAGE))
+    Ok(flash.on(PAGE))
 }

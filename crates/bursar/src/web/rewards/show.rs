@@ -15,28 +15,28 @@ use payout::eligibility::{Blocker, Code, Scope};
 use payout::money::{Money, Sum};
 use payout::reward::{self as rules, Entry, RewardStatus, Standing};
 
-use self::payments::Placed;
-use super::edit_conflict::{self, Clash, Side, is_clash};
-use super::filter::{Ask, listed};
+use self::payments::PaymentLink;
+use super::edit_conflict::{self, ConflictField, EditConflict, is_conflict};
+use super::filter::{FilterParams, listed};
 use crate::app::App;
 use crate::clock;
 use crate::ops::idempotency::Reply;
 use crate::ops::rewards::{self as verbs, Created, Edit, Verdict, expiry_of};
 use crate::store::clawbacks::Clawback as TakesBackReward;
-use crate::store::programs::Worth;
+use crate::store::programs::RewardValue;
 use crate::store::rewards::{self, Reward, Window};
 use crate::store::{Db, clawbacks, contradictions};
-use crate::web::kit::clawbacks::TakenBack;
+use crate::web::kit::clawbacks::ClawbackRow;
 use crate::web::kit::extract::{Tree, read};
 use crate::web::kit::form::{Form, Key, Query};
-use crate::web::kit::format::{Cash, Chip, Summed, Value, When, Why, plain, reward_chip, when};
+use crate::web::kit::format::{BlockerSummary, Cash, Chip, Summed, Value, When, plain, reward_chip, when};
 use crate::web::kit::history::{self, Line};
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 
 pub fn routes() -> Vec<Route> {
-    let (reads, reviews) = (Need::May(Permission::Read), Need::May(Permission::Review));
+    let (reads, reviews) = (Access::May(Permission::Read), Access::May(Permission::Review));
     vec![
         get("/rewards/{number}", reads, show),
         post("/rewards/{number}/decide", reviews, decide),
@@ -51,7 +51,7 @@ pub fn routes() -> Vec<Route> {
 /// One gate of a reward.
 struct Gate {
     words: &'static str,
-    closed: Vec<Why>,
+    closed: Vec<BlockerSummary>,
 }
 
 /// The gates in an order that makes sense to people, each with the codes that close it.
@@ -82,13 +82,16 @@ fn gates(blockers: &[Blocker]) -> Vec<Gate> {
         .iter()
         .map(|(words, codes)| {
             let closing = blockers.iter().filter(|blocker| codes.contains(&blocker.code));
-            Gate { words, closed: closing.map(Why::told).collect() }
+            Gate { words, closed: closing.map(BlockerSummary::with_details).collect() }
         })
         .collect();
     // Also show a code that no gate above lists.
     let known = |code: &Code| GATES.iter().any(|(_, codes)| codes.contains(code));
     let others = blockers.iter().filter(|blocker| !known(&blocker.code));
-    gates.extend(others.map(|blocker| Gate { words: "The payout itself", closed: vec![Why::told(blocker)] }));
+    gates.extend(others.map(|blocker| Gate {
+        words: "The payout itself",
+        closed: vec![BlockerSummary::with_details(blocker)],
+    }));
     gates
 }
 
@@ -116,7 +119,7 @@ fn verdict(blockers: &[Blocker]) -> Chip {
 }
 
 /// An action, or why it is not possible.
-struct Deed {
+struct Action {
     name: &'static str,
     words: &'static str,
     look: &'static str,
@@ -143,25 +146,25 @@ struct ShowPage {
     gates: Vec<Gate>,
     /// Set if it is paid; then no gates are shown.
     over: Option<String>,
-    taken: Vec<TakenBack>,
+    taken: Vec<ClawbackRow>,
     /// How much of it was clawed back, if anything.
     taken_in_all: Option<Summed>,
     payable: bool,
     verdict: Chip,
-    deeds: Vec<Deed>,
+    deeds: Vec<Action>,
     may_review: bool,
     edit_why_not: Option<String>,
     delete_why_not: Option<String>,
     /// How much can be clawed back, if it was paid.
-    takes_back: Option<TakesBack>,
+    takes_back: Option<ClawbackOffer>,
     /// The state of the payment it is in.
-    placed: Option<Placed>,
+    placed: Option<PaymentLink>,
     history: Vec<Line>,
     back: String,
 }
 
 /// What can be clawed back of a paid reward.
-struct TakesBack {
+struct ClawbackOffer {
     left: Money,
     once: String,
 }
@@ -184,16 +187,16 @@ impl ShowPage {
     }
 }
 
-async fn find(db: &mut Db, number: &str) -> Result<Reward, Fault> {
-    rewards::find(db, number).await?.ok_or_else(Fault::missing)
+async fn find(db: &mut Db, number: &str) -> Result<Reward, Problem> {
+    rewards::find(db, number).await?.ok_or_else(Problem::missing)
 }
 
 async fn show(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-    Query(ask): Query<Ask>,
-) -> Result<Response, Fault> {
+    Query(ask): Query<FilterParams>,
+) -> Result<Response, Problem> {
     let now = app.clock.now();
     let mut db = app.store.read().await?;
     let reward = find(&mut db, &number).await?;
@@ -216,7 +219,7 @@ async fn show(
     };
     let (taken_in_all, verdict) = taken_in_all(entered.worth, &clawbacks, verdict);
     let page = ShowPage {
-        frame: visit.frame(reward.number(), Place::Rewards),
+        frame: visit.frame(reward.number(), MenuItem::Rewards),
         chip: reward_chip(reward.shown(now)),
         value: Value(entered.worth),
         form_data: form_data(entered.form_data.as_deref()),
@@ -236,8 +239,8 @@ async fn show(
         payable: blockers.is_empty(),
         verdict,
         taken_in_all,
-        taken: clawbacks.into_iter().map(TakenBack::of).collect(),
-        deeds: deeds(standing),
+        taken: clawbacks.into_iter().map(ClawbackRow::of).collect(),
+        deeds: actions(standing),
         may_review: visit.may(Permission::Review),
         edit_why_not: why_not(rules::edit_value(standing)),
         delete_why_not: why_not(rules::delete(standing)),
@@ -263,8 +266,8 @@ fn comes_off(reward: &Reward) -> bool {
 }
 
 /// How much of a reward was clawed back, and the adjusted answer to whether it can be paid.
-fn taken_in_all(worth: Worth, clawbacks: &[TakesBackReward], verdict: Chip) -> (Option<Summed>, Chip) {
-    let Worth::Cash(worth) = worth else { return (None, verdict) };
+fn taken_in_all(worth: RewardValue, clawbacks: &[TakesBackReward], verdict: Chip) -> (Option<Summed>, Chip) {
+    let RewardValue::Cash(worth) = worth else { return (None, verdict) };
     let standing = clawbacks.iter().filter(|one| one.status != RewardStatus::Void);
     let taken: i128 = standing.map(|one| i128::from(one.value.minor)).sum();
     let words = match taken {
@@ -276,15 +279,15 @@ fn taken_in_all(worth: Worth, clawbacks: &[TakesBackReward], verdict: Chip) -> (
 }
 
 /// What is left of a paid reward after earlier clawbacks.
-async fn takes_back(db: &mut Db, app: &App, reward: &Reward) -> Result<Option<TakesBack>, Fault> {
+async fn takes_back(db: &mut Db, app: &App, reward: &Reward) -> Result<Option<ClawbackOffer>, Problem> {
     let paid = reward.paid_at.is_some() && reward.entered.entry == Entry::Earned;
-    let Worth::Cash(worth) = reward.entered.worth else { return Ok(None) };
+    let RewardValue::Cash(worth) = reward.entered.worth else { return Ok(None) };
     if !paid {
         return Ok(None);
     }
     let (taken, _) = rewards::clawed_back(db, reward.entered.id).await?;
     let left = Money::new(worth.minor.saturating_sub(taken), worth.currency);
-    Ok((left.minor > 0).then(|| TakesBack { left, once: app.clock.secret() }))
+    Ok((left.minor > 0).then(|| ClawbackOffer { left, once: app.clock.secret() }))
 }
 
 #[derive(Deserialize)]
@@ -296,35 +299,35 @@ struct Clawback {
 
 async fn claw_back(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     key: Key,
     Path(number): Path<String>,
     Form(sent): Form<Clawback>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let here = format!("/rewards/{number}");
     let reward = find(&mut app.store.read().await?, &number).await?;
-    let Worth::Cash(worth) = reward.entered.worth else {
-        return Ok(Told::bad("Points are not paid out, so there is nothing to take back.").on(&here));
+    let RewardValue::Cash(worth) = reward.entered.worth else {
+        return Ok(Flash::bad("Points are not paid out, so there is nothing to take back.").on(&here));
     };
     let value = match Money::parse(sent.amount.as_deref().unwrap_or(""), worth.currency) {
         Ok(value) => value,
-        Err(error) => return Ok(Told::bad(error.sentence()).on(&here)),
+        Err(error) => return Ok(Flash::bad(error.sentence()).on(&here)),
     };
     let once = key.once(|made: &Created| Reply::see_other(format!("/rewards/{}", made.reward.number())));
     let reason = sent.reason.unwrap_or_default();
     match verbs::claw_back(&app, &visit.actor, &number, value, &reason, once.as_ref()).await {
         Ok(made) => {
             let new = made.reward.number();
-            let told = format!(
+            let message = format!(
                 "{new} claws back {value} of {number}. It is subtracted from the payee's next claim."
             );
-            Ok(Told::good(told).on(&format!("/rewards/{new}")))
+            Ok(Flash::good(message).on(&format!("/rewards/{new}")))
         }
-        Err(error) => Ok(Told::refused(error)?.on(&here)),
+        Err(error) => Ok(Flash::refused(error)?.on(&here)),
     }
 }
 
-async fn standing(db: &mut Db, reward: &Reward, visit: &Visit) -> Result<Standing, Fault> {
+async fn standing(db: &mut Db, reward: &Reward, visit: &PageContext) -> Result<Standing, Problem> {
     Ok(Standing {
         status: reward.entered.status,
         placed: reward.batch.is_some() || reward.transaction.is_some() || reward.paid_at.is_some(),
@@ -338,9 +341,9 @@ fn why_not<T>(answer: Result<T, Refusal>) -> Option<String> {
     answer.err().map(|refusal| refusal.sentence)
 }
 
-fn deeds(standing: Standing) -> Vec<Deed> {
+fn actions(standing: Standing) -> Vec<Action> {
     let reason = "a reason";
-    let deed = |name, words, look, why_not| Deed { name, words, look, why_not };
+    let deed = |name, words, look, why_not| Action { name, words, look, why_not };
     vec![
         deed("approve", "Approve", "first", why_not(rules::approve(standing))),
         deed("reject", "Reject", "bad", why_not(rules::reject(standing, reason))),
@@ -378,10 +381,10 @@ struct Decision {
 
 async fn decide(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<Decision>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (verdict, word) = sent.verdict();
     let query = sent.back.clone().unwrap_or_default();
     let here = with_query(&format!("/rewards/{number}"), &query);
@@ -392,22 +395,22 @@ async fn decide(
     };
     match verbs::decide(&app, &visit.actor, &number, sent.version, &verdict, None).await {
         Ok(reward) => {
-            let told = Told::good(format!("{} is {word}.", reward.number()));
+            let flash = Flash::good(format!("{} is {word}.", reward.number()));
             let on = match (sent.next, next) {
                 (Some(_), Some(next)) => with_query(&format!("/rewards/{next}"), &query),
                 (Some(_), None) => with_query("/rewards", &query),
                 (None, _) => here,
             };
-            Ok(told.on(&on))
+            Ok(flash.on(&on))
         }
-        Err(error) if is_clash(&error) => {
+        Err(error) if is_conflict(&error) => {
             let mut db = app.store.read().await?;
             let reward = find(&mut db, &number).await?;
             let standing = standing(&mut db, &reward, &visit).await?;
-            let clash = sent.clash(&reward, standing, app.clock.now());
+            let clash = sent.conflict(&reward, standing, app.clock.now());
             edit_conflict::show(&mut db, &visit, &reward, clash).await
         }
-        Err(error) => Ok(Told::refused(error)?.on(&here)),
+        Err(error) => Ok(Flash::refused(error)?.on(&here)),
     }
 }
 
@@ -423,7 +426,7 @@ impl Decision {
     }
 
     /// The attempted decision next to the current state of the reward.
-    fn clash(&self, reward: &Reward, standing: Standing, now: i64) -> Clash {
+    fn conflict(&self, reward: &Reward, standing: Standing, now: i64) -> EditConflict {
         let reason = self.reason.clone().unwrap_or_default();
         let (wanted, again, answer) = match self.action.as_str() {
             "approve" => ("Approved", "Approve anyway", rules::approve(standing)),
@@ -434,16 +437,24 @@ impl Decision {
         let shown = |shown: bool| if shown { "yes" } else { "no" }.to_owned();
         let is = &reward.entered;
         let mut lines = vec![
-            Side { field: "Status", typed: wanted.to_owned(), now: reward.shown(now).label().to_owned() },
-            Side { field: "Reason", typed: reason.clone(), now: is.reason.clone().unwrap_or_default() },
-            Side {
+            ConflictField {
+                field: "Status",
+                typed: wanted.to_owned(),
+                now: reward.shown(now).label().to_owned(),
+            },
+            ConflictField {
+                field: "Reason",
+                typed: reason.clone(),
+                now: is.reason.clone().unwrap_or_default(),
+            },
+            ConflictField {
                 field: "Reason shown to the partner",
                 typed: shown(self.shown.is_some()),
                 now: shown(reward.reason_shown_at.is_some()),
             },
         ];
         let value = in_words(is.worth);
-        lines.push(Side { field: "Value", typed: "(not typed)".to_owned(), now: value });
+        lines.push(ConflictField { field: "Value", typed: "(not typed)".to_owned(), now: value });
         let mut fields = vec![
             ("action", self.action.clone()),
             ("reason", reason),
@@ -452,7 +463,7 @@ impl Decision {
         ];
         let ticks = [("shown", &self.shown), ("next", &self.next)];
         fields.extend(ticks.into_iter().filter_map(|(name, tick)| Some((name, tick.clone()?))));
-        Clash {
+        EditConflict {
             action: format!("/rewards/{}/decide", reward.number()),
             lines,
             fields,
@@ -462,10 +473,10 @@ impl Decision {
     }
 }
 
-fn in_words(worth: Worth) -> String {
+fn in_words(worth: RewardValue) -> String {
     match worth {
-        Worth::Cash(money) => money.to_string(),
-        Worth::Points(points) => format!("{points} points"),
+        RewardValue::Cash(money) => money.to_string(),
+        RewardValue::Points(points) => format!("{points} points"),
     }
 }
 
@@ -475,11 +486,12 @@ fn with_query(path: &str, query: &str) -> String {
 
 /// The number of the next reward in the list, or of the first one after the last. Rewards that have left the list in the
 /// meantime are skipped.
-async fn next_after(app: &App, number: &str, query: &str) -> Result<Option<String>, Fault> {
-    let ask: Ask = read(&Tree::from_pairs(query.as_bytes()).map_err(Fault::field)?).map_err(Fault::field)?;
+async fn next_after(app: &App, number: &str, query: &str) -> Result<Option<String>, Problem> {
+    let ask: FilterParams =
+        read(&Tree::from_pairs(query.as_bytes()).map_err(Problem::field)?).map_err(Problem::field)?;
     let mut db = app.store.read().await?;
     let this = find(&mut db, number).await?;
-    let narrowed = ask.narrow(&mut db).await?;
+    let narrowed = ask.resolve(&mut db).await?;
     if !narrowed.problems.is_empty() {
         return Ok(None);
     }
@@ -511,19 +523,24 @@ struct EditPage {
 
 async fn edit_form(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let reward = find(&mut db, &number).await?;
-    edit_page(&mut db, &visit, &reward, &Edited::of(&reward)).await
+    edit_page(&mut db, &visit, &reward, &EditForm::of(&reward)).await
 }
 
-async fn edit_page(db: &mut Db, visit: &Visit, reward: &Reward, shown: &Edited) -> Result<Response, Fault> {
+async fn edit_page(
+    db: &mut Db,
+    visit: &PageContext,
+    reward: &Reward,
+    shown: &EditForm,
+) -> Result<Response, Problem> {
     let standing = standing(db, reward, visit).await?;
     let unit = reward.entered.worth.currency().map_or("points", |currency| currency.code());
     visit.show(&EditPage {
-        frame: visit.frame(format!("Edit {}", reward.number()), Place::Rewards),
+        frame: visit.frame(format!("Edit {}", reward.number()), MenuItem::Rewards),
         number: reward.number(),
         why_not: edit_why_not(reward, standing),
         takes_approval_back: standing.status == rules::RewardStatus::Approved,
@@ -545,19 +562,19 @@ fn edit_why_not(reward: &Reward, standing: Standing) -> Option<String> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Edited {
+struct EditForm {
     amount: Option<String>,
     expires_on: Option<String>,
     note: Option<String>,
     version: Option<i64>,
 }
 
-impl Edited {
+impl EditForm {
     /// The form with the current values.
     fn of(reward: &Reward) -> Self {
         let amount = match reward.entered.worth {
-            Worth::Cash(money) => money.decimal(),
-            Worth::Points(points) => points.to_string(),
+            RewardValue::Cash(money) => money.decimal(),
+            RewardValue::Points(points) => points.to_string(),
         };
         Self {
             amount: Some(amount),
@@ -568,7 +585,7 @@ impl Edited {
     }
 
     /// The input next to the current values of the reward.
-    fn clash(&self, reward: &Reward, standing: Standing) -> Clash {
+    fn conflict(&self, reward: &Reward, standing: Standing) -> EditConflict {
         let is = Self::of(reward);
         let pairs = [
             ("Value", "amount", &self.amount, &is.amount),
@@ -576,11 +593,14 @@ impl Edited {
             ("Note", "note", &self.note, &is.note),
         ];
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let lines =
-            pairs.iter().map(|(field, _, typed, now)| Side { field, typed: text(typed), now: text(now) });
+        let lines = pairs.iter().map(|(field, _, typed, now)| ConflictField {
+            field,
+            typed: text(typed),
+            now: text(now),
+        });
         let mut fields: Vec<_> = pairs.iter().map(|(_, name, typed, _)| (*name, text(typed))).collect();
         fields.push(("version", reward.version.to_string()));
-        Clash {
+        EditConflict {
             action: format!("/rewards/{}/edit", reward.number()),
             lines: lines.collect(),
             fields,
@@ -589,12 +609,16 @@ impl Edited {
         }
     }
 
-    fn read(&self, before: Worth) -> Result<Edit, Refusal> {
+    fn read(&self, before: RewardValue) -> Result<Edit, Refusal> {
         let amount = self.amount.as_deref().unwrap_or("");
         let refuse = |error: payout::money::MoneyError| Refusal::new(error.code(), error.sentence());
         let worth = match before {
-            Worth::Cash(money) => Worth::Cash(Money::parse(amount, money.currency).map_err(refuse)?),
-            Worth::Points(_) => Worth::Points(crate::ops::import::points(amount).map_err(refuse)?),
+            RewardValue::Cash(money) => {
+                RewardValue::Cash(Money::parse(amount, money.currency).map_err(refuse)?)
+            }
+            RewardValue::Points(_) => {
+                RewardValue::Points(crate::ops::import::points(amount).map_err(refuse)?)
+            }
         };
         Ok(Edit {
             worth: Some(worth),
@@ -607,35 +631,35 @@ impl Edited {
 
 async fn edit(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-    Form(sent): Form<Edited>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<EditForm>,
+) -> Result<Response, Problem> {
     let reward = find(&mut app.store.read().await?, &number).await?;
     let edit = match sent.read(reward.entered.worth) {
         Ok(edit) => edit,
         Err(refusal) => {
-            let visit = visit.telling(Told::bad(refusal.sentence));
+            let visit = visit.telling(Flash::bad(refusal.sentence));
             let page = edit_page(&mut app.store.read().await?, &visit, &reward, &sent).await?;
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
         }
     };
     match verbs::edit(&app, &visit.actor, &number, sent.version, &edit).await {
         Ok(after) if after.entered.status != reward.entered.status => {
-            let told = format!("{} is changed, and waits for approval again.", after.number());
-            Ok(Told::warn(told).on(&format!("/rewards/{number}")))
+            let message = format!("{} is changed, and waits for approval again.", after.number());
+            Ok(Flash::warn(message).on(&format!("/rewards/{number}")))
         }
         Ok(after) => {
-            Ok(Told::good(format!("{} is changed.", after.number())).on(&format!("/rewards/{number}")))
+            Ok(Flash::good(format!("{} is changed.", after.number())).on(&format!("/rewards/{number}")))
         }
-        Err(error) if is_clash(&error) => {
+        Err(error) if is_conflict(&error) => {
             let mut db = app.store.read().await?;
             let reward = find(&mut db, &number).await?;
-            let clash = sent.clash(&reward, standing(&mut db, &reward, &visit).await?);
+            let clash = sent.conflict(&reward, standing(&mut db, &reward, &visit).await?);
             edit_conflict::show(&mut db, &visit, &reward, clash).await
         }
         Err(error) => {
-            let visit = visit.telling(Told::refused(error)?);
+            let visit = visit.telling(Flash::refused(error)?);
             let page = edit_page(&mut app.store.read().await?, &visit, &reward, &sent).await?;
             Ok((StatusCode::CONFLICT, page).into_response())
         }
@@ -656,13 +680,13 @@ struct DeletePage {
 
 async fn delete_form(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let reward = find(&mut db, &number).await?;
     visit.show(&DeletePage {
-        frame: visit.frame(format!("Delete {}", reward.number()), Place::Rewards),
+        frame: visit.frame(format!("Delete {}", reward.number()), MenuItem::Rewards),
         number: reward.number(),
         why_not: why_not(rules::delete(standing(&mut db, &reward, &visit).await?)),
         value: Value(reward.entered.worth),
@@ -674,19 +698,19 @@ async fn delete_form(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Seen {
+struct VersionForm {
     version: Option<i64>,
 }
 
 async fn delete(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-    Form(seen): Form<Seen>,
-) -> Result<Response, Fault> {
+    Form(seen): Form<VersionForm>,
+) -> Result<Response, Problem> {
     match verbs::delete(&app, &visit.actor, &number, seen.version).await {
-        Ok(()) => Ok(Told::good(format!("{number} is deleted.")).on("/rewards")),
-        Err(error) => Ok(Told::refused(error)?.on(&format!("/rewards/{number}/delete"))),
+        Ok(()) => Ok(Flash::good(format!("{number} is deleted.")).on("/rewards")),
+        Err(error) => Ok(Flash::refused(error)?.on(&format!("/rewards/{number}/delete"))),
     }
 }
 

@@ -10,23 +10,23 @@ use payout::access::Permission;
 use payout::money::Vendor;
 
 use crate::app::App;
-use crate::ops::safe_mode::{self, Said, Shown, Vouched};
+use crate::ops::safe_mode::{self, FoundPayment, SettlementNote, Vouched};
 use crate::web::kit::form::Form;
 use crate::web::kit::format::{self, Cash, When, when};
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 
 const PAGE: &str = "/safe-mode";
 /// At most this many found payments are listed.
 const MOST_FOUND: i64 = 1_000;
 
 pub fn routes() -> Vec<Route> {
-    let (reads, administers) = (Need::May(Permission::Read), Need::May(Permission::Administer));
+    let (reads, administers) = (Access::May(Permission::Read), Access::May(Permission::Administer));
     vec![
         get(PAGE, reads, show),
         post("/safe-mode/on", administers, on),
-        post("/safe-mode/off", administers, off).proved("End safe mode"),
+        post("/safe-mode/off", administers, off).step_up("End safe mode"),
         post("/safe-mode/settle", administers, settle),
     ]
 }
@@ -59,7 +59,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(shown: Shown) -> Self {
+    fn of(shown: FoundPayment) -> Self {
         let (none_of, stands) = (shown.none_of(), shown.stands());
         let whom = shown.holds_nobody().then(|| shown.whom());
         let one = shown.listed;
@@ -111,13 +111,13 @@ struct Page {
     may: bool,
 }
 
-async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let report = safe_mode::report(&mut db, &[]).await?;
     let found = safe_mode::list(&mut db, MOST_FOUND).await?;
     drop(db);
     let page = Page {
-        frame: Frame { safe_mode: false, found: false, ..visit.frame("Safe mode", Place::Elsewhere) },
+        frame: Frame { safe_mode: false, found: false, ..visit.frame("Safe mode", MenuItem::Elsewhere) },
         on: report.state.is_some(),
         since: report.state.as_ref().and_then(|state| when(Some(state.at).filter(|at| *at > 0))),
         to_reenter: report.state.as_ref().and_then(|state| state.since).map(safe_mode::to_reenter),
@@ -140,14 +140,14 @@ struct Note {
     note: Option<String>,
 }
 
-async fn on(State(app): State<App>, visit: Visit, Form(sent): Form<Note>) -> Result<Response, Fault> {
+async fn on(State(app): State<App>, visit: PageContext, Form(sent): Form<Note>) -> Result<Response, Problem> {
     safe_mode::switch_on(&app, &visit.actor, None, &sent.note.unwrap_or_default()).await?;
-    Ok(Told::good("Safe mode is on. Nothing is sent.").on(PAGE))
+    Ok(Flash::good("Safe mode is on. Nothing is sent.").on(PAGE))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Off {
+struct EndForm {
     /// Whether they ticked that they have seen what will be sent.
     checked: Option<String>,
     /// They have entered again what was lost.
@@ -156,20 +156,23 @@ struct Off {
     paypal: Option<String>,
 }
 
-async fn off(State(app): State<App>, visit: Visit, Form(sent): Form<Off>) -> Result<Response, Fault> {
+async fn off(
+    State(app): State<App>,
+    visit: PageContext,
+    Form(sent): Form<EndForm>,
+) -> Result<Response, Problem> {
     let goes_out = safe_mode::report(&mut app.store.read().await?, &[]).await?.goes_out;
     if sent.checked.is_none() {
-        return Ok(
-            Told::bad("Confirm first that you have reviewed what will be sent. Safe mode stays on.").on(PAGE)
-        );
+        return Ok(Flash::bad("Confirm first that you have reviewed what will be sent. Safe mode stays on.")
+            .on(PAGE));
     }
     let ticked = [(sent.stripe, Vendor::Stripe), (sent.paypal, Vendor::PayPal)];
     let compared: Vec<Vendor> =
         ticked.into_iter().filter_map(|(tick, vendor)| tick.map(|_| vendor)).collect();
     let vouched = Vouched { compared: &compared, reentered: sent.reentered.is_some() };
     match safe_mode::leave(&app, &visit.actor, vouched).await {
-        Ok(()) => Ok(Told::good("Safe mode is off. Payments resume.").listing(sent_now(goes_out)).on(PAGE)),
-        Err(error) => Ok(Told::refused(error)?.on(PAGE)),
+        Ok(()) => Ok(Flash::good("Safe mode is off. Payments resume.").listing(sent_now(goes_out)).on(PAGE)),
+        Err(error) => Ok(Flash::refused(error)?.on(PAGE)),
     }
 }
 
@@ -186,10 +189,15 @@ struct Settled {
     none_of: Option<String>,
 }
 
-async fn settle(State(app): State<App>, visit: Visit, Form(sent): Form<Settled>) -> Result<Response, Fault> {
-    let said = Said { note: sent.note.as_deref().unwrap_or_default(), none_of: sent.none_of.as_deref() };
+async fn settle(
+    State(app): State<App>,
+    visit: PageContext,
+    Form(sent): Form<Settled>,
+) -> Result<Response, Problem> {
+    let said =
+        SettlementNote { note: sent.note.as_deref().unwrap_or_default(), none_of: sent.none_of.as_deref() };
     match safe_mode::settle_found(&app, &visit.actor, &sent.object, said).await {
-        Ok(told) => Ok(Told::good(told).on(PAGE)),
-        Err(error) => Ok(Told::refused(error)?.on(PAGE)),
+        Ok(message) => Ok(Flash::good(message).on(PAGE)),
+        Err(error) => Ok(Flash::refused(error)?.on(PAGE)),
     }
 }

@@ -11,18 +11,18 @@ use payout::ids::{AccountId, BatchId, PartnerId, PersonId, ProgramId, RewardId, 
 use payout::ledger::Payee;
 
 use crate::app::App;
-use crate::store::programs::{self, Named, Worth};
+use crate::store::programs::{self, NamedBy, RewardValue};
 use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Transaction};
 use crate::store::{self, Db, StoreError, batches, payees, search};
 use crate::web::kit::form::Query;
 use crate::web::kit::format::{self, Chip, Value, reward_chip, status_chip};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/search", Need::May(Permission::Read), show)]
+    vec![get("/search", Access::May(Permission::Read), show)]
 }
 
 /// How many results of each kind are shown.
@@ -32,7 +32,7 @@ const MOST_LETTERS: usize = 200;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+struct SearchParams {
     q: Option<String>,
 }
 
@@ -76,9 +76,13 @@ struct SearchPage {
     groups: Vec<Group>,
 }
 
-async fn show(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> Result<Response, Fault> {
+async fn show(
+    State(app): State<App>,
+    visit: PageContext,
+    Query(ask): Query<SearchParams>,
+) -> Result<Response, Problem> {
     let q: String = ask.q.unwrap_or_default().trim().chars().take(MOST_LETTERS).collect();
-    let frame = visit.frame("Search", Place::Elsewhere);
+    let frame = visit.frame("Search", MenuItem::Elsewhere);
     let mut db = app.store.read().await?;
     if let Some(address) = straight(&mut db, &visit, frame.pays, &q).await? {
         return Ok(Redirect::to(&address).into_response());
@@ -107,7 +111,7 @@ async fn show(State(app): State<App>, visit: Visit, Query(ask): Query<Ask>) -> R
 }
 
 /// The page of a number or id of ours, if it exists.
-async fn straight(db: &mut Db, visit: &Visit, pays: bool, q: &str) -> Result<Option<String>, Fault> {
+async fn straight(db: &mut Db, visit: &PageContext, pays: bool, q: &str) -> Result<Option<String>, Problem> {
     let upper = q.to_uppercase();
     if upper.starts_with("RW-") || RewardId::parse(q).is_some() {
         let id = if upper.starts_with("RW-") { upper.as_str() } else { q };
@@ -129,15 +133,15 @@ async fn straight(db: &mut Db, visit: &Visit, pays: bool, q: &str) -> Result<Opt
         return Ok(found.map(|batch| format!("/claims/{}", batch.number)));
     }
     if PartnerId::parse(q).is_some() {
-        let found = programs::partner(db, Named::Either(q)).await?;
+        let found = programs::partner(db, NamedBy::Either(q)).await?;
         return Ok(found.map(|partner| format!("/partners/{}", partner.id)));
     }
     if AccountId::parse(q).is_some() {
-        let found = programs::account(db, Named::Either(q)).await?;
+        let found = programs::account(db, NamedBy::Either(q)).await?;
         return Ok(found.map(|account| format!("/accounts/{}", account.id)));
     }
     if ProgramId::parse(q).is_some() {
-        let found = programs::program(db, Named::Either(q)).await?;
+        let found = programs::program(db, NamedBy::Either(q)).await?;
         return Ok(found.map(|program| format!("/programs/{}", program.id)));
     }
     if let Some(id) = PersonId::parse(q).filter(|_| visit.may(Permission::Administer)) {
@@ -146,7 +150,7 @@ async fn straight(db: &mut Db, visit: &Visit, pays: bool, q: &str) -> Result<Opt
     Ok(None)
 }
 
-fn there<T>(found: store::Result<T>) -> Result<Option<T>, Fault> {
+fn there<T>(found: store::Result<T>) -> Result<Option<T>, Problem> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(StoreError::Missing) => Ok(None),
@@ -160,7 +164,7 @@ fn digits(q: &str) -> Option<&str> {
 }
 
 /// Payments by the digits of their number, and by any vendor id of theirs.
-async fn payments(db: &mut Db, q: &str) -> Result<Vec<Hit>, Fault> {
+async fn payments(db: &mut Db, q: &str) -> Result<Vec<Hit>, Problem> {
     let mut found: Vec<Transaction> = Vec::new();
     if let Some(digits) = digits(q) {
         found.extend(there(transactions::find(db, &format!("PT-{digits}")).await)?);
@@ -175,14 +179,14 @@ async fn payments(db: &mut Db, q: &str) -> Result<Vec<Hit>, Fault> {
         address: format!("/transactions/{}", transaction.label()),
         name: transaction.label(),
         aside: names.get(&transaction.terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
-        worth: Some(Value(Worth::Cash(transaction.terms.net))),
+        worth: Some(Value(RewardValue::Cash(transaction.terms.net))),
         chip: Some(status_chip(transaction.state.status())),
     };
     Ok(found.into_iter().map(hit).collect())
 }
 
 /// Rewards by the digits of their number, and by external id.
-async fn of_rewards(db: &mut Db, q: &str, now: i64) -> Result<Vec<Hit>, Fault> {
+async fn of_rewards(db: &mut Db, q: &str, now: i64) -> Result<Vec<Hit>, Problem> {
     let mut found: Vec<Reward> = Vec::new();
     if let Some(digits) = digits(q) {
         found.extend(rewards::find(db, &format!("RW-{digits}")).await?);
@@ -202,7 +206,7 @@ async fn of_rewards(db: &mut Db, q: &str, now: i64) -> Result<Vec<Hit>, Fault> {
     Ok(found.into_iter().map(hit).collect())
 }
 
-async fn of_payees(db: &mut Db, mut found: Vec<Payee>) -> Result<Vec<Hit>, Fault> {
+async fn of_payees(db: &mut Db, mut found: Vec<Payee>) -> Result<Vec<Hit>, Problem> {
     let mut known = Vec::new();
     found.retain(|payee| {
         let new = !known.contains(payee);

@@ -15,20 +15,20 @@ use crate::app::App;
 use crate::ops::settings::{self, Amount, Document, FeeTable, LimitsDocument, TaxThreshold};
 use crate::web::kit::extract::Json;
 use crate::web::kit::json::{etag, if_match};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, put};
-use crate::web::kit::session::Who;
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, put};
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 
 const PATH: &str = "/api/v1/settings/payout";
 
 pub fn routes() -> Vec<Route> {
     vec![
-        get(PATH, Need::May(Permission::Read), read)
+        get(PATH, Access::May(Permission::Read), read)
             .tagged()
             .says("The payout settings, with their ETag")
             .answers::<Document>(200),
-        put(PATH, Need::May(Permission::Administer), write)
+        put(PATH, Access::May(Permission::Administer), write)
             .tagged()
             .takes_tag()
             .says("Change the payout settings; what is not named keeps its value")
@@ -88,26 +88,26 @@ impl Change {
     }
 }
 
-async fn read(State(app): State<App>) -> Result<Response, Fault> {
+async fn read(State(app): State<App>) -> Result<Response, Problem> {
     let (document, version) = settings::read(&mut app.store.read().await?).await?;
     Ok(answer(&document, version))
 }
 
 async fn write(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     headers: HeaderMap,
     Json(change): Json<Change>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     match settings::save(&app, &actor, if_match(&headers), |before| change.over(before)).await {
         Ok((document, version)) => Ok(answer(&document, version)),
         Err(error) => {
-            let fault = Fault::from(error);
+            let fault = Problem::from(error);
             if fault.code() != "precondition_failed" {
                 return Err(fault);
             }
             let (current, _) = settings::read(&mut app.store.read().await?).await?;
-            Err(Fault::stale(json!(current)))
+            Err(Problem::stale(json!(current)))
         }
     }
 }

@@ -15,16 +15,16 @@ use crate::clock::rfc3339;
 use crate::ops::vendors as connections;
 use crate::store::{self, vendors::Connection};
 use crate::web::kit::extract::Json;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, delete, get, put};
-use crate::web::kit::session::Who;
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, delete, get, put};
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 use crate::work::{Work, connect};
 
 pub fn routes() -> Vec<Route> {
-    let administer = Need::May(Permission::Administer);
+    let administer = Access::May(Permission::Administer);
     vec![
-        get("/api/v1/settings/vendors", Need::May(Permission::Read), list)
+        get("/api/v1/settings/vendors", Access::May(Permission::Read), list)
             .says("The vendors' connections, secrets masked")
             .answers::<Vec<ConnectionJson>>(200),
         put("/api/v1/settings/vendors/stripe", administer, stripe)
@@ -130,7 +130,7 @@ fn json(connection: &Connection, work: &Work) -> ConnectionJson {
     }
 }
 
-async fn list(State(web): State<Web>) -> Result<axum::Json<Vec<ConnectionJson>>, Fault> {
+async fn list(State(web): State<Web>) -> Result<axum::Json<Vec<ConnectionJson>>, Problem> {
     let all = store::vendors::all(&mut web.app.store.read().await?).await?;
     Ok(axum::Json(all.iter().map(|one| json(one, &web.work)).collect()))
 }
@@ -144,9 +144,9 @@ fn one_of(mode: &str, known: &[&str]) -> Result<(), Refusal> {
 
 async fn stripe(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Json(sent): Json<StripeJson>,
-) -> Result<axum::Json<ConnectionJson>, Fault> {
+) -> Result<axum::Json<ConnectionJson>, Problem> {
     one_of(&sent.mode, &STRIPE_MODES)?;
     connect::stripe(&web.work, &actor, &sent.secret_key, &sent.mode).await?;
     saved(&web, Vendor::Stripe).await
@@ -154,26 +154,32 @@ async fn stripe(
 
 async fn paypal(
     State(web): State<Web>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Json(sent): Json<PayPalJson>,
-) -> Result<axum::Json<ConnectionJson>, Fault> {
+) -> Result<axum::Json<ConnectionJson>, Problem> {
     one_of(&sent.mode, &PAYPAL_MODES)?;
     connect::paypal(&web.work, &actor, &sent.client_id, &sent.client_secret, &sent.mode).await?;
     saved(&web, Vendor::PayPal).await
 }
 
-async fn remove_stripe(State(app): State<App>, Who(actor): Who) -> Result<StatusCode, Fault> {
+async fn remove_stripe(
+    State(app): State<App>,
+    CurrentActor(actor): CurrentActor,
+) -> Result<StatusCode, Problem> {
     connections::remove(&app, &actor, Vendor::Stripe).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn remove_paypal(State(app): State<App>, Who(actor): Who) -> Result<StatusCode, Fault> {
+async fn remove_paypal(
+    State(app): State<App>,
+    CurrentActor(actor): CurrentActor,
+) -> Result<StatusCode, Problem> {
     connections::remove(&app, &actor, Vendor::PayPal).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn saved(web: &Web, vendor: Vendor) -> Result<axum::Json<ConnectionJson>, Fault> {
+async fn saved(web: &Web, vendor: Vendor) -> Result<axum::Json<ConnectionJson>, Problem> {
     let all = store::vendors::all(&mut web.app.store.read().await?).await?;
     let connection = all.iter().find(|connection| connection.vendor == vendor);
-    connection.map(|connection| axum::Json(json(connection, &web.work))).ok_or_else(Fault::missing)
+    connection.map(|connection| axum::Json(json(connection, &web.work))).ok_or_else(Problem::missing)
 }

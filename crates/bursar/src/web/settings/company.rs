@@ -15,17 +15,17 @@ use crate::app::App;
 use crate::ops::OpsError;
 use crate::ops::company::{self, Company};
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 
 const PAGE: &str = "/settings/company";
 
 pub fn routes() -> Vec<Route> {
-    let administers = Need::May(Permission::Administer);
+    let administers = Access::May(Permission::Administer);
     vec![
-        get(PAGE, Need::May(Permission::Read), show),
-        post(PAGE, administers, save).proved("Save these settings"),
+        get(PAGE, Access::May(Permission::Read), show),
+        post(PAGE, administers, save).step_up("Save these settings"),
     ]
 }
 
@@ -52,10 +52,10 @@ impl CompanyPage {
     }
 }
 
-fn page(visit: &Visit, company: Company, wrong: Option<Refusal>) -> Result<Response, Fault> {
+fn page(visit: &PageContext, company: Company, wrong: Option<Refusal>) -> Result<Response, Problem> {
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = CompanyPage {
-        frame: visit.frame("Company", Place::PayoutSettings),
+        frame: visit.frame("Company", MenuItem::PayoutSettings),
         currencies: currencies(&company.currency),
         may: visit.may(Permission::Administer),
         company,
@@ -64,14 +64,14 @@ fn page(visit: &Visit, company: Company, wrong: Option<Refusal>) -> Result<Respo
     Ok((status, visit.show(&page)?).into_response())
 }
 
-async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
     let company = company::read(&mut app.store.read().await?).await?;
     page(&visit, company, None)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Typed {
+struct FormInput {
     #[serde(default)]
     company: String,
     #[serde(default)]
@@ -82,7 +82,11 @@ struct Typed {
     currency: String,
 }
 
-async fn save(State(app): State<App>, visit: Visit, Form(typed): Form<Typed>) -> Result<Response, Fault> {
+async fn save(
+    State(app): State<App>,
+    visit: PageContext,
+    Form(typed): Form<FormInput>,
+) -> Result<Response, Problem> {
     let over = |before: Company| Company {
         name: typed.company.clone(),
         address: typed.address.clone(),
@@ -91,8 +95,8 @@ async fn save(State(app): State<App>, visit: Visit, Form(typed): Form<Typed>) ->
         ..before
     };
     match company::save(&app, &visit.actor, over).await {
-        Ok(_) => Ok(Told::good("The company is saved.").on(PAGE)),
+        Ok(_) => Ok(Flash::good("The company is saved.").on(PAGE)),
         Err(OpsError::Refused(refusal)) => page(&visit, over(Company::default()), Some(refusal)),
-        Err(error) => Ok(Told::refused(error)?.on(PAGE)),
+        Err(error) => Ok(Flash::refused(error)?.on(PAGE)),
     }
 }

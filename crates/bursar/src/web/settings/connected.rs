@@ -8,7 +8,7 @@ use payout::money::Vendor;
 use crate::ops::vendors::NOT_OURS;
 use crate::store::{self, vendors::Connection};
 use crate::web::kit::format::{Cash, Chip, When, count, when};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::Web;
 use crate::work::ask;
 
@@ -65,7 +65,7 @@ pub(super) struct Joined {
 }
 
 /// Both vendors, with their current state.
-pub(super) async fn all(web: &Web, refused: Option<Refused>) -> Result<Vec<Connected>, Fault> {
+pub(super) async fn all(web: &Web, refused: Option<Refused>) -> Result<Vec<Connected>, Problem> {
     let known = store::vendors::all(&mut web.app.store.read().await?).await?;
     let mut rows = Vec::new();
     for vendor in [Vendor::Stripe, Vendor::PayPal] {
@@ -92,7 +92,7 @@ pub(super) async fn all(web: &Web, refused: Option<Refused>) -> Result<Vec<Conne
     Ok(rows)
 }
 
-async fn joined(web: &Web, connection: &Connection) -> Result<Joined, Fault> {
+async fn joined(web: &Web, connection: &Connection) -> Result<Joined, Problem> {
     let vendor = connection.vendor;
     let asking = tokio::time::timeout(WAIT, ask::hooks(&web.work, vendor));
     let (hooks, balances) = match vendor {
@@ -133,6 +133,6 @@ fn hook(hook: ask::Hook) -> HookRow {
         (true, _) => Chip { tone: "warn", words: "Events missing" },
         (false, _) => Chip { tone: "bad", words: "Not registered, or disabled" },
     };
-    let told = format!("{} of {needed} needed events enabled", needed - missing);
-    HookRow { address: hook.address, chip, told, missing: hook.missing, needed: hook.needed }
+    let message = format!("{} of {needed} needed events enabled", needed - missing);
+    HookRow { address: hook.address, chip, told: message, missing: hook.missing, needed: hook.needed }
 }

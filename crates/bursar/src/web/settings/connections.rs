@@ -12,14 +12,14 @@ use super::connected::Refused;
 use super::payout::{PAGE, page_after};
 use crate::ops::OpsError;
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::{Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, post};
+use crate::web::kit::layout::{Flash, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, post};
 use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 use crate::work::connect;
 
 pub fn routes() -> Vec<Route> {
-    let administers = Need::May(Permission::Administer);
+    let administers = Access::May(Permission::Administer);
     vec![
         post("/settings/vendors/stripe", administers, stripe),
         post("/settings/vendors/paypal", administers, paypal),
@@ -36,9 +36,9 @@ struct StripeKey {
 async fn stripe(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    visit: Visit,
+    visit: PageContext,
     Form(sent): Form<StripeKey>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     // Credentials are not carried through the step-up page; they must be entered again afterwards.
     if !is_fresh(&session, web.app.clock.now()) {
         return Ok(prove_first(PAGE));
@@ -61,9 +61,9 @@ struct PayPalKey {
 async fn paypal(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    visit: Visit,
+    visit: PageContext,
     Form(sent): Form<PayPalKey>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     // Credentials are not carried through the step-up page; they must be entered again afterwards.
     if !is_fresh(&session, web.app.clock.now()) {
         return Ok(prove_first(PAGE));
@@ -78,15 +78,15 @@ async fn paypal(
 /// Redirects to the page if saved; otherwise shows it again with the vendor's message and the input.
 async fn said(
     web: &Web,
-    visit: &Visit,
+    visit: &PageContext,
     done: crate::ops::Result<()>,
     good: &str,
     (vendor, mode, client_id): (Vendor, &str, String),
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     match done {
         Ok(()) => {
             let place = vendor.as_str();
-            Ok(Told::good(good).within(place).on(&format!("{PAGE}#{place}")))
+            Ok(Flash::good(good).within(place).on(&format!("{PAGE}#{place}")))
         }
         Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal)) => {
             let refused = Refused { vendor, sentence: refusal.sentence, mode: mode.to_owned(), client_id };

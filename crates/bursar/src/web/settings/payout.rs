@@ -21,15 +21,15 @@ use super::connected::{self, Connected, Refused};
 use crate::ops::OpsError;
 use crate::ops::settings::{self, Amount, Document, FeeTable, LimitsDocument, TaxThreshold, VendorAmount};
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get, post};
 
 pub fn routes() -> Vec<Route> {
-    let administers = Need::May(Permission::Administer);
+    let administers = Access::May(Permission::Administer);
     vec![
-        get("/settings/payouts", Need::May(Permission::Read), show),
-        post("/settings/payouts", administers, save).proved("Save these settings"),
+        get("/settings/payouts", Access::May(Permission::Read), show),
+        post("/settings/payouts", administers, save).step_up("Save these settings"),
     ]
 }
 
@@ -106,7 +106,7 @@ impl Section {
 /// All inputs of the page, as text; a form has only those of its section.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Typed {
+struct FormInput {
     section: String,
     seen: String,
     enabled: Option<String>,
@@ -158,7 +158,7 @@ fn lines(amounts: &[Amount]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-impl Typed {
+impl FormInput {
     fn of(document: &Document) -> Self {
         let limits = document.written_limits().unwrap_or_default();
         let ticked = |on: bool| on.then(|| "yes".to_owned());
@@ -259,8 +259,8 @@ impl Typed {
             }
             Section::Safeguards => {
                 let hours = self.cooling_off_hours.trim().parse().map_err(|_| {
-                    let told = "Write the cooling-off in whole hours, like 72; 0 switches it off.";
-                    Refusal::new("invalid", told).at("cooling_off_hours")
+                    let message = "Write the cooling-off in whole hours, like 72; 0 switches it off.";
+                    Refusal::new("invalid", message).at("cooling_off_hours")
                 })?;
                 Document {
                     cooling_off_hours: hours,
@@ -295,13 +295,13 @@ fn filled(text: &str) -> impl Iterator<Item = &str> {
 
 fn amounts(text: &str, field: &'static str) -> Result<Vec<Amount>, Refusal> {
     let amount = |line: &str| {
-        let told = format!("“{line}” cannot be read. Write an amount and its currency, like 50.00 USD.");
+        let message = format!("“{line}” cannot be read. Write an amount and its currency, like 50.00 USD.");
         let mut words = line.split_whitespace();
         match (words.next(), words.next(), words.next()) {
             (Some(value), Some(currency), None) => {
                 Ok(Amount { value: value.to_owned(), currency: currency.to_owned() })
             }
-            (_, _, _) => Err(Refusal::new("invalid", told).at(field)),
+            (_, _, _) => Err(Refusal::new("invalid", message).at(field)),
         }
     };
     filled(text).map(amount).collect()
@@ -309,7 +309,7 @@ fn amounts(text: &str, field: &'static str) -> Result<Vec<Amount>, Refusal> {
 
 fn vendor_amounts(text: &str) -> Result<Vec<VendorAmount>, Refusal> {
     let amount = |line: &str| {
-        let told = format!(
+        let message = format!(
             "“{line}” cannot be read. Write a limit with its vendor and currency, like paypal 5000.00 USD."
         );
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -319,7 +319,7 @@ fn vendor_amounts(text: &str) -> Result<Vec<VendorAmount>, Refusal> {
                 value: (*value).to_owned(),
                 currency: (*currency).to_owned(),
             }),
-            _ => Err(Refusal::new("invalid", told).at("limits.per_payment")),
+            _ => Err(Refusal::new("invalid", message).at("limits.per_payment")),
         }
     };
     filled(text).map(amount).collect()
@@ -331,14 +331,15 @@ fn tax_line(one: &TaxThreshold) -> String {
 
 fn tax_lines(text: &str) -> Result<Vec<TaxThreshold>, Refusal> {
     let threshold = |line: &str| {
-        let told = format!("“{line}” cannot be read. Write a year with its amount, like 2027 2000.00 USD.");
+        let message =
+            format!("“{line}” cannot be read. Write a year with its amount, like 2027 2000.00 USD.");
         let mut words = line.split_whitespace();
         let year = words.next().and_then(|year| year.parse().ok());
         match (year, words.next(), words.next(), words.next()) {
             (Some(year), Some(value), Some(currency), None) => {
                 Ok(TaxThreshold { year, value: value.to_owned(), currency: currency.to_owned() })
             }
-            (_, _, _, _) => Err(Refusal::new("invalid", told).at("tax_thresholds")),
+            (_, _, _, _) => Err(Refusal::new("invalid", message).at("tax_thresholds")),
         }
     };
     filled(text).map(threshold).collect()
@@ -357,7 +358,7 @@ struct Wrong {
 struct SettingsPage {
     frame: Frame,
     on: bool,
-    typed: Typed,
+    typed: FormInput,
     tags: Vec<(&'static str, String)>,
     wrong: Option<Wrong>,
     vendors: Vec<Connected>,
@@ -412,25 +413,29 @@ impl SettingsPage {
     }
 }
 
-async fn show(State(web): State<Web>, visit: Visit) -> Result<Response, Fault> {
+async fn show(State(web): State<Web>, visit: PageContext) -> Result<Response, Problem> {
     page(&web, &visit, None, None).await
 }
 
 /// The page, with what was refused in one of its sections or by one of the vendors.
-pub(super) async fn page_after(web: &Web, visit: &Visit, refused: Refused) -> Result<Response, Fault> {
+pub(super) async fn page_after(
+    web: &Web,
+    visit: &PageContext,
+    refused: Refused,
+) -> Result<Response, Problem> {
     page(web, visit, None, Some(refused)).await
 }
 
 async fn page(
     web: &Web,
-    visit: &Visit,
-    refused: Option<(Typed, Section, Refusal)>,
+    visit: &PageContext,
+    refused: Option<(FormInput, Section, Refusal)>,
     at_vendor: Option<Refused>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (document, _) = settings::read(&mut web.app.store.read().await?).await?;
     let failed = refused.is_some() || at_vendor.is_some();
     let (typed, wrong) = match refused {
-        None => (Typed::of(&document), None),
+        None => (FormInput::of(&document), None),
         Some((typed, section, refusal)) => {
             let sentence = format!("{}. Nothing was saved.", refusal.sentence.trim_end_matches('.'));
             let field = refusal.field.unwrap_or("");
@@ -439,7 +444,7 @@ async fn page(
         }
     };
     let page = SettingsPage {
-        frame: visit.frame("Payout Settings", Place::PayoutSettings),
+        frame: visit.frame("Payout Settings", MenuItem::PayoutSettings),
         on: document.enabled,
         typed,
         tags: Section::ALL.into_iter().map(|section| (section.as_str(), section.tag(&document))).collect(),
@@ -452,24 +457,28 @@ async fn page(
     Ok((status, visit.show(&page)?).into_response())
 }
 
-async fn save(State(web): State<Web>, visit: Visit, Form(typed): Form<Typed>) -> Result<Response, Fault> {
+async fn save(
+    State(web): State<Web>,
+    visit: PageContext,
+    Form(typed): Form<FormInput>,
+) -> Result<Response, Problem> {
     let section = Section::ALL.into_iter().find(|section| section.as_str() == typed.section);
-    let section = section.ok_or_else(Fault::missing)?;
+    let section = section.ok_or_else(Problem::missing)?;
     let saved = settings::save(&web.app, &visit.actor, None, |before| {
         if typed.seen != section.tag(&before) {
-            let told = "Somebody changed this section since you read it. What you typed is still here; look at it again, then save it";
-            return Err(Refusal::new("precondition_failed", told));
+            let message = "Somebody changed this section since you read it. What you typed is still here; look at it again, then save it";
+            return Err(Refusal::new("precondition_failed", message));
         }
         amounts::gathered(&typed)?.over(before, section)
     });
     match saved.await {
         Ok(_) => {
             let place = section.as_str();
-            Ok(Told::good(section.saved()).within(place).on(&format!("{PAGE}#{place}")))
+            Ok(Flash::good(section.saved()).within(place).on(&format!("{PAGE}#{place}")))
         }
         Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => {
             page(&web, &visit, Some((typed, section, refusal)), None).await
         }
-        Err(error) => Ok(Told::refused(error)?.on(PAGE)),
+        Err(error) => Ok(Flash::refused(error)?.on(PAGE)),
     }
 }

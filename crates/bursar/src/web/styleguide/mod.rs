@@ -13,14 +13,14 @@ use payout::reward::Shown;
 use payout::transaction::Status;
 
 use crate::app::App;
-use crate::web::kit::form::Turn;
-use crate::web::kit::format::{Cash, Chip, When, Why, batch_chip, reward_chip, status_chip};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::form::Pager;
+use crate::web::kit::format::{BlockerSummary, Cash, Chip, When, batch_chip, reward_chip, status_chip};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/styleguide", Need::May(Permission::Read), show)]
+    vec![get("/styleguide", Access::May(Permission::Read), show)]
 }
 
 struct Choice {
@@ -37,11 +37,11 @@ struct StyleguidePage {
     statuses: Vec<(&'static str, Vec<Chip>)>,
     amounts: Vec<Cash>,
     now: When,
-    whys: Vec<Why>,
+    whys: Vec<BlockerSummary>,
     choices: Vec<Choice>,
     tabs: Vec<(&'static str, &'static str, bool)>,
     on: Vec<(&'static str, &'static str)>,
-    turn: Turn,
+    turn: Pager,
 }
 
 const COLOURS: [&str; 21] = [
@@ -68,14 +68,14 @@ const COLOURS: [&str; 21] = [
     "wait-wash",
 ];
 
-async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
     if !app.config.demonstrates {
-        return Err(Fault::missing());
+        return Err(Problem::missing());
     }
     let amount = |minor, code| Currency::parse(code).ok().map(|currency| Cash(Money::new(minor, currency)));
     let choice = |value, words, chosen| Choice { value, words, chosen };
     let page = StyleguidePage {
-        frame: visit.frame("Parts of pages", Place::Elsewhere),
+        frame: visit.frame("Parts of pages", MenuItem::Elsewhere),
         colours: COLOURS,
         statuses: vec![
             ("Rewards", Shown::ALL.iter().map(|status| reward_chip(*status)).collect()),
@@ -87,11 +87,13 @@ async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Fault> {
             .filter_map(|(minor, code)| amount(minor, code))
             .collect(),
         now: When(app.clock.now()),
-        whys: [Code::ProfileMissing, Code::BelowThreshold, Code::VendorBalanceLow].map(Why::of).into(),
+        whys: [Code::ProfileMissing, Code::BelowThreshold, Code::VendorBalanceLow]
+            .map(BlockerSummary::of)
+            .into(),
         choices: vec![choice("stripe", "Stripe", false), choice("paypal", "PayPal", true)],
         tabs: vec![("#tabs", "Summary", true), ("#tabs", "Transactions", false)],
         on: vec![("Currency: USD", "#filters"), ("Status: Approved", "#filters")],
-        turn: Turn {
+        turn: Pager {
             told: "51–100 of 220".to_owned(),
             first: Some("#pages".to_owned()),
             before: Some("#pages".to_owned()),

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use super::step_up::Evidence;
 use crate::app::App;
 use crate::ops::OpsError;
-use crate::ops::people::passkeys::Deed;
-use crate::ops::people::{self, Proof, Session, sessions};
+use crate::ops::people::passkeys::SignedAction;
+use crate::ops::people::{self, Session, StepUpOutcome, sessions};
 use crate::store::{Db, sessions as stored};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::Web;
 use crate::web::kit::session::is_fresh;
 
@@ -50,8 +50,8 @@ pub enum Changed {
 
 /// What a passkey signs to change a password at this path. Leaves out the new password: the audit trail stores what was
 /// signed, and an unsalted hash would expose the password.
-pub fn to_change(path: &str) -> Deed {
-    Deed::of(path, [])
+pub fn to_change(path: &str) -> SignedAction {
+    SignedAction::of(path, [])
 }
 
 /// Changes the password of a session's person, with a form posted to this path.
@@ -60,24 +60,24 @@ pub async fn change_password(
     session: &Session,
     path: &str,
     sent: &Passwords,
-) -> Result<Changed, Fault> {
+) -> Result<Changed, Problem> {
     let (app, id) = (&web.app, session.actor.id);
     // Check this first: a typo must not use up a code.
     if sent.password != sent.again {
         return Ok(Changed::NotTheSame);
     }
     if people::has_password(app, id).await? {
-        if web.tries.prove(&session.id, app.clock.now()).is_err() {
+        if web.tries.check_step_up(&session.id, app.clock.now()).is_err() {
             return Ok(Changed::Slow);
         }
         let shown = Evidence::of(sent.current.clone(), sent.code.clone(), sent.passkey.as_deref());
-        match shown.prove(app, session, &to_change(path)).await? {
-            Proof::Right => {}
-            Proof::WrongPassword => return Ok(Changed::Wrong),
-            Proof::WrongCode => return Ok(Changed::WrongCode),
-            Proof::UsedCode => return Ok(Changed::UsedCode),
-            Proof::WrongPasskey => return Ok(Changed::WrongPasskey),
-            Proof::Unreadable => return Ok(Changed::Unreadable),
+        match shown.check(app, session, &to_change(path)).await? {
+            StepUpOutcome::Right => {}
+            StepUpOutcome::WrongPassword => return Ok(Changed::Wrong),
+            StepUpOutcome::WrongCode => return Ok(Changed::WrongCode),
+            StepUpOutcome::UsedCode => return Ok(Changed::UsedCode),
+            StepUpOutcome::WrongPasskey => return Ok(Changed::WrongPasskey),
+            StepUpOutcome::Unreadable => return Ok(Changed::Unreadable),
         }
     } else if !is_fresh(session, app.clock.now()) {
         return Ok(Changed::ProveFirst);
@@ -91,13 +91,13 @@ pub async fn change_password(
 /// The form that ends sessions: a single one, or without its id all except the current one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Ending {
+pub struct EndSessionForm {
     /// The session's id.
     pub one: Option<String>,
 }
 
 /// Ends one of the person's sessions, or all others. Returns whether the single session existed.
-pub async fn end(app: &App, session: &Session, sent: &Ending) -> Result<Option<bool>, Fault> {
+pub async fn end(app: &App, session: &Session, sent: &EndSessionForm) -> Result<Option<bool>, Problem> {
     match &sent.one {
         Some(one) => Ok(Some(sessions::end_one(app, &session.actor, session.actor.id, one).await?)),
         None => {
@@ -135,7 +135,7 @@ impl Device {
 }
 
 /// The sessions of a session's person, newest first.
-pub async fn devices(db: &mut Db, session: &Session, now: i64) -> Result<Vec<Device>, Fault> {
+pub async fn devices(db: &mut Db, session: &Session, now: i64) -> Result<Vec<Device>, Problem> {
     let found = sessions::list(db, session.actor.id, now).await?;
     Ok(found.into_iter().map(|one| Device::of(one, &session.id)).collect())
 }

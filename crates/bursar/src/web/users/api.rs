@@ -12,22 +12,22 @@ use payout::scope::Scope;
 
 use crate::app::App;
 use crate::clock::rfc3339;
-use crate::ops::people::{self, keys::Standing};
+use crate::ops::people::{self, keys::KeyStatus};
 use crate::store::roster::{self, Filter, Kind, Listed};
-use crate::web::kit::form::{ListQuery, sealed};
+use crate::web::kit::form::{ListQuery, encode_cursor};
 use crate::web::kit::json::Page;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, delete, get};
-use crate::web::kit::session::Who;
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, delete, get};
+use crate::web::kit::session::CurrentActor;
 use crate::web::kit::shapes;
 
 pub fn routes() -> Vec<Route> {
-    let administers = Need::May(Permission::Administer);
+    let administers = Access::May(Permission::Administer);
     vec![
         get("/api/v1/api-keys", administers, list)
             .says("The API keys, newest first: what each may do, when it ends, when and from where it was last used")
             .by_pages()
-            .filters::<Asked>()
+            .filters::<ListParams>()
             .answers_page::<KeyJson>(),
         delete("/api/v1/api-keys/{id}", administers, revoke)
             .names::<shapes::KeyId>("id")
@@ -39,7 +39,7 @@ pub fn routes() -> Vec<Route> {
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct ListParams {
     /// Include revoked keys.
     revoked: Option<bool>,
 }
@@ -74,7 +74,7 @@ struct KeyJson {
 }
 
 fn json(one: Listed, now: i64) -> KeyJson {
-    let state = Standing::of(&one, now).as_str();
+    let state = KeyStatus::of(&one, now).as_str();
     let words = |text: &str| text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
     KeyJson {
         id: one.id.to_string(),
@@ -96,8 +96,8 @@ fn json(one: Listed, now: i64) -> KeyJson {
 
 async fn list(
     State(app): State<App>,
-    ListQuery(asked, paging): ListQuery<Asked>,
-) -> Result<axum::Json<Page<KeyJson>>, Fault> {
+    ListQuery(asked, paging): ListQuery<ListParams>,
+) -> Result<axum::Json<Page<KeyJson>>, Problem> {
     let filter = Filter {
         kind: Kind::Keys,
         disabled: (asked.revoked != Some(true)).then_some(false),
@@ -106,16 +106,16 @@ async fn list(
     };
     let now = app.clock.now();
     let rows = roster::list(&mut app.store.read().await?, &filter, paging.limit + 1).await?;
-    let place = |one: &Listed| sealed(&[&one.id.to_string()]);
+    let place = |one: &Listed| encode_cursor(&[&one.id.to_string()]);
     Ok(axum::Json(Page::of(rows, paging.limit, place, |one| json(one, now))))
 }
 
 async fn revoke(
     State(app): State<App>,
-    Who(actor): Who,
+    CurrentActor(actor): CurrentActor,
     Path(id): Path<String>,
-) -> Result<StatusCode, Fault> {
-    let id = PersonId::parse(&id).ok_or_else(Fault::missing)?;
+) -> Result<StatusCode, Problem> {
+    let id = PersonId::parse(&id).ok_or_else(Problem::missing)?;
     people::revoke(&app, &actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -15,14 +15,14 @@ use payout::scope::{Scope, Scopes};
 use super::list::ADMINISTERS;
 use crate::app::App;
 use crate::ops::OpsError;
-use crate::ops::people::keys::{self, Standing, USUAL_DAYS};
+use crate::ops::people::keys::{self, KeyStatus, USUAL_DAYS};
 use crate::ops::people::{self, NewKey};
 use crate::store::roster::{self, Filter, Kind, Listed};
-use crate::web::kit::form::{Form, ListQuery, sealed};
+use crate::web::kit::form::{Form, ListQuery, encode_cursor};
 use crate::web::kit::format::{Chip, When, when};
 use crate::web::kit::history;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Route, get, post};
 use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 
@@ -55,13 +55,13 @@ struct Row {
     made: When,
     made_by: String,
     gone: Option<When>,
-    standing: Standing,
+    standing: KeyStatus,
 }
 
 impl Row {
     fn of(one: Listed, made_by: String, now: i64) -> Self {
         Self {
-            standing: Standing::of(&one, now),
+            standing: KeyStatus::of(&one, now),
             id: one.id.to_string(),
             name: one.name,
             role: one.role.label(),
@@ -80,17 +80,17 @@ impl Row {
 
     fn chip(&self) -> Chip {
         match self.standing {
-            Standing::Works => Chip { tone: "fine", words: "Works" },
-            Standing::Ended => Chip { tone: "bad", words: "Ended" },
-            Standing::MakerGone => Chip { tone: "bad", words: "Ended with its creator" },
-            Standing::Revoked => Chip { tone: "bad", words: "Revoked" },
+            KeyStatus::Works => Chip { tone: "fine", words: "Works" },
+            KeyStatus::Ended => Chip { tone: "bad", words: "Ended" },
+            KeyStatus::MakerGone => Chip { tone: "bad", words: "Ended with its creator" },
+            KeyStatus::Revoked => Chip { tone: "bad", words: "Revoked" },
         }
     }
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Ask {
+struct ListParams {
     /// `yes` to include revoked keys.
     revoked: Option<String>,
 }
@@ -111,9 +111,9 @@ struct ListPage {
 async fn list(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     let (all, now) = (ask.revoked.as_deref() == Some("yes"), app.clock.now());
     let filter = Filter {
         kind: Kind::Keys,
@@ -127,7 +127,7 @@ async fn list(
     let more = found.len() > limit;
     let next = found.iter().take(limit).next_back().filter(|_| more).map(|last| {
         let all = if all { "revoked=yes&" } else { "" };
-        format!("{PAGE}?{all}after={}", sealed(&[&last.id.to_string()]))
+        format!("{PAGE}?{all}after={}", encode_cursor(&[&last.id.to_string()]))
     });
     let names = history::names(&mut db, found.iter().filter_map(|one| one.made_by.as_deref())).await?;
     let row = |one: Listed| {
@@ -136,13 +136,13 @@ async fn list(
     };
     let rows = found.into_iter().take(limit).map(row).collect();
     let required = keys::addresses_required(&mut db).await?;
-    let (frame, fresh) = (visit.frame("API keys", Place::People), is_fresh(&session, now));
+    let (frame, fresh) = (visit.frame("API keys", MenuItem::People), is_fresh(&session, now));
     visit.show(&ListPage { frame, all, rows, next, required, fresh })
 }
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Typed {
+struct FormInput {
     name: Option<String>,
     role: Option<String>,
     partner: Option<String>,
@@ -165,7 +165,7 @@ const LASTS: [(&str, &str); 6] = [
 #[template(path = "users/api_key_new.html")]
 struct NewPage {
     frame: Frame,
-    typed: Typed,
+    typed: FormInput,
     wrong: Option<Refusal>,
     made: Option<String>,
 }
@@ -195,36 +195,41 @@ impl NewPage {
 }
 
 fn new_page(
-    visit: &Visit,
-    typed: Typed,
+    visit: &PageContext,
+    typed: FormInput,
     wrong: Option<Refusal>,
     made: Option<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let page = NewPage { frame: visit.frame("New API key", Place::People), typed, wrong, made };
+    let page = NewPage { frame: visit.frame("New API key", MenuItem::People), typed, wrong, made };
     Ok((status, visit.show(&page)?).into_response())
 }
 
-async fn form(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
+async fn form(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: PageContext,
+) -> Result<Response, Problem> {
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first("/keys/new"));
     }
     let usual = format!("{USUAL_DAYS}d");
-    let typed = Typed { scope: vec![Scope::Read.as_str().to_owned()], ends: Some(usual), ..Typed::default() };
+    let typed =
+        FormInput { scope: vec![Scope::Read.as_str().to_owned()], ends: Some(usual), ..FormInput::default() };
     new_page(&visit, typed, None, None)
 }
 
 async fn make(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
-    Form(typed): Form<Typed>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    Form(typed): Form<FormInput>,
+) -> Result<Response, Problem> {
     let now = app.clock.now();
     if !is_fresh(&session, now) {
         return Ok(prove_first("/keys/new"));
     }
-    let new = match typed.meant(now) {
+    let new = match typed.parse(now) {
         Ok(new) => new,
         Err(refusal) => return new_page(&visit, typed, Some(refusal), None),
     };
@@ -235,9 +240,9 @@ async fn make(
     }
 }
 
-impl Typed {
+impl FormInput {
     /// The key described by the input.
-    fn meant(&self, now: i64) -> Result<NewKey, Refusal> {
+    fn parse(&self, now: i64) -> Result<NewKey, Refusal> {
         let Some(role) = self.role.as_deref().and_then(Role::parse) else {
             return Err(Refusal::new("missing", "Choose a role for the key.").at("role"));
         };
@@ -262,31 +267,35 @@ struct RevokePage {
     row: Row,
 }
 
-async fn ask_revoke(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+async fn ask_revoke(
+    State(app): State<App>,
+    visit: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let one = listed(&app, &id).await?;
-    let frame = visit.frame(format!("Revoke {}?", one.name), Place::People);
+    let frame = visit.frame(format!("Revoke {}?", one.name), MenuItem::People);
     visit.show(&RevokePage { frame, row: Row::of(one, String::new(), app.clock.now()) })
 }
 
-async fn listed(app: &App, id: &str) -> Result<Listed, Fault> {
-    let id = PersonId::parse(id).ok_or_else(Fault::missing)?;
+async fn listed(app: &App, id: &str) -> Result<Listed, Problem> {
+    let id = PersonId::parse(id).ok_or_else(Problem::missing)?;
     let one = roster::one(&mut app.store.read().await?, id).await?.filter(|one| one.email.is_none());
-    one.ok_or_else(Fault::missing)
+    one.ok_or_else(Problem::missing)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct EmptyForm {}
 
 async fn revoke(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    Form(Nothing {}): Form<Nothing>,
-) -> Result<Response, Fault> {
-    let id = PersonId::parse(&id).ok_or_else(Fault::missing)?;
+    Form(EmptyForm {}): Form<EmptyForm>,
+) -> Result<Response, Problem> {
+    let id = PersonId::parse(&id).ok_or_else(Problem::missing)?;
     people::revoke(&app, &visit.actor, id).await?;
-    Ok(Told::good("The key is revoked. Requests with it are refused.").on(PAGE))
+    Ok(Flash::good("The key is revoked. Requests with it are refused.").on(PAGE))
 }
 
 #[derive(Template)]
@@ -301,12 +310,12 @@ struct AddressesPage {
 
 async fn addresses_page(
     app: &App,
-    visit: &Visit,
+    visit: &PageContext,
     id: &str,
     wrong: Option<(String, Refusal)>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let one = listed(app, id).await?;
-    let frame = visit.frame(format!("Allowed addresses of {}", one.name), Place::People);
+    let frame = visit.frame(format!("Allowed addresses of {}", one.name), MenuItem::People);
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let (typed, wrong) = match wrong {
         Some((typed, refusal)) => (typed, Some(refusal.sentence)),
@@ -319,9 +328,9 @@ async fn addresses_page(
 async fn ask_addresses(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(&format!("{PAGE}/{id}/addresses")));
     }
@@ -338,20 +347,20 @@ struct Addresses {
 async fn change_addresses(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<Addresses>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(&format!("{PAGE}/{id}/addresses")));
     }
-    let key = PersonId::parse(&id).ok_or_else(Fault::missing)?;
+    let key = PersonId::parse(&id).ok_or_else(Problem::missing)?;
     let changed = match keys::addresses(&sent.addresses) {
         Ok(all) => keys::change_addresses(&app, &visit.actor, key, &all).await,
         Err(refusal) => Err(refusal.into()),
     };
     match changed {
-        Ok(()) => Ok(Told::good("Saved. It applies from the next call.").on(PAGE)),
+        Ok(()) => Ok(Flash::good("Saved. It applies from the next call.").on(PAGE)),
         Err(OpsError::Refused(refusal)) => {
             addresses_page(&app, &visit, &id, Some((sent.addresses, refusal))).await
         }
@@ -369,19 +378,19 @@ struct Rules {
 async fn keep_rules(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
+    visit: PageContext,
     Form(sent): Form<Rules>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(PAGE));
     }
     let required = sent.addresses.as_deref() == Some("required");
-    let told = match keys::require_addresses(&app, &visit.actor, required).await {
+    let flash = match keys::require_addresses(&app, &visit.actor, required).await {
         Ok(()) if required => {
-            Told::good("Saved. Keys that pay or administer now work only from their allowed addresses.")
+            Flash::good("Saved. Keys that pay or administer now work only from their allowed addresses.")
         }
-        Ok(()) => Told::good("Saved. Allowed addresses are now optional for every key."),
-        Err(error) => Told::refused(error)?,
+        Ok(()) => Flash::good("Saved. Allowed addresses are now optional for every key."),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(PAGE))
+    Ok(flash.on(PAGE))
 }

@@ -10,23 +10,23 @@ use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::ops::OpsError;
-use crate::ops::invitations::{self, Door};
+use crate::ops::invitations::{self, InvitationKind};
 use crate::ops::people::{self, forgotten};
 use crate::web::kit::form::Form;
 use crate::web::kit::layout::{assets_version, html};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get, post};
 use crate::web::kit::session::{self, Device, MOST_EMAIL_BYTES, arrive, too_many};
 use crate::web::portal::{Language, Words, asked, spoken};
 
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/forgotten", Need::Open, form),
-        post("/forgotten", Need::Open, ask),
-        get("/portal/forgotten", Need::Open, form),
-        post("/portal/forgotten", Need::Open, ask),
-        get("/password/new/{token}", Need::Open, choose_form),
-        post("/password/new/{token}", Need::Open, choose),
+        get("/forgotten", Access::Open, form),
+        post("/forgotten", Access::Open, ask),
+        get("/portal/forgotten", Access::Open, form),
+        post("/portal/forgotten", Access::Open, ask),
+        get("/password/new/{token}", Access::Open, choose_form),
+        post("/password/new/{token}", Access::Open, choose),
     ]
 }
 
@@ -51,7 +51,7 @@ fn ask_page(
     uri: &Uri,
     sent: bool,
     why: Option<fn(&Words) -> &'static str>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let portal = session::is_portal(uri.path());
     let language = if portal { asked(headers) } else { Language::English };
     let t = language.words();
@@ -68,7 +68,7 @@ fn ask_page(
     })
 }
 
-async fn form(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Result<Response, Fault> {
+async fn form(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     ask_page(&app, &headers, &uri, false, None)
 }
 
@@ -85,11 +85,11 @@ async fn ask(
     headers: HeaderMap,
     uri: Uri,
     Form(sent): Form<Address>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (app, email) = (&web.app, sent.email.trim().to_lowercase());
     if email.len() > MOST_EMAIL_BYTES {
-        let told = "No e-mail address is as long as this one. Check it and repeat it.";
-        return Err(Fault::bad_request("invalid_email", told));
+        let message = "No e-mail address is as long as this one. Check it and repeat it.";
+        return Err(Problem::bad_request("invalid_email", message));
     }
     if let Err(wait) = web.tries.forgotten(&email, app.clock.now()) {
         return Ok(too_many(ask_page(app, &headers, &uri, false, Some(|t| t.login_slow))?, wait));
@@ -124,8 +124,8 @@ async fn choose_page(
     headers: &HeaderMap,
     token: &str,
     why: Option<&(dyn Fn(&Words) -> &'static str + Sync)>,
-) -> Result<Response, Fault> {
-    let person = invitations::waiting(app, Door::Forgotten, token).await?;
+) -> Result<Response, Problem> {
+    let person = invitations::waiting(app, InvitationKind::Forgotten, token).await?;
     let language = match &person {
         Some(person) => spoken(app, &people::actor(person)).await?,
         None => asked(headers),
@@ -153,7 +153,7 @@ async fn choose_form(
     State(app): State<App>,
     headers: HeaderMap,
     Path(token): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     choose_page(&app, &headers, &token, None).await
 }
 
@@ -172,11 +172,11 @@ async fn choose(
     headers: HeaderMap,
     Path(token): Path<String>,
     Form(sent): Form<Passwords>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     if sent.password != sent.again {
         return choose_page(&app, &headers, &token, Some(&|t: &Words| t.not_the_same)).await;
     }
-    match invitations::accept(&app, Door::Forgotten, &token, &sent.password, &browser).await {
+    match invitations::accept(&app, InvitationKind::Forgotten, &token, &sent.password, &browser).await {
         Ok(Some(entered)) => Ok(arrive(&entered, None)),
         Ok(None) => choose_page(&app, &headers, &token, None).await,
         Err(OpsError::Refused(refusal)) => {

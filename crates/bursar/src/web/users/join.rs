@@ -9,15 +9,15 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::ops::OpsError;
-use crate::ops::invitations::{self, Door};
+use crate::ops::invitations::{self, InvitationKind};
 use crate::web::kit::form::Form;
 use crate::web::kit::layout::{assets_version, html};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 use crate::web::kit::session::{Device, arrive};
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![get("/join/{token}", Need::Open, form), post("/join/{token}", Need::Open, join)]
+    vec![get("/join/{token}", Access::Open, form), post("/join/{token}", Access::Open, join)]
 }
 
 #[derive(Template)]
@@ -29,8 +29,8 @@ struct JoinPage {
     why: Option<String>,
 }
 
-async fn page(app: &App, token: &str, why: Option<String>) -> Result<Response, Fault> {
-    let person = invitations::waiting(app, Door::House, token).await?;
+async fn page(app: &App, token: &str, why: Option<String>) -> Result<Response, Problem> {
+    let person = invitations::waiting(app, InvitationKind::House, token).await?;
     let page = JoinPage { version: assets_version(), email: person.and_then(|person| person.email), why };
     let status = match (&page.email, &page.why) {
         (None, _) => StatusCode::GONE,
@@ -40,7 +40,7 @@ async fn page(app: &App, token: &str, why: Option<String>) -> Result<Response, F
     Ok((status, html(&page)?).into_response())
 }
 
-async fn form(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Fault> {
+async fn form(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Problem> {
     page(&app, &token, None).await
 }
 
@@ -58,11 +58,11 @@ async fn join(
     Device(device): Device,
     Path(token): Path<String>,
     Form(sent): Form<Passwords>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     if sent.password != sent.again {
         return page(&app, &token, Some("The two passwords are not the same.".to_owned())).await;
     }
-    match invitations::accept(&app, Door::House, &token, &sent.password, &device).await {
+    match invitations::accept(&app, InvitationKind::House, &token, &sent.password, &device).await {
         Ok(Some(entered)) => Ok(arrive(&entered, None)),
         Ok(None) => page(&app, &token, None).await,
         Err(OpsError::Refused(refusal)) => page(&app, &token, Some(refusal.sentence)).await,

@@ -13,17 +13,17 @@ use payout::access::{Permission, Role};
 use crate::app::App;
 use crate::ops::OpsError;
 use crate::ops::invitations::Invitation;
-use crate::ops::people::team::{self, Colleague};
+use crate::ops::people::team::{self, TeamMember};
 use crate::store::roster::{self, Filter, Kind, Listed};
-use crate::web::kit::form::{Form, ListQuery, Turn, sealed};
+use crate::web::kit::form::{Form, ListQuery, Pager, encode_cursor};
 use crate::web::kit::format::{Chip, When, when};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 
 /// Permission to see and change people and keys.
-pub const ADMINISTERS: Need = Need::May(Permission::Administer);
+pub const ADMINISTERS: Access = Access::May(Permission::Administer);
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -49,7 +49,7 @@ pub fn chip(one: &Listed) -> Chip {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Ask {
+struct ListParams {
     /// `partners` for the logins of partners.
     of: Option<String>,
     q: Option<String>,
@@ -58,7 +58,7 @@ struct Ask {
     state: Option<String>,
 }
 
-impl Ask {
+impl ListParams {
     fn partners(&self) -> bool {
         self.of.as_deref() == Some("partners")
     }
@@ -110,11 +110,11 @@ impl From<Listed> for Row {
 #[template(path = "users/list.html")]
 struct ListPage {
     frame: Frame,
-    ask: Ask,
+    ask: ListParams,
     roles: Vec<(&'static str, &'static str)>,
     problem: Option<String>,
     rows: Vec<Row>,
-    turn: Turn,
+    turn: Pager,
     narrowed: bool,
 }
 
@@ -126,9 +126,9 @@ impl ListPage {
 
 async fn list(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     let before = paging.after_parts::<1>()?.map(|[id]| id);
     let (found, problem) = match ask.filter(before) {
         Ok(filter) => (roster::list(&mut app.store.read().await?, &filter, paging.limit + 1).await?, None),
@@ -137,10 +137,10 @@ async fn list(
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     let next = found.iter().take(limit).next_back().filter(|_| more);
-    let next = next.map(|last| sealed(&[&last.id.to_string()]));
+    let next = next.map(|last| encode_cursor(&[&last.id.to_string()]));
     let roles = Role::ALL.iter().filter(|role| role.is_partners() == ask.partners());
     let page = ListPage {
-        frame: visit.frame("People", Place::People),
+        frame: visit.frame("People", MenuItem::People),
         roles: roles.map(|role| (role.as_str(), role.label())).collect(),
         problem,
         turn: paging.turn(found.len().min(limit), next.as_deref(), None),
@@ -153,7 +153,7 @@ async fn list(
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Typed {
+struct FormInput {
     name: Option<String>,
     email: Option<String>,
     role: Option<String>,
@@ -163,7 +163,7 @@ struct Typed {
 #[template(path = "users/new.html")]
 struct NewPage {
     frame: Frame,
-    typed: Typed,
+    typed: FormInput,
     roles: Vec<Role>,
     wrong: Option<Refusal>,
     made: Option<Invitation>,
@@ -181,22 +181,26 @@ impl NewPage {
     }
 }
 
-async fn form(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
+async fn form(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: PageContext,
+) -> Result<Response, Problem> {
     // Step up before the form, not after it: the input would be lost on the way.
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first("/people/new"));
     }
-    new_page(&visit, Typed::default(), None, None)
+    new_page(&visit, FormInput::default(), None, None)
 }
 
 fn new_page(
-    visit: &Visit,
-    typed: Typed,
+    visit: &PageContext,
+    typed: FormInput,
     wrong: Option<Refusal>,
     made: Option<Invitation>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let frame = visit.frame("Invite a colleague", Place::People);
+    let frame = visit.frame("Invite a colleague", MenuItem::People);
     let page = NewPage { frame, typed, roles: our_roles(), wrong, made };
     Ok((status, visit.show(&page)?).into_response())
 }
@@ -204,9 +208,9 @@ fn new_page(
 async fn invite(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
-    Form(typed): Form<Typed>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    Form(typed): Form<FormInput>,
+) -> Result<Response, Problem> {
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first("/people/new"));
     }
@@ -214,13 +218,13 @@ async fn invite(
         let refusal = Refusal::new("missing", "Choose a role.").at("role");
         return new_page(&visit, typed, Some(refusal), None);
     };
-    let new = Colleague {
+    let new = TeamMember {
         email: typed.email.clone().unwrap_or_default(),
         name: typed.name.clone().unwrap_or_default(),
         role,
     };
     match team::invite(&app, &visit.actor, &new).await {
-        Ok(made) => new_page(&visit, Typed::default(), None, Some(made)),
+        Ok(made) => new_page(&visit, FormInput::default(), None, Some(made)),
         Err(OpsError::Refused(refusal)) => new_page(&visit, typed, Some(refusal), None),
         Err(error) => Err(error.into()),
     }

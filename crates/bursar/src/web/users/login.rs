@@ -10,12 +10,12 @@ use super::passkey_button::Button;
 use crate::app::App;
 use crate::web::kit::form::Query;
 use crate::web::kit::layout::{assets_version, html};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 use crate::web::portal::{Language, Words};
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/login", Need::Open, login)]
+    vec![get("/login", Access::Open, login)]
 }
 
 #[derive(Template)]
@@ -39,7 +39,7 @@ impl Login {
 }
 
 #[derive(Deserialize)]
-struct Ask {
+struct LoginParams {
     why: Option<String>,
     next: Option<String>,
 }
@@ -51,16 +51,16 @@ struct Link {
 }
 
 /// The page behind a one-time link.
-pub fn by_link() -> Result<Response, Fault> {
+pub fn by_link() -> Result<Response, Problem> {
     html(&Link { version: assets_version() })
 }
 
 /// The form again, after too many attempts.
-pub fn again(app: &App, next: Option<String>) -> Result<Response, Fault> {
+pub fn again(app: &App, next: Option<String>) -> Result<Response, Problem> {
     page(app, Some("Too many tries. Wait a minute, then try again."), next)
 }
 
-fn page(app: &App, why: Option<&'static str>, next: Option<String>) -> Result<Response, Fault> {
+fn page(app: &App, why: Option<&'static str>, next: Option<String>) -> Result<Response, Problem> {
     html(&Login {
         version: assets_version(),
         why,
@@ -71,7 +71,7 @@ fn page(app: &App, why: Option<&'static str>, next: Option<String>) -> Result<Re
     })
 }
 
-async fn login(State(app): State<App>, Query(ask): Query<Ask>) -> Result<Response, Fault> {
+async fn login(State(app): State<App>, Query(ask): Query<LoginParams>) -> Result<Response, Problem> {
     let why = ask.why.as_deref().map(|why| match why {
         provider if provider.starts_with("provider_") => by_provider(provider),
         "link" => {

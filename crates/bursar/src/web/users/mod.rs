@@ -22,12 +22,14 @@ mod step_up;
 
 use crate::web::kit::route::Route;
 pub use account::{
-    Changed, Device, Ending, Passwords, change_password, devices, end as end_session, to_change,
+    Changed, Device, EndSessionForm, Passwords, change_password, devices, end as end_session, to_change,
 };
 pub use passkey_button::Button;
 pub use preferences::zones;
 pub use second_factor::{is_on_the_way, set_it_up};
-pub use step_up::{Asked as ProofAsked, ask as ask_for_proof, by_provider, take as take_proof, to_go_on};
+pub use step_up::{
+    StepUpRequest as ProofAsked, ask as ask_for_proof, by_provider, take as take_proof, to_go_on,
+};
 
 pub fn routes() -> Vec<Route> {
     [

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::ops::people::Session;
-use crate::ops::people::passkeys::{self, Asked, Deed};
+use crate::ops::people::passkeys::{self, PasskeyRequest, SignedAction};
 use crate::webauthn::{self, ALGORITHMS};
 
 /// Where the script gets the challenge: for a step-up, for signing in, and in place of a code.
@@ -35,7 +35,7 @@ impl Button {
     }
 
     /// In place of a password and a code, for one action; `None` if they have no passkey.
-    pub fn to_prove(app: &App, session: &Session, deed: &Deed) -> Option<Self> {
+    pub fn to_prove(app: &App, session: &Session, deed: &SignedAction) -> Option<Self> {
         let can = session.has_passkey && passkeys::is_here(app);
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.append_pair("csrf", &session.csrf).append_pair("deed", deed.as_str());
@@ -45,7 +45,7 @@ impl Button {
 
 /// The request for the device, as our script reads it.
 #[derive(Serialize)]
-pub struct Told {
+pub struct PasskeyOptions {
     challenge: String,
     site: String,
     known: Vec<String>,
@@ -60,8 +60,8 @@ struct Owner {
     name: String,
 }
 
-impl From<Asked> for Told {
-    fn from(asked: Asked) -> Self {
+impl From<PasskeyRequest> for PasskeyOptions {
+    fn from(asked: PasskeyRequest) -> Self {
         Self {
             challenge: asked.challenge,
             site: asked.site,
@@ -77,6 +77,6 @@ impl From<Asked> for Told {
 }
 
 /// The request for the device, as JSON for the page.
-pub fn written(asked: Asked) -> String {
-    serde_json::to_string(&Told::from(asked)).unwrap_or_default()
+pub fn written(asked: PasskeyRequest) -> String {
+    serde_json::to_string(&PasskeyOptions::from(asked)).unwrap_or_default()
 }

@@ -8,33 +8,33 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use super::passkey_button::{ALONE, SECOND, TO_PROVE, Told};
+use super::passkey_button::{ALONE, PasskeyOptions, SECOND, TO_PROVE};
 use super::provider;
 use super::second_factor;
 use super::sign_in::login_again;
 use crate::app::App;
 use crate::ops::OpsError;
-use crate::ops::people::passkeys::{self, Asked, Deed};
-use crate::ops::people::{self, Entered, Finished, Second};
-use crate::web::kit::client::ComesFrom;
+use crate::ops::people::passkeys::{self, PasskeyRequest, SignedAction};
+use crate::ops::people::{self, SecondFactor, SecondFactorOutcome, SignInProgress};
+use crate::web::kit::client::ClientNetwork;
 use crate::web::kit::form::Form;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, post};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, post};
 use crate::web::kit::session::{self, Device, PORTAL_LOGIN, SignedIn, is_ours, is_portal, too_many};
-use crate::webauthn::{self, Shown};
+use crate::webauthn::{self, Assertion};
 
 pub fn routes() -> Vec<Route> {
     vec![
-        post(TO_PROVE, Need::Login, ask_to_prove),
-        post(ALONE, Need::Open, ask_anybody),
-        post("/login/passkey", Need::Open, sign_in),
-        post(SECOND, Need::Open, ask_second),
-        post("/login/code/passkey", Need::Open, finish),
+        post(TO_PROVE, Access::Login, ask_to_prove),
+        post(ALONE, Access::Open, ask_anybody),
+        post("/login/passkey", Access::Open, sign_in),
+        post(SECOND, Access::Open, ask_second),
+        post("/login/code/passkey", Access::Open, finish),
     ]
 }
 
-fn told(asked: Asked) -> Response {
-    Json(Told::from(asked)).into_response()
+fn options_json(asked: PasskeyRequest) -> Response {
+    Json(PasskeyOptions::from(asked)).into_response()
 }
 
 #[derive(Deserialize)]
@@ -48,18 +48,21 @@ async fn ask_to_prove(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
     Form(sent): Form<Before>,
-) -> Result<Response, Fault> {
-    let deed = Deed::named(&sent.deed).ok_or_else(Fault::missing)?;
-    Ok(told(passkeys::ask_to_prove(&web.app, &session, &deed).await?))
+) -> Result<Response, Problem> {
+    let deed = SignedAction::named(&sent.deed).ok_or_else(Problem::missing)?;
+    Ok(options_json(passkeys::ask_to_prove(&web.app, &session, &deed).await?))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct EmptyForm {}
 
-async fn ask_anybody(State(app): State<App>, Form(Nothing {}): Form<Nothing>) -> Result<Response, Fault> {
+async fn ask_anybody(
+    State(app): State<App>,
+    Form(EmptyForm {}): Form<EmptyForm>,
+) -> Result<Response, Problem> {
     let (asked, kept) = passkeys::ask_anybody(&app)?;
-    let mut response = told(asked);
+    let mut response = options_json(asked);
     session::ask_for_passkey(&mut response, &kept);
     Ok(response)
 }
@@ -67,15 +70,15 @@ async fn ask_anybody(State(app): State<App>, Form(Nothing {}): Form<Nothing>) ->
 async fn ask_second(
     State(app): State<App>,
     headers: HeaderMap,
-    Form(Nothing {}): Form<Nothing>,
-) -> Result<Response, Fault> {
+    Form(EmptyForm {}): Form<EmptyForm>,
+) -> Result<Response, Problem> {
     let half = session::half_way(&headers).unwrap_or_default();
-    Ok(told(passkeys::ask_second(&app, half).await?))
+    Ok(options_json(passkeys::ask_second(&app, half).await?))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sent {
+struct PasskeyForm {
     #[serde(default)]
     passkey: String,
     next: Option<String>,
@@ -83,14 +86,14 @@ struct Sent {
 
 async fn sign_in(
     State(web): State<Web>,
-    Extension(ComesFrom(network)): Extension<ComesFrom>,
+    Extension(ClientNetwork(network)): Extension<ClientNetwork>,
     headers: HeaderMap,
     Device(browser): Device,
-    Form(sent): Form<Sent>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<PasskeyForm>,
+) -> Result<Response, Problem> {
     let app = &web.app;
     let portal = sent.next.as_deref().is_some_and(is_portal);
-    let shown: Option<Shown> = webauthn::read(&sent.passkey);
+    let shown: Option<Assertion> = webauthn::read(&sent.passkey);
     // Passkeys cannot be guessed; this limits the cost of verifying signatures.
     let of = shown.as_ref().map_or("", |shown| shown.id.as_str());
     if let Err(wait) = web.tries.code(&format!("passkey {of}"), network, false, app.clock.now()) {
@@ -101,7 +104,7 @@ async fn sign_in(
         (_, _) => None,
     };
     // One response for all cases: unknown, disabled, too late, or rejected.
-    let Some((email, Entered::In(token))) = entered else {
+    let Some((email, SignInProgress::In(token))) = entered else {
         let page = if portal { PORTAL_LOGIN } else { "/login" };
         let next = sent.next.as_deref().filter(|next| !next.is_empty() && is_ours(next)).unwrap_or_default();
         let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
@@ -112,11 +115,11 @@ async fn sign_in(
 
 async fn finish(
     State(web): State<Web>,
-    Extension(from): Extension<ComesFrom>,
+    Extension(from): Extension<ClientNetwork>,
     headers: HeaderMap,
     Device(browser): Device,
-    Form(sent): Form<Sent>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<PasskeyForm>,
+) -> Result<Response, Problem> {
     let app = &web.app;
     let half = session::half_way(&headers).unwrap_or_default();
     let Some(person) = people::half_way(app, half).await? else {
@@ -127,20 +130,25 @@ async fn finish(
     if let Err(wait) = web.tries.code(&person.id.to_string(), from.0, known, app.clock.now()) {
         return second_factor::slow_code(app, &headers, sent.next, wait).await;
     }
-    let finished = match webauthn::read::<Shown>(&sent.passkey) {
-        Some(shown) => people::finish(app, half, Second::Passkey(&shown), &browser).await,
-        None => Ok(Finished::WrongPasskey),
+    let finished = match webauthn::read::<Assertion>(&sent.passkey) {
+        Some(shown) => people::finish(app, half, SecondFactor::Passkey(&shown), &browser).await,
+        None => Ok(SecondFactorOutcome::WrongPasskey),
     };
     match finished {
-        Ok(Finished::In(token)) => {
+        Ok(SecondFactorOutcome::In(token)) => {
             Ok(session::whole_way(app, &headers, &email, &token, sent.next.as_deref()))
         }
-        Ok(Finished::WrongPasskey | Finished::Wrong | Finished::Used | Finished::Unreadable)
+        Ok(
+            SecondFactorOutcome::WrongPasskey
+            | SecondFactorOutcome::Wrong
+            | SecondFactorOutcome::Used
+            | SecondFactorOutcome::Unreadable,
+        )
         | Err(OpsError::Refused(_)) => {
             second_factor::code_page(app, &headers, sent.next, Some(|t| t.passkey_wrong)).await
         }
-        Ok(Finished::Elsewhere) => Ok(provider::elsewhere()),
-        Ok(Finished::Over) => second_factor::code_page(app, &headers, sent.next, None).await,
+        Ok(SecondFactorOutcome::Elsewhere) => Ok(provider::elsewhere()),
+        Ok(SecondFactorOutcome::Over) => second_factor::code_page(app, &headers, sent.next, None).await,
         Err(error) => Err(error.into()),
     }
 }

@@ -13,14 +13,14 @@ use super::step_up::by_provider;
 use crate::ops::OpsError;
 use crate::ops::people::{self, Session};
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::{Told, assets_version, html};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::layout::{Flash, assets_version, html};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get, post};
 use crate::web::kit::session::{SignedIn, is_fresh};
 use crate::web::portal::{Language, Words};
 
 pub fn routes() -> Vec<Route> {
-    vec![get(PAGE, Need::Login, show), post(PAGE, Need::Login, change)]
+    vec![get(PAGE, Access::Login, show), post(PAGE, Access::Login, change)]
 }
 
 const PAGE: &str = "/password";
@@ -44,14 +44,14 @@ struct PasswordPage {
     why: Option<String>,
 }
 
-async fn show(State(web): State<Web>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
+async fn show(State(web): State<Web>, SignedIn(session): SignedIn) -> Result<Response, Problem> {
     if matches!(session.actor.role, Role::Partner | Role::PartnerAdmin) {
         return Ok(Redirect::to("/portal/account").into_response());
     }
     page(&web, session, None).await
 }
 
-async fn page(web: &Web, session: Session, why: Option<String>) -> Result<Response, Fault> {
+async fn page(web: &Web, session: Session, why: Option<String>) -> Result<Response, Problem> {
     let has_password = people::has_password(&web.app, session.actor.id).await?;
     let too_late = !has_password && !is_fresh(&session, web.app.clock.now());
     let address = people::address_of(&web.app, session.actor.id).await?;
@@ -75,10 +75,10 @@ async fn change(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
     Form(sent): Form<Passwords>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let why = match change_password(&web, &session, PAGE, &sent).await? {
         Changed::Done => {
-            return Ok(Told::good("Your password is saved. Your other sessions have ended.").on("/"));
+            return Ok(Flash::good("Your password is saved. Your other sessions have ended.").on("/"));
         }
         Changed::Slow => "Too many tries. Wait a minute, then try again.".to_owned(),
         Changed::WrongCode => {

@@ -8,25 +8,25 @@ use serde::Deserialize;
 
 use payout::access::Permission;
 
-use super::account::{self, Ending};
+use super::account::{self, EndSessionForm};
 use crate::app::App;
 use crate::ops::people::provider::links::{self, Identity};
 use crate::ops::preferences;
 use crate::store::preferences::{Preferences, Theme};
 use crate::web::kit::form::Form;
 use crate::web::kit::format::{When, when};
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get, post};
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get, post};
 use crate::web::kit::session::SignedIn;
 
 pub fn routes() -> Vec<Route> {
-    let reads = Need::May(Permission::Read);
+    let reads = Access::May(Permission::Read);
     vec![
         get(PAGE, reads, show),
         post("/me/preferences", reads, prefer),
         post("/me/sessions", reads, end_sessions),
-        post("/me/provider", reads, unlink).proved("Unlink your account at the provider"),
+        post("/me/provider", reads, unlink).step_up("Unlink your account at the provider"),
     ]
 }
 
@@ -65,11 +65,11 @@ struct MePage {
     has_app: bool,
     has_passkey: bool,
     /// Their current and former accounts at identity providers.
-    linked: Vec<Linked>,
+    linked: Vec<LinkedIdentity>,
 }
 
 /// A current or former account at an identity provider.
-pub(super) struct Linked {
+pub(super) struct LinkedIdentity {
     pub issuer: String,
     pub subject: String,
     pub since: When,
@@ -79,14 +79,18 @@ pub(super) struct Linked {
     pub allowed: Option<When>,
 }
 
-impl From<Identity> for Linked {
+impl From<Identity> for LinkedIdentity {
     fn from(one: Identity) -> Self {
         let (since, until) = (When(one.linked_at), when(one.unlinked_at));
         Self { issuer: one.issuer, subject: one.subject, since, until, allowed: when(one.allowed_at) }
     }
 }
 
-async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
+async fn show(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: PageContext,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let devices = account::devices(&mut db, &session, app.clock.now()).await?;
     let linked = links::of(&mut db, session.actor.id).await?;
@@ -101,12 +105,12 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit)
         (theme.as_str(), words, theme == mine.theme)
     };
     let page = MePage {
-        frame: visit.frame("Preferences", Place::Elsewhere),
+        frame: visit.frame("Preferences", MenuItem::Elsewhere),
         themes: Theme::ALL.map(theme),
         zones: zones(mine.zone.as_deref()),
         has_app: session.has_app,
         has_passkey: session.has_passkey,
-        linked: linked.into_iter().map(Linked::from).collect(),
+        linked: linked.into_iter().map(LinkedIdentity::from).collect(),
         devices: devices.into_iter().map(Row::from).collect(),
     };
     visit.show(&page)
@@ -145,55 +149,59 @@ fn is_of_a_place(name: &str) -> bool {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Chosen {
+struct PreferencesForm {
     theme: String,
     zone: Option<String>,
     shortcuts: Option<String>,
 }
 
-async fn prefer(State(app): State<App>, visit: Visit, Form(sent): Form<Chosen>) -> Result<Response, Fault> {
+async fn prefer(
+    State(app): State<App>,
+    visit: PageContext,
+    Form(sent): Form<PreferencesForm>,
+) -> Result<Response, Problem> {
     let off_at = visit.preferences().shortcuts_off_at.unwrap_or_else(|| app.clock.now());
     let chosen = Preferences {
         theme: Theme::parse(&sent.theme).unwrap_or_default(),
         zone: sent.zone.filter(|zone| !zone.is_empty()),
         shortcuts_off_at: sent.shortcuts.is_none().then_some(off_at),
     };
-    let told = match preferences::save(&app, &visit.actor, &chosen).await {
-        Ok(()) => Told::good("Your preferences are kept."),
-        Err(error) => Told::refused(error)?,
+    let flash = match preferences::save(&app, &visit.actor, &chosen).await {
+        Ok(()) => Flash::good("Your preferences are kept."),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(PAGE))
+    Ok(flash.on(PAGE))
 }
 
 async fn end_sessions(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    Form(sent): Form<Ending>,
-) -> Result<Response, Fault> {
-    let told = match account::end(&app, &session, &sent).await? {
-        None => Told::good("Signed out everywhere but here."),
-        Some(true) => Told::good("Signed out there."),
-        Some(false) => Told::good("That session had ended already."),
+    Form(sent): Form<EndSessionForm>,
+) -> Result<Response, Problem> {
+    let flash = match account::end(&app, &session, &sent).await? {
+        None => Flash::good("Signed out everywhere but here."),
+        Some(true) => Flash::good("Signed out there."),
+        Some(false) => Flash::good("That session had ended already."),
     };
-    Ok(told.on(PAGE))
+    Ok(flash.on(PAGE))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct EmptyForm {}
 
 async fn unlink(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    Form(Nothing {}): Form<Nothing>,
-) -> Result<Response, Fault> {
-    let told = match links::unlink_own(&app, &session).await {
-        Ok(()) => Told::good(
+    Form(EmptyForm {}): Form<EmptyForm>,
+) -> Result<Response, Problem> {
+    let flash = match links::unlink_own(&app, &session).await {
+        Ok(()) => Flash::good(
             "Unlinked. That account signs in here no more, until an administrator allows it again.",
         ),
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(PAGE))
+    Ok(flash.on(PAGE))
 }
 
 #[cfg(test)]

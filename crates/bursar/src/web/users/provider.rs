@@ -7,10 +7,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
-use crate::ops::people::provider::{self as people, Sent, Shown, Visit, Why};
+use crate::ops::people::provider::{
+    self as people, AuthorizationRequest, IdentityClaims, PendingSignIn, SignInRefusal,
+};
 use crate::web::kit::form::Query;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get};
 use crate::web::kit::session::{
     Device, FRESH_US, PROVIDER_VISIT, arrive, by_cookie, is_ours, provider_visit,
 };
@@ -18,11 +20,11 @@ use crate::web::kit::{client, session};
 use crate::work::provider::{self, BACK};
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/login/provider", Need::Open, send), get(BACK, Need::Open, back)]
+    vec![get("/login/provider", Access::Open, send), get(BACK, Access::Open, back)]
 }
 
 #[derive(Deserialize)]
-struct Ask {
+struct CallbackParams {
     next: Option<String>,
     /// `yes`: they must authenticate again there, however recently they did.
     again: Option<String>,
@@ -36,9 +38,9 @@ const MOST_NEXT: usize = 1_500;
 async fn send(
     State(web): State<Web>,
     method: Method,
-    Query(ask): Query<Ask>,
+    Query(ask): Query<CallbackParams>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let app = &web.app;
     if method == Method::HEAD {
         return Ok(StatusCode::OK.into_response());
@@ -53,12 +55,12 @@ async fn send(
     }
     // The first one in an hour queries the provider.
     let network = client::network(&request, &app.config.trusted_proxies);
-    web.tries.knock(network, app.clock.now()).map_err(Fault::slow_down)?;
+    web.tries.check_network(network, app.clock.now()).map_err(Problem::slow_down)?;
     let next = ask.next.filter(|next| is_ours(next) && next.len() <= MOST_NEXT).unwrap_or_default();
-    let (sent, again) = (Sent::fresh(app), ask.again.is_some());
+    let (sent, again) = (AuthorizationRequest::fresh(app), ask.again.is_some());
     let address = match provider::address(&web.work, &sent, again).await {
         Ok(address) => address,
-        Err(fault) => return Ok(told(&fault)),
+        Err(fault) => return Ok(sign_in_error(&fault)),
     };
     // After a step-up, the same person must come back.
     let session = if again { by_cookie(app, request.headers(), None).await? } else { None };
@@ -83,14 +85,14 @@ async fn back(
     Device(device): Device,
     Query(returned): Query<Returned>,
     request: Request,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let app = &web.app;
     if method == Method::HEAD {
         return Ok(StatusCode::OK.into_response());
     }
     let Some(issuer) = &app.config.oidc.issuer else { return Ok(Redirect::to("/login").into_response()) };
     let network = client::network(&request, &app.config.trusted_proxies);
-    web.tries.knock(network, app.clock.now()).map_err(Fault::slow_down)?;
+    web.tries.check_network(network, app.clock.now()).map_err(Problem::slow_down)?;
     let headers = request.headers();
     let came_with = returned.state.as_deref().zip(provider_visit(headers));
     let visit = match came_with {
@@ -115,7 +117,7 @@ async fn back(
     };
     let shown = match provider::believe(&web.work, &visit, code).await {
         Ok(shown) => shown,
-        Err(fault) => return Ok(told(&fault)),
+        Err(fault) => return Ok(sign_in_error(&fault)),
     };
     let mut response = match people::enter(app, &shown, &device, visit.whose.as_deref()).await? {
         Ok(entered) => {
@@ -130,7 +132,7 @@ async fn back(
 
 /// Where to go next. If this was a step-up and the provider does not confirm it, says so: the intended page would only ask
 /// again.
-fn then(visit: &Visit, shown: &Shown, now: i64) -> Option<String> {
+fn then(visit: &PendingSignIn, shown: &IdentityClaims, now: i64) -> Option<String> {
     let next = Some(&visit.next).filter(|next| !next.is_empty()).cloned();
     if !visit.again || shown.proved_at.is_some_and(|at| now - at <= FRESH_US) {
         return next;
@@ -149,29 +151,29 @@ fn to_login(why: &str) -> Response {
 }
 
 /// A fault at the provider or in the settings: the log says what to do, the person is told what it means for them.
-fn told(fault: &provider::Fault) -> Response {
+fn sign_in_error(fault: &provider::ProviderError) -> Response {
     match fault {
-        provider::Fault::Away(why) => {
+        provider::ProviderError::Away(why) => {
             tracing::error!(
                 why,
                 "the sign-in provider does not answer as it should. From this machine, open BURSAR_OIDC_ISSUER followed by /.well-known/openid-configuration; until then people sign in with their passwords"
             );
             to_login("provider_away")
         }
-        provider::Fault::Old => {
+        provider::ProviderError::Old => {
             tracing::warn!(
                 "the provider accepted an authentication older than the requested max_age, so nobody was signed in. Configure it to honor max_age"
             );
             to_login("provider_old")
         }
-        provider::Fault::Wrong(why) => {
+        provider::ProviderError::Wrong(why) => {
             tracing::warn!(
                 why,
                 "the provider's response could not be verified, so nobody was signed in. Compare client id, secret and redirect URI there with the settings here, and the clocks; if they match, this may be an attack"
             );
             to_login("provider_wrong")
         }
-        provider::Fault::Settings(why) => {
+        provider::ProviderError::Settings(why) => {
             tracing::error!(why, "the sign-in provider is not fully configured; see `bursar config check`");
             to_login("provider_away")
         }
@@ -188,32 +190,36 @@ pub(super) fn elsewhere() -> Response {
     response
 }
 
-fn refused(why: Why, shown: &Shown) -> Response {
+fn refused(why: SignInRefusal, shown: &IdentityClaims) -> Response {
     let (subject, lacks) = (&shown.subject, shown.lacks.as_deref().unwrap_or_default());
     let (word, remedy) = match why {
-        Why::Unverified => (
+        SignInRefusal::Unverified => (
             "provider_unverified",
             "have their address verified at the provider, or release the claims email and email_verified",
         ),
-        Why::Unknown => {
+        SignInRefusal::Unknown => {
             ("provider_unknown", "invite them under People and keys, or set BURSAR_OIDC_MAKE_LOGINS")
         }
-        Why::ShutOut => {
+        SignInRefusal::ShutOut => {
             ("provider_out", "enable their login under People and keys, if they should have access")
         }
-        Why::Partners => ("provider_partner", "partners sign in at /portal/login"),
-        Why::Taken => (
+        SignInRefusal::Partners => ("provider_partner", "partners sign in at /portal/login"),
+        SignInRefusal::Taken => (
             "provider_taken",
             "another account there is linked to their login; if it is no longer theirs, unlink it on their page or with `bursar user unlink`",
         ),
-        Why::Unlinked => (
+        SignInRefusal::Unlinked => (
             "provider_unlinked",
             "an account there was unlinked from their login; if this one is theirs, allow it on their page or with `bursar user relink`",
         ),
-        Why::NotOfUs => ("provider_not_of_us", "a claim required by BURSAR_OIDC_REQUIRE does not match"),
-        Why::Other => ("provider_other", "another person was signed in in that browser; sign out first"),
-        Why::Over => ("provider_over", "their login was changed at the same time; sign in again"),
-        Why::NoRole => ("provider_role", "give them a group there that BURSAR_OIDC_ROLES names"),
+        SignInRefusal::NotOfUs => {
+            ("provider_not_of_us", "a claim required by BURSAR_OIDC_REQUIRE does not match")
+        }
+        SignInRefusal::Other => {
+            ("provider_other", "another person was signed in in that browser; sign out first")
+        }
+        SignInRefusal::Over => ("provider_over", "their login was changed at the same time; sign in again"),
+        SignInRefusal::NoRole => ("provider_role", "give them a group there that BURSAR_OIDC_ROLES names"),
     };
     tracing::warn!(subject, lacks, remedy, "a sign-in from the provider was refused");
     to_login(word)

@@ -16,34 +16,34 @@ use super::step_up::{Evidence, by_provider};
 use crate::app::App;
 use crate::clock;
 use crate::ops::OpsError;
-use crate::ops::people::factor::{self, Confirmed, Setup, Standing};
-use crate::ops::people::passkeys::{self, Added, Deed, Passkey};
-use crate::ops::people::{self, Finished, Proof, Second, Session};
-use crate::web::kit::client::ComesFrom;
+use crate::ops::people::factor::{self, Confirmed, FactorStatus, Setup};
+use crate::ops::people::passkeys::{self, Added, Passkey, SignedAction};
+use crate::ops::people::{self, SecondFactor, SecondFactorOutcome, Session, StepUpOutcome};
+use crate::web::kit::client::ClientNetwork;
 use crate::web::kit::form::{Form, NotKept, Query};
-use crate::web::kit::layout::{Told, assets_version, html};
+use crate::web::kit::layout::{Flash, assets_version, html};
 use crate::web::kit::login_limit::Wait;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get, post};
 use crate::web::kit::session::{self, Device, SignedIn, is_fresh, is_ours, just_came, prove_first, too_many};
 use crate::web::portal::{Language, Words, asked, spoken};
 use crate::webauthn;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        get(PAGE, Need::Login, show),
-        post(BEGIN.path, Need::Login, begin),
-        get(NEW, Need::Login, scan),
-        post(NEW, Need::Login, confirm),
-        post(CODES.path, Need::Login, new_codes),
-        post(OFF.path, Need::Login, turn_off),
-        post(REMOVE_APP.path, Need::Login, remove_app),
-        post(ADD.path, Need::Login, begin_passkey),
-        get(NEW_PASSKEY, Need::Login, new_passkey),
-        post(NEW_PASSKEY, Need::Login, add_passkey),
-        post(REMOVE.path, Need::Login, remove_passkey),
-        get(CODE, Need::Open, code_form),
-        post(CODE, Need::Open, code),
+        get(PAGE, Access::Login, show),
+        post(BEGIN.path, Access::Login, begin),
+        get(NEW, Access::Login, scan),
+        post(NEW, Access::Login, confirm),
+        post(CODES.path, Access::Login, new_codes),
+        post(OFF.path, Access::Login, turn_off),
+        post(REMOVE_APP.path, Access::Login, remove_app),
+        post(ADD.path, Access::Login, begin_passkey),
+        get(NEW_PASSKEY, Access::Login, new_passkey),
+        post(NEW_PASSKEY, Access::Login, add_passkey),
+        post(REMOVE.path, Access::Login, remove_passkey),
+        get(CODE, Access::Open, code_form),
+        post(CODE, Access::Open, code),
     ]
 }
 
@@ -80,8 +80,8 @@ pub fn set_it_up() -> Response {
     Redirect::to(PAGE).into_response()
 }
 
-enum Shows {
-    Standing(Standing),
+enum FactorScreen {
+    Standing(FactorStatus),
     /// The secret of a new app, to be scanned.
     Setup(Setup, Option<Qr>),
     Codes(Vec<String>),
@@ -116,7 +116,7 @@ struct FactorPage {
     home: &'static str,
     /// The page about the person's own login.
     own: &'static str,
-    shows: Shows,
+    shows: FactorScreen,
     /// The address people use, if passkeys do not work there.
     not_here: Option<String>,
     why: Option<&'static str>,
@@ -129,7 +129,7 @@ impl FactorPage {
     }
 
     /// The number of recovery codes left, in a sentence.
-    fn codes_left(&self, standing: &Standing) -> String {
+    fn codes_left(&self, standing: &FactorStatus) -> String {
         self.t.codes_left.replace("{count}", &standing.codes_left.to_string())
     }
 
@@ -143,7 +143,7 @@ impl FactorPage {
     }
 
     /// Why passkeys cannot be used here.
-    fn told_not_here(&self, address: &str) -> String {
+    fn passkeys_unavailable(&self, address: &str) -> String {
         self.t.passkeys_not_here.replace("{address}", address)
     }
 }
@@ -156,16 +156,16 @@ fn own_page(session: &Session) -> &'static str {
 async fn page(
     app: &App,
     session: &Session,
-    shows: Shows,
+    shows: FactorScreen,
     why: Option<fn(&Words) -> &'static str>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let language = spoken(app, &session.actor).await?;
     let t = language.words();
     let title = match &shows {
-        Shows::Standing(_) | Shows::Setup(..) => t.factor,
-        Shows::Codes(_) => t.factor_codes,
-        Shows::Again(_) => t.prove,
-        Shows::Passkey(..) => t.passkey_new,
+        FactorScreen::Standing(_) | FactorScreen::Setup(..) => t.factor,
+        FactorScreen::Codes(_) => t.factor_codes,
+        FactorScreen::Again(_) => t.prove,
+        FactorScreen::Passkey(..) => t.passkey_new,
     };
     let page = FactorPage {
         title,
@@ -186,7 +186,7 @@ async fn page(
 
 /// Whether they may not even set up their first app: they have neither just stepped up nor just come through the provider
 /// without a password to ask for.
-async fn is_too_stale(app: &App, session: &Session) -> Result<bool, Fault> {
+async fn is_too_stale(app: &App, session: &Session) -> Result<bool, Problem> {
     if !is_stale(app, session) {
         return Ok(false);
     }
@@ -198,7 +198,7 @@ fn is_stale(app: &App, session: &Session) -> bool {
     !is_fresh(session, app.clock.now())
 }
 
-async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
+async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Problem> {
     if is_too_stale(&app, &session).await? {
         return Ok(prove_first(PAGE));
     }
@@ -209,17 +209,17 @@ async fn standing_page(
     app: &App,
     session: &Session,
     why: Option<fn(&Words) -> &'static str>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let standing = factor::standing(app, &mut db, session.actor.id, session.actor.role).await?;
     drop(db);
-    page(app, session, Shows::Standing(standing), why).await
+    page(app, session, FactorScreen::Standing(standing), why).await
 }
 
 /// The form of a change: the password and a code, or a passkey; required for any change to an active second factor.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct FactorForm {
     #[serde(default)]
     password: String,
     #[serde(default)]
@@ -235,8 +235,8 @@ async fn refused(
     web: &Web,
     session: &Session,
     change: Change,
-    sent: Wanted,
-) -> Result<Option<Response>, Fault> {
+    sent: FactorForm,
+) -> Result<Option<Response>, Problem> {
     let app = &web.app;
     // A passkey allows sign-in on its own, so a copied fresh session must not create one; an app still needs the password.
     let has_password = people::has_password(app, session.actor.id).await?;
@@ -248,13 +248,13 @@ async fn refused(
         };
         return Ok(stale.then(|| prove_first(PAGE)));
     }
-    let told = in_words(app, session, change, sent.id.as_deref()).await?;
+    let message = in_words(app, session, change, sent.id.as_deref()).await?;
     let fields: Vec<(&'static str, String)> = sent.id.into_iter().map(|id| ("id", id)).collect();
-    let deed = Deed::of(change.path, fields.iter().map(|(name, value)| (*name, value.as_str())));
+    let deed = SignedAction::of(change.path, fields.iter().map(|(name, value)| (*name, value.as_str())));
     let shown = Evidence::of(sent.password, sent.code, sent.passkey.as_deref());
-    let again = Shows::Again(Again {
+    let again = FactorScreen::Again(Again {
         path: change.path,
-        told,
+        told: message,
         fields,
         has_app: session.has_app,
         has_factor: session.has_factor(),
@@ -267,24 +267,24 @@ async fn refused(
     if matches!(&shown, Evidence::Words(words) if words.password.is_empty() && words.code.is_empty()) {
         return page(app, session, again, None).await.map(Some);
     }
-    if let Err(wait) = web.tries.prove(&session.id, app.clock.now()) {
+    if let Err(wait) = web.tries.check_step_up(&session.id, app.clock.now()) {
         let page = page(app, session, again, Some(|t| t.login_slow)).await?;
         return Ok(Some(too_many(page, wait)));
     }
-    let why: fn(&Words) -> &'static str = match shown.prove(app, session, &deed).await? {
-        Proof::Right => return Ok(None),
-        Proof::WrongPassword => |t| t.password_wrong,
-        Proof::WrongCode => |t| t.factor_wrong,
-        Proof::UsedCode => |t| t.factor_used,
-        Proof::WrongPasskey => |t| t.passkey_wrong,
-        Proof::Unreadable => |t| t.factor_unreadable,
+    let why: fn(&Words) -> &'static str = match shown.check(app, session, &deed).await? {
+        StepUpOutcome::Right => return Ok(None),
+        StepUpOutcome::WrongPassword => |t| t.password_wrong,
+        StepUpOutcome::WrongCode => |t| t.factor_wrong,
+        StepUpOutcome::UsedCode => |t| t.factor_used,
+        StepUpOutcome::WrongPasskey => |t| t.passkey_wrong,
+        StepUpOutcome::Unreadable => |t| t.factor_unreadable,
     };
     page(app, session, again, Some(why)).await.map(Some)
 }
 
 /// The way to a password for somebody without one, because a change needs it beside the code. Without a recent step-up they
 /// do that first, with their identity provider if possible.
-async fn password_first(app: &App, session: &Session) -> Result<(String, String), Fault> {
+async fn password_first(app: &App, session: &Session) -> Result<(String, String), Problem> {
     const PASSWORD: &str = "/password";
     let t = spoken(app, &session.actor).await?.words();
     if is_stale(app, session)
@@ -297,19 +297,19 @@ async fn password_first(app: &App, session: &Session) -> Result<(String, String)
 }
 
 /// A change in words, with the name of the passkey concerned.
-async fn in_words(app: &App, session: &Session, change: Change, id: Option<&str>) -> Result<String, Fault> {
-    let told = (change.told)(spoken(app, &session.actor).await?.words(), session.has_app);
-    let Some(id) = id else { return Ok(told.to_owned()) };
+async fn in_words(app: &App, session: &Session, change: Change, id: Option<&str>) -> Result<String, Problem> {
+    let message = (change.told)(spoken(app, &session.actor).await?.words(), session.has_app);
+    let Some(id) = id else { return Ok(message.to_owned()) };
     let known = passkeys::of(&mut app.store.read().await?, session.actor.id).await?;
     let named = known.into_iter().find(|known| known.id == id);
-    Ok(named.map_or_else(|| told.to_owned(), |named| format!("{told}: {}", named.name)))
+    Ok(named.map_or_else(|| message.to_owned(), |named| format!("{message}: {}", named.name)))
 }
 
 async fn begin(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    Form(sent): Form<Wanted>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<FactorForm>,
+) -> Result<Response, Problem> {
     if let Some(instead) = refused(&web, &session, BEGIN, sent).await? {
         return Ok(instead);
     }
@@ -317,7 +317,7 @@ async fn begin(
     Ok(Redirect::to(NEW).into_response())
 }
 
-async fn scan(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
+async fn scan(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Problem> {
     if is_too_stale(&app, &session).await? {
         return Ok(prove_first(NEW));
     }
@@ -328,11 +328,11 @@ async fn setup_page(
     app: &App,
     session: &Session,
     why: Option<fn(&Words) -> &'static str>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     match factor::begun(app, session).await? {
         Some(setup) => {
             let qr = Qr::of(&setup.uri);
-            page(app, session, Shows::Setup(setup, qr), why).await
+            page(app, session, FactorScreen::Setup(setup, qr), why).await
         }
         None => standing_page(app, session, why).await,
     }
@@ -349,17 +349,17 @@ async fn confirm(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
     Form(sent): Form<Code>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let app = &web.app;
     if is_too_stale(app, &session).await? {
         return Ok(prove_first(NEW));
     }
-    if let Err(wait) = web.tries.prove(&session.id, app.clock.now()) {
+    if let Err(wait) = web.tries.check_step_up(&session.id, app.clock.now()) {
         let page = setup_page(app, &session, Some(|t| t.login_slow)).await?;
         return Ok(too_many(page, wait));
     }
     match factor::confirm(app, &session, &sent.code, !is_stale(app, &session)).await? {
-        Confirmed::Done(codes) => page(app, &session, Shows::Codes(codes), None).await,
+        Confirmed::Done(codes) => page(app, &session, FactorScreen::Codes(codes), None).await,
         Confirmed::Wrong => setup_page(app, &session, Some(|t| t.factor_wrong)).await,
         Confirmed::Gone => standing_page(app, &session, Some(|t| t.factor_gone)).await,
     }
@@ -368,14 +368,14 @@ async fn confirm(
 async fn new_codes(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    Form(sent): Form<Wanted>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<FactorForm>,
+) -> Result<Response, Problem> {
     if let Some(instead) = refused(&web, &session, CODES, sent).await? {
         return Ok(instead);
     }
     let app = &web.app;
     match factor::new_codes(app, &session).await {
-        Ok(codes) => page(app, &session, Shows::Codes(codes), None).await,
+        Ok(codes) => page(app, &session, FactorScreen::Codes(codes), None).await,
         Err(OpsError::Refused(_)) => standing_page(app, &session, Some(|t| t.factor_none)).await,
         Err(error) => Err(error.into()),
     }
@@ -384,15 +384,15 @@ async fn new_codes(
 async fn turn_off(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    Form(sent): Form<Wanted>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<FactorForm>,
+) -> Result<Response, Problem> {
     if let Some(instead) = refused(&web, &session, OFF, sent).await? {
         return Ok(instead);
     }
     let app = &web.app;
     let t = spoken(app, &session.actor).await?.words();
     match factor::turn_off(app, &session).await {
-        Ok(()) => Ok(Told::good(t.factor_is_off).on(own_page(&session))),
+        Ok(()) => Ok(Flash::good(t.factor_is_off).on(own_page(&session))),
         Err(OpsError::Refused(_)) => standing_page(app, &session, Some(|t| t.factor_required)).await,
         Err(error) => Err(error.into()),
     }
@@ -401,8 +401,8 @@ async fn turn_off(
 async fn remove_app(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    Form(sent): Form<Wanted>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<FactorForm>,
+) -> Result<Response, Problem> {
     if let Some(instead) = refused(&web, &session, REMOVE_APP, sent).await? {
         return Ok(instead);
     }
@@ -410,7 +410,7 @@ async fn remove_app(
     match factor::remove_app(app, &session).await {
         Ok(()) => {
             let t = spoken(app, &session.actor).await?.words();
-            Ok(Told::good(t.factor_app_removed).on(own_page(&session)))
+            Ok(Flash::good(t.factor_app_removed).on(own_page(&session)))
         }
         Err(OpsError::Refused(_)) => standing_page(app, &session, Some(|t| t.factor_app_needed)).await,
         Err(error) => Err(error.into()),
@@ -420,8 +420,8 @@ async fn remove_app(
 async fn begin_passkey(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    Form(sent): Form<Wanted>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<FactorForm>,
+) -> Result<Response, Problem> {
     if let Some(instead) = refused(&web, &session, ADD, sent).await? {
         return Ok(instead);
     }
@@ -438,14 +438,14 @@ async fn new_passkey(
     State(app): State<App>,
     SignedIn(session): SignedIn,
     Device(device): Device,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     if is_stale(&app, &session) {
         return Ok(prove_first(PAGE));
     }
     match passkeys::begun(&app, &session).await? {
         Some(asked) => {
             let name = browser(&device.agent).unwrap_or_default();
-            page(&app, &session, Shows::Passkey(written(asked), name), None).await
+            page(&app, &session, FactorScreen::Passkey(written(asked), name), None).await
         }
         None => Ok(Redirect::to(PAGE).into_response()),
     }
@@ -464,7 +464,7 @@ async fn add_passkey(
     State(app): State<App>,
     SignedIn(session): SignedIn,
     Form(sent): Form<Making>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     if is_stale(&app, &session) {
         return Ok(prove_first(PAGE));
     }
@@ -474,9 +474,9 @@ async fn add_passkey(
     match passkeys::add(&app, &session, &sent.name, &made).await? {
         Added::Done(codes) if codes.is_empty() => {
             let t = spoken(&app, &session.actor).await?.words();
-            Ok(Told::good(t.passkey_added).on(own_page(&session)))
+            Ok(Flash::good(t.passkey_added).on(own_page(&session)))
         }
-        Added::Done(codes) => page(&app, &session, Shows::Codes(codes), None).await,
+        Added::Done(codes) => page(&app, &session, FactorScreen::Codes(codes), None).await,
         Added::Refused => standing_page(&app, &session, Some(|t| t.passkey_wrong)).await,
         Added::Gone => standing_page(&app, &session, Some(|t| t.passkey_gone)).await,
     }
@@ -485,8 +485,8 @@ async fn add_passkey(
 async fn remove_passkey(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    Form(sent): Form<Wanted>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<FactorForm>,
+) -> Result<Response, Problem> {
     let (app, id) = (&web.app, sent.id.clone().unwrap_or_default());
     if let Some(instead) = refused(&web, &session, REMOVE, sent).await? {
         return Ok(instead);
@@ -494,7 +494,7 @@ async fn remove_passkey(
     match passkeys::remove(app, &session, &id).await {
         Ok(()) => {
             let t = spoken(app, &session.actor).await?.words();
-            Ok(Told::good(t.passkey_removed).on(own_page(&session)))
+            Ok(Flash::good(t.passkey_removed).on(own_page(&session)))
         }
         Err(OpsError::Refused(_)) => standing_page(app, &session, Some(|t| t.passkey_last)).await,
         Err(error) => Err(error.into()),
@@ -518,7 +518,7 @@ struct CodePage {
 }
 
 #[derive(Deserialize)]
-struct Ask {
+struct CodeParams {
     next: Option<String>,
 }
 
@@ -528,7 +528,7 @@ pub async fn code_page(
     headers: &HeaderMap,
     next: Option<String>,
     why: Option<fn(&Words) -> &'static str>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let person = match session::half_way(headers) {
         Some(half) => people::half_way(app, half).await?,
         None => None,
@@ -577,15 +577,15 @@ pub async fn slow_code(
     headers: &HeaderMap,
     next: Option<String>,
     wait: Wait,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     Ok(too_many(code_page(app, headers, next, Some(|t| t.login_slow)).await?, wait))
 }
 
 async fn code_form(
     State(app): State<App>,
     headers: HeaderMap,
-    Query(ask): Query<Ask>,
-) -> Result<Response, Fault> {
+    Query(ask): Query<CodeParams>,
+) -> Result<Response, Problem> {
     code_page(&app, &headers, ask.next, None).await
 }
 
@@ -599,11 +599,11 @@ struct CodeSent {
 
 async fn code(
     State(web): State<Web>,
-    Extension(from): Extension<ComesFrom>,
+    Extension(from): Extension<ClientNetwork>,
     headers: HeaderMap,
     Device(browser): Device,
     Form(sent): Form<CodeSent>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let app = &web.app;
     let half = session::half_way(&headers).unwrap_or_default();
     let Some(person) = people::half_way(app, half).await? else {
@@ -615,19 +615,21 @@ async fn code(
     if let Err(wait) = tried {
         return slow_code(app, &headers, sent.next, wait).await;
     }
-    match people::finish(app, half, Second::Code(&sent.code), &browser).await? {
-        Finished::In(token) => Ok(session::whole_way(app, &headers, &email, &token, sent.next.as_deref())),
-        Finished::Wrong | Finished::WrongPasskey => {
+    match people::finish(app, half, SecondFactor::Code(&sent.code), &browser).await? {
+        SecondFactorOutcome::In(token) => {
+            Ok(session::whole_way(app, &headers, &email, &token, sent.next.as_deref()))
+        }
+        SecondFactorOutcome::Wrong | SecondFactorOutcome::WrongPasskey => {
             code_page(app, &headers, sent.next, Some(|t| t.factor_wrong)).await
         }
-        Finished::Used => code_page(app, &headers, sent.next, Some(|t| t.factor_used)).await,
-        Finished::Unreadable => {
+        SecondFactorOutcome::Used => code_page(app, &headers, sent.next, Some(|t| t.factor_used)).await,
+        SecondFactorOutcome::Unreadable => {
             let mut page = code_page(app, &headers, sent.next, Some(|t| t.factor_unreadable)).await?;
             // Nothing is wrong with what they have sent.
             *page.status_mut() = StatusCode::CONFLICT;
             Ok(page)
         }
-        Finished::Elsewhere => Ok(provider::elsewhere()),
-        Finished::Over => code_page(app, &headers, sent.next, None).await,
+        SecondFactorOutcome::Elsewhere => Ok(provider::elsewhere()),
+        SecondFactorOutcome::Over => code_page(app, &headers, sent.next, None).await,
     }
 }

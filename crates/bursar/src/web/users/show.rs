@@ -8,9 +8,9 @@ use serde::Deserialize;
 use payout::access::{Held, Permission, Role, may_become};
 use payout::ids::PersonId;
 
-use super::account::{Device, Ending};
+use super::account::{Device, EndSessionForm};
 use super::list::{ADMINISTERS, chip, our_roles};
-use super::preferences::{Linked, Row};
+use super::preferences::{LinkedIdentity, Row};
 use crate::app::App;
 use crate::ops::invitations::Invitation;
 use crate::ops::people::provider::links;
@@ -20,8 +20,8 @@ use crate::store::{factors, passkeys, people};
 use crate::web::kit::form::Form;
 use crate::web::kit::format::{Chip, When, how_many, when};
 use crate::web::kit::history::{self, Line};
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Route, get, post};
 use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 
@@ -29,13 +29,13 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/people/{id}", ADMINISTERS, show),
         post("/people/{id}/role", ADMINISTERS, change_role),
-        post("/people/{id}/disable", ADMINISTERS, shut_out),
+        post("/people/{id}/disable", ADMINISTERS, disable),
         post("/people/{id}/enable", ADMINISTERS, let_in),
         post("/people/{id}/sessions", ADMINISTERS, end_sessions),
         post("/people/{id}/link", ADMINISTERS, fresh_link),
         post("/people/{id}/factor", ADMINISTERS, reset_factor),
-        post("/people/{id}/unlink", ADMINISTERS, unlink).proved("Unlink this login from the provider"),
-        post("/people/{id}/relink", ADMINISTERS, relink).proved("Allow this account to be linked"),
+        post("/people/{id}/unlink", ADMINISTERS, unlink).step_up("Unlink this login from the provider"),
+        post("/people/{id}/relink", ADMINISTERS, relink).step_up("Allow this account to be linked"),
     ]
 }
 
@@ -59,7 +59,7 @@ struct PersonPage {
     /// How many passkeys they have.
     passkeys: usize,
     /// Their current and former accounts at identity providers.
-    linked: Vec<Linked>,
+    linked: Vec<LinkedIdentity>,
     is_oneself: bool,
     /// Whether the person viewing the page has just stepped up.
     fresh: bool,
@@ -84,13 +84,13 @@ impl PersonPage {
     }
 
     /// The accounts that were unlinked and are not allowed again.
-    fn may_be_allowed(&self) -> impl Iterator<Item = &Linked> {
+    fn may_be_allowed(&self) -> impl Iterator<Item = &LinkedIdentity> {
         self.linked.iter().filter(|one| one.until.is_some() && one.allowed.is_none())
     }
 }
 
-fn read(id: &str) -> Result<PersonId, Fault> {
-    PersonId::parse(id).ok_or_else(Fault::missing)
+fn read(id: &str) -> Result<PersonId, Problem> {
+    PersonId::parse(id).ok_or_else(Problem::missing)
 }
 
 fn address(id: PersonId) -> String {
@@ -100,22 +100,22 @@ fn address(id: PersonId) -> String {
 async fn show(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     page(&app, &session, &visit, read(&id)?, None).await
 }
 
 async fn page(
     app: &App,
     session: &Session,
-    visit: &Visit,
+    visit: &PageContext,
     id: PersonId,
     made: Option<Invitation>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (mut db, now) = (app.store.read().await?, app.clock.now());
     let one = roster::one(&mut db, id).await?.filter(|one| one.hint.is_none() && one.email.is_some());
-    let one = one.ok_or_else(Fault::missing)?;
+    let one = one.ok_or_else(Problem::missing)?;
     let held = Held {
         role: one.disabled_at.is_none().then_some(one.role),
         is_oneself: visit.actor.id == id,
@@ -127,7 +127,7 @@ async fn page(
     let makers = history::names(&mut db, one.made_by.iter().map(String::as_str)).await?;
     let partners = one.role.is_partners();
     let page = PersonPage {
-        frame: visit.frame(one.name.clone(), Place::People),
+        frame: visit.frame(one.name.clone(), MenuItem::People),
         chip: chip(&one),
         roles: if partners { vec![Role::Partner, Role::PartnerAdmin] } else { our_roles() },
         made_by: one.made_by.as_ref().and_then(|by| makers.get(by).cloned()),
@@ -136,7 +136,7 @@ async fn page(
         sessions: browsers.collect(),
         factor: when(factors::since(&mut db, id).await?),
         passkeys: passkeys::of(&mut db, id).await?.len(),
-        linked: links::of(&mut db, id).await?.into_iter().map(Linked::from).collect(),
+        linked: links::of(&mut db, id).await?.into_iter().map(LinkedIdentity::from).collect(),
         is_oneself: visit.actor.id == id,
         fresh: is_fresh(session, now),
         no_role: if one.role == Role::Admin { why_not(Some(Role::Auditor)) } else { None },
@@ -161,29 +161,29 @@ struct RoleSent {
 async fn change_role(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<RoleSent>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = read(&id)?;
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(&address(id)));
     }
     let Some(role) = Role::parse(&sent.role) else {
-        return Ok(Told::bad("Choose a role.").on(&address(id)));
+        return Ok(Flash::bad("Choose a role.").on(&address(id)));
     };
-    let told = match team::change_role(&app, &visit.actor, id, role).await {
+    let flash = match team::change_role(&app, &visit.actor, id, role).await {
         Ok(()) => {
             let ended = if role == Role::Admin { String::new() } else { keys_that_end(&app, id).await? };
-            Told::good(format!("The role is now {}.{ended}", role.label().to_lowercase()))
+            Flash::good(format!("The role is now {}.{ended}", role.label().to_lowercase()))
         }
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&address(id)))
+    Ok(flash.on(&address(id)))
 }
 
 /// The API keys that stop working because their maker may no longer make keys, as an additional sentence; may be empty.
-async fn keys_that_end(app: &App, maker: PersonId) -> Result<String, Fault> {
+async fn keys_that_end(app: &App, maker: PersonId) -> Result<String, Problem> {
     let names = people::keys_made_by(&mut app.store.read().await?, maker).await?;
     if names.is_empty() {
         return Ok(String::new());
@@ -193,87 +193,89 @@ async fn keys_that_end(app: &App, maker: PersonId) -> Result<String, Fault> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct EmptyForm {}
 
-async fn shut_out(
+async fn disable(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    Form(Nothing {}): Form<Nothing>,
-) -> Result<Response, Fault> {
+    Form(EmptyForm {}): Form<EmptyForm>,
+) -> Result<Response, Problem> {
     let id = read(&id)?;
-    let told = match team::shut_out(&app, &visit.actor, id).await {
+    let flash = match team::disable(&app, &visit.actor, id).await {
         Ok(()) => {
-            let told = "Disabled: signed out everywhere, and links no longer work.";
-            Told::good(format!("{told}{}", keys_that_end(&app, id).await?))
+            let message = "Disabled: signed out everywhere, and links no longer work.";
+            Flash::good(format!("{message}{}", keys_that_end(&app, id).await?))
         }
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&address(id)))
+    Ok(flash.on(&address(id)))
 }
 
 async fn let_in(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    Form(Nothing {}): Form<Nothing>,
-) -> Result<Response, Fault> {
+    Form(EmptyForm {}): Form<EmptyForm>,
+) -> Result<Response, Problem> {
     let id = read(&id)?;
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(&address(id)));
     }
-    team::let_in(&app, &visit.actor, id).await?;
-    Ok(Told::good("Enabled, with the same role and password as before.").on(&address(id)))
+    team::enable(&app, &visit.actor, id).await?;
+    Ok(Flash::good("Enabled, with the same role and password as before.").on(&address(id)))
 }
 
 async fn end_sessions(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    Form(sent): Form<Ending>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<EndSessionForm>,
+) -> Result<Response, Problem> {
     let id = read(&id)?;
     if let Some(one) = &sent.one {
         let ended = sessions::end_one(&app, &visit.actor, id, one).await?;
-        let told = if ended { "The session has ended." } else { "The session had already ended." };
-        return Ok(Told::good(told).on(&address(id)));
+        let message = if ended { "The session has ended." } else { "The session had already ended." };
+        return Ok(Flash::good(message).on(&address(id)));
     }
     let ended = team::end_sessions(&app, &visit.actor, id).await?;
     let ended = how_many(usize::try_from(ended).unwrap_or(usize::MAX), "session", "sessions");
-    Ok(Told::good(format!("{ended} ended.")).on(&address(id)))
+    Ok(Flash::good(format!("{ended} ended.")).on(&address(id)))
 }
 
 async fn reset_factor(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    Form(Nothing {}): Form<Nothing>,
-) -> Result<Response, Fault> {
+    Form(EmptyForm {}): Form<EmptyForm>,
+) -> Result<Response, Problem> {
     let id = read(&id)?;
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(&address(id)));
     }
-    let told = match factor::reset(&app, &visit.actor, id).await {
-        Ok(()) => Told::good("The second factor is removed. They and all administrators are notified."),
-        Err(error) => Told::refused(error)?,
+    let flash = match factor::reset(&app, &visit.actor, id).await {
+        Ok(()) => Flash::good("The second factor is removed. They and all administrators are notified."),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&address(id)))
+    Ok(flash.on(&address(id)))
 }
 
 async fn unlink(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    Form(Nothing {}): Form<Nothing>,
-) -> Result<Response, Fault> {
+    Form(EmptyForm {}): Form<EmptyForm>,
+) -> Result<Response, Problem> {
     let id = read(&id)?;
-    let told = match links::unlink(&app, &visit.actor, id).await {
-        Ok(()) => Told::good("Unlinked, and signed out everywhere. That account can no longer sign in here."),
-        Err(error) => Told::refused(error)?,
+    let flash = match links::unlink(&app, &visit.actor, id).await {
+        Ok(()) => {
+            Flash::good("Unlinked, and signed out everywhere. That account can no longer sign in here.")
+        }
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&address(id)))
+    Ok(flash.on(&address(id)))
 }
 
 /// Which account there may be linked.
@@ -286,31 +288,31 @@ struct Allowed {
 
 async fn relink(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<Allowed>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = read(&id)?;
-    let told = match links::allow_again(&app, &visit.actor, id, Some(&sent.subject)).await {
-        Ok(()) => Told::good("Allowed: the next sign-in with that account links it."),
-        Err(error) => Told::refused(error)?,
+    let flash = match links::allow_again(&app, &visit.actor, id, Some(&sent.subject)).await {
+        Ok(()) => Flash::good("Allowed: the next sign-in with that account links it."),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&address(id)))
+    Ok(flash.on(&address(id)))
 }
 
 async fn fresh_link(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
+    visit: PageContext,
     Path(id): Path<String>,
-    Form(Nothing {}): Form<Nothing>,
-) -> Result<Response, Fault> {
+    Form(EmptyForm {}): Form<EmptyForm>,
+) -> Result<Response, Problem> {
     let id = read(&id)?;
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(&address(id)));
     }
     match team::fresh_link(&app, &visit.actor, id).await {
         Ok(made) => page(&app, &session, &visit, id, Some(made)).await,
-        Err(error) => Ok(Told::refused(error)?.on(&address(id))),
+        Err(error) => Ok(Flash::refused(error)?.on(&address(id))),
     }
 }

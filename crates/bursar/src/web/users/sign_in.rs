@@ -11,11 +11,11 @@ use payout::access::Role;
 use super::login;
 use super::step_up::{self, Evidence};
 use crate::app::App;
-use crate::ops::people::{self, Browser, Entered};
-use crate::web::kit::client::ComesFrom;
+use crate::ops::people::{self, Browser, SignInProgress};
+use crate::web::kit::client::ClientNetwork;
 use crate::web::kit::form::{Form, Query};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, get, post};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, get, post};
 use crate::web::kit::session::{
     COOKIE, Device, KNOWN, MOST_EMAIL_BYTES, PORTAL_LOGIN, SignedIn, arrive, end_former, is_known_as,
     is_ours, is_portal, make_known, set_cookie, too_many,
@@ -25,11 +25,11 @@ use crate::web::{home, portal};
 /// The routes of signing in and out. `GET /login`, the form, is a page.
 pub fn routes() -> Vec<Route> {
     vec![
-        post("/login", Need::Open, sign_in),
-        get("/login/{token}", Need::Open, link_form),
-        post("/login/{token}", Need::Open, sign_in_by_link),
-        post("/logout", Need::Login, sign_out),
-        post("/prove", Need::Login, prove),
+        post("/login", Access::Open, sign_in),
+        get("/login/{token}", Access::Open, link_form),
+        post("/login/{token}", Access::Open, sign_in_by_link),
+        post("/logout", Access::Login, sign_out),
+        post("/prove", Access::Login, log_in),
     ]
 }
 
@@ -45,15 +45,15 @@ struct Credentials {
 
 async fn sign_in(
     State(web): State<Web>,
-    Extension(ComesFrom(network)): Extension<ComesFrom>,
+    Extension(ClientNetwork(network)): Extension<ClientNetwork>,
     headers: HeaderMap,
     Device(device): Device,
     Form(sent): Form<Credentials>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let (app, now) = (&web.app, web.app.clock.now());
     if sent.email.len() > MOST_EMAIL_BYTES {
-        let told = "No e-mail address is as long as this one. Check it and sign in again.";
-        return Err(Fault::bad_request("invalid_email", told));
+        let message = "No e-mail address is as long as this one. Check it and sign in again.";
+        return Err(Problem::bad_request("invalid_email", message));
     }
     // A failure is shown on the page they came from.
     let portal = sent.next.as_deref().is_some_and(is_portal);
@@ -74,14 +74,14 @@ async fn sign_in(
     let mut response = arrive(&entered, sent.next.as_deref());
     // A browser becomes known only after the second factor: otherwise everybody who knows the password would get their own
     // allowance for codes.
-    if !known && matches!(entered, Entered::In(_)) {
+    if !known && matches!(entered, SignInProgress::In(_)) {
         make_known(app, &mut response, KNOWN, &email);
     }
     Ok(response)
 }
 
 #[derive(Deserialize)]
-struct Opened {
+struct LoginParams {
     /// Sign in without a button, for links of the demonstration, which are never mailed.
     now: Option<String>,
 }
@@ -94,8 +94,8 @@ async fn link_form(
     headers: HeaderMap,
     Device(device): Device,
     Path(token): Path<String>,
-    Query(opened): Query<Opened>,
-) -> Result<Response, Fault> {
+    Query(opened): Query<LoginParams>,
+) -> Result<Response, Problem> {
     if method == Method::HEAD {
         return Ok(StatusCode::OK.into_response());
     }
@@ -116,11 +116,11 @@ async fn sign_in_by_link(
     headers: HeaderMap,
     Device(device): Device,
     Path(token): Path<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     by_link(&app, &headers, &token, &device).await
 }
 
-async fn by_link(app: &App, headers: &HeaderMap, token: &str, device: &Browser) -> Result<Response, Fault> {
+async fn by_link(app: &App, headers: &HeaderMap, token: &str, device: &Browser) -> Result<Response, Problem> {
     // Partners choose their password with their invitation.
     let person = people::whose_link(app, token).await?;
     let person = person.filter(|person| !matches!(person.role, Role::Partner | Role::PartnerAdmin));
@@ -139,7 +139,7 @@ async fn by_link(app: &App, headers: &HeaderMap, token: &str, device: &Browser) 
     })
 }
 
-async fn sign_out(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Fault> {
+async fn sign_out(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Response, Problem> {
     people::sign_out(&app, &session).await?;
     let partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
     let mut response = Redirect::to(if partner { PORTAL_LOGIN } else { "/login" }).into_response();
@@ -151,7 +151,7 @@ async fn sign_out(State(app): State<App>, SignedIn(session): SignedIn) -> Result
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Proof {
+struct LoginForm {
     #[serde(default)]
     password: String,
     #[serde(default)]
@@ -160,32 +160,32 @@ struct Proof {
     next: Option<String>,
 }
 
-async fn prove(
+async fn log_in(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    Form(sent): Form<Proof>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<LoginForm>,
+) -> Result<Response, Problem> {
     let next = sent.next.as_deref().filter(|next| is_ours(next)).unwrap_or("/");
-    if let Err(wait) = web.tries.prove(&session.id, web.app.clock.now()) {
+    if let Err(wait) = web.tries.check_step_up(&session.id, web.app.clock.now()) {
         let page = portal::prove_again(&web.app, session, next.to_owned()).await?;
         return Ok(too_many(page, wait));
     }
     let deed = step_up::to_go_on(sent.next.as_deref().unwrap_or_default());
     let shown = Evidence::of(sent.password, sent.code, sent.passkey.as_deref());
-    let why = match shown.prove(&web.app, &session, &deed).await? {
-        people::Proof::Right => return Ok(Redirect::to(next).into_response()),
-        people::Proof::WrongPassword => "wrong",
-        people::Proof::WrongCode => "code",
-        people::Proof::UsedCode => "used",
-        people::Proof::WrongPasskey => "passkey",
-        people::Proof::Unreadable => "unreadable",
+    let why = match shown.check(&web.app, &session, &deed).await? {
+        people::StepUpOutcome::Right => return Ok(Redirect::to(next).into_response()),
+        people::StepUpOutcome::WrongPassword => "wrong",
+        people::StepUpOutcome::WrongCode => "code",
+        people::StepUpOutcome::UsedCode => "used",
+        people::StepUpOutcome::WrongPasskey => "passkey",
+        people::StepUpOutcome::Unreadable => "unreadable",
     };
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
     Ok(Redirect::to(&format!("/prove?why={why}&next={next}")).into_response())
 }
 
 /// The page behind a one-time link, for partners or for our own people.
-pub fn login_by_link(portal: bool, headers: &HeaderMap) -> Result<Response, Fault> {
+pub fn login_by_link(portal: bool, headers: &HeaderMap) -> Result<Response, Problem> {
     if portal { portal::login_by_link(headers) } else { login::by_link() }
 }
 
@@ -195,6 +195,6 @@ pub fn login_again(
     portal: bool,
     headers: &HeaderMap,
     next: Option<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     if portal { portal::login_again(app, headers, next) } else { login::again(app, next) }
 }

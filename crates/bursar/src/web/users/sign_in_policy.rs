@@ -9,11 +9,11 @@ use payout::access::{Role, needs_second_factor};
 
 use super::list::ADMINISTERS;
 use crate::app::App;
-use crate::ops::people::factor::{self, Wanted};
+use crate::ops::people::factor::{self, FactorPolicy};
 use crate::store::factors;
 use crate::web::kit::form::Form;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Route, get, post};
 use crate::web::kit::session::{SignedIn, is_fresh, prove_first};
 
@@ -24,15 +24,15 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// The options: value and description.
-fn choices(with_mail: bool) -> [(Wanted, &'static str, String); 3] {
+fn choices(with_mail: bool) -> [(FactorPolicy, &'static str, String); 3] {
     let now = match with_mail {
         true => "A mail server is configured, so it is required now.",
         false => "No mail server is configured, so it is not required now.",
     };
     [
-        (Wanted::WithMail, "with_mail", format!("While a mail server is configured. {now}")),
-        (Wanted::Always, "always", "Always.".to_owned()),
-        (Wanted::Never, "never", "Never: each decides for themselves.".to_owned()),
+        (FactorPolicy::WithMail, "with_mail", format!("While a mail server is configured. {now}")),
+        (FactorPolicy::Always, "always", "Always.".to_owned()),
+        (FactorPolicy::Never, "never", "Never: each decides for themselves.".to_owned()),
     ]
 }
 
@@ -48,14 +48,18 @@ struct SignInPage {
     fresh: bool,
 }
 
-async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit) -> Result<Response, Fault> {
+async fn show(
+    State(app): State<App>,
+    SignedIn(session): SignedIn,
+    visit: PageContext,
+) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let (wanted, _) = factor::wanted(&mut db).await?;
     let without = factors::without(&mut db).await?.into_iter();
     let concerned = |role: &Role| needs_second_factor(*role);
     let roles: Vec<&str> = Role::ALL.iter().copied().filter(concerned).map(Role::label).collect();
     let page = SignInPage {
-        frame: visit.frame("Signing in", Place::People),
+        frame: visit.frame("Signing in", MenuItem::People),
         choices: choices(app.config.smtp_url.is_some())
             .into_iter()
             .map(|(one, word, told)| (word, told, one == wanted))
@@ -72,7 +76,7 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn, visit: Visit)
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Chosen {
+struct PolicyForm {
     #[serde(default)]
     second_factor: String,
 }
@@ -80,21 +84,21 @@ struct Chosen {
 async fn save(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: Visit,
-    Form(sent): Form<Chosen>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    Form(sent): Form<PolicyForm>,
+) -> Result<Response, Problem> {
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(PAGE));
     }
     let found = choices(false).into_iter().find(|(_, word, _)| *word == sent.second_factor);
     let Some((wanted, ..)) = found else {
-        return Ok(Told::bad("Choose when a second factor is required.").on(PAGE));
+        return Ok(Flash::bad("Choose when a second factor is required.").on(PAGE));
     };
-    let told = match factor::want(&app, &visit.actor, wanted).await {
+    let flash = match factor::want(&app, &visit.actor, wanted).await {
         Ok(()) => {
-            Told::good("Kept. Whoever needs a second factor and has none sets it up with their next click.")
+            Flash::good("Kept. Whoever needs a second factor and has none sets it up with their next click.")
         }
-        Err(error) => Told::refused(error)?,
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(PAGE))
+    Ok(flash.on(PAGE))
 }

@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::passkey_button::Button;
 use crate::app::App;
-use crate::ops::people::passkeys::{self, Deed};
+use crate::ops::people::passkeys::{self, SignedAction};
 use crate::ops::people::provider::links;
-use crate::ops::people::{self, Proof, Session, Shown};
+use crate::ops::people::{self, Credentials, Session, StepUpOutcome};
 use crate::web::kit::extract::buffered;
 use crate::web::kit::layout::{assets_version, html};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::Web;
 use crate::web::kit::session::{again_at_provider, is_fresh, too_many};
 use crate::web::portal::{Language, Words};
@@ -30,9 +30,9 @@ const OF_THE_PROOF: [&str; 3] = [PASSWORD, CODE, PASSKEY];
 
 pub enum Evidence {
     /// Their password, and a code if they have a second factor.
-    Words(Shown),
+    Words(Credentials),
     /// A passkey; `None` if its data cannot be parsed.
-    Passkey(Option<webauthn::Shown>),
+    Passkey(Option<webauthn::Assertion>),
 }
 
 impl Evidence {
@@ -40,23 +40,28 @@ impl Evidence {
     pub fn of(password: String, code: String, passkey: Option<&str>) -> Self {
         match passkey.filter(|passkey| !passkey.is_empty()) {
             Some(passkey) => Self::Passkey(webauthn::read(passkey)),
-            None => Self::Words(Shown { password, code }),
+            None => Self::Words(Credentials { password, code }),
         }
     }
 
     /// Verifies the evidence for this action.
-    pub async fn prove(&self, app: &App, session: &Session, deed: &Deed) -> Result<Proof, Fault> {
+    pub async fn check(
+        &self,
+        app: &App,
+        session: &Session,
+        deed: &SignedAction,
+    ) -> Result<StepUpOutcome, Problem> {
         match self {
-            Self::Words(shown) => Ok(people::prove(app, session, shown).await?),
-            Self::Passkey(Some(shown)) => Ok(passkeys::prove(app, session, deed, shown).await?),
-            Self::Passkey(None) => Ok(Proof::WrongPasskey),
+            Self::Words(shown) => Ok(people::step_up(app, session, shown).await?),
+            Self::Passkey(Some(shown)) => Ok(passkeys::step_up(app, session, deed, shown).await?),
+            Self::Passkey(None) => Ok(StepUpOutcome::WrongPasskey),
         }
     }
 }
 
 /// The action of continuing to a page that requires a step-up.
-pub fn to_go_on(next: &str) -> Deed {
-    Deed::of("/prove", [("next", next)])
+pub fn to_go_on(next: &str) -> SignedAction {
+    SignedAction::of("/prove", [("next", next)])
 }
 
 /// The name of the identity provider, if somebody can step up with it, and the address that leads there and then to `next`.
@@ -64,20 +69,20 @@ pub async fn by_provider(
     app: &App,
     session: &Session,
     next: &str,
-) -> Result<Option<(String, String)>, Fault> {
+) -> Result<Option<(String, String)>, Problem> {
     let Some(name) = app.config.oidc.called() else { return Ok(None) };
     let can = links::can_prove(app, session.actor.id).await?;
     Ok(can.then(|| (name, again_at_provider(next))))
 }
 
-pub struct Sent {
+pub struct StepUpForm {
     fields: Vec<(String, String)>,
     /// The password and code, or the passkey, if the form has them.
     shown: Option<Evidence>,
 }
 
 /// The requested action: by whom, where, and what it does.
-pub struct Asked {
+pub struct StepUpRequest {
     session: Option<Session>,
     path: String,
     /// Whether it has no query string; the step-up page's form has none.
@@ -85,7 +90,7 @@ pub struct Asked {
     deed: &'static str,
 }
 
-impl Asked {
+impl StepUpRequest {
     /// The action requested by a request.
     pub fn of(request: &Request, deed: &'static str) -> Self {
         let session = request.extensions().get::<Session>().cloned();
@@ -119,7 +124,7 @@ struct ProofPage {
 ///
 /// # Errors
 /// If the form cannot be parsed.
-pub async fn take(request: Request) -> Result<(Request, Sent), Fault> {
+pub async fn take(request: Request) -> Result<(Request, StepUpForm), Problem> {
     let (request, bytes) = buffered(request).await?;
     let pairs = url::form_urlencoded::parse(&bytes).into_owned();
     let (taken, fields): (Vec<_>, Vec<_>) =
@@ -133,7 +138,7 @@ pub async fn take(request: Request) -> Result<(Request, Sent), Fault> {
             Some(Evidence::of(password, code, passkey.as_deref()))
         }
     };
-    let sent = Sent { fields, shown };
+    let sent = StepUpForm { fields, shown };
     if sent.shown.is_none() && taken.is_empty() {
         return Ok((request, sent));
     }
@@ -148,33 +153,34 @@ pub async fn take(request: Request) -> Result<(Request, Sent), Fault> {
 ///
 /// # Errors
 /// The step-up page, if they have not; nothing was done then.
-pub async fn ask(web: &Web, of: &Asked, sent: Sent) -> Result<(), Box<Response>> {
+pub async fn ask(web: &Web, of: &StepUpRequest, sent: StepUpForm) -> Result<(), Box<Response>> {
     let Some(session) = &of.session else { return Ok(()) };
     if is_fresh(session, web.app.clock.now()) {
         return Ok(());
     }
-    let refuse = |fault: Fault| Box::new(fault.into_response());
-    let deed = Deed::of(&of.path, sent.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let refuse = |fault: Problem| Box::new(fault.into_response());
+    let deed =
+        SignedAction::of(&of.path, sent.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let t = Language::English.words();
     let (mut why, mut slow) = (None, None);
     if let Some(shown) = &sent.shown {
-        match web.tries.prove(&session.id, web.app.clock.now()) {
+        match web.tries.check_step_up(&session.id, web.app.clock.now()) {
             Err(wait) => {
                 (why, slow) = (Some("Too many tries. Wait a minute, then try again."), Some(wait));
             }
             // The query string would not be covered by the signature.
             Ok(()) if !of.whole && matches!(shown, Evidence::Passkey(_)) => why = Some(t.passkey_wrong),
-            Ok(()) => match shown.prove(&web.app, session, &deed).await {
-                Ok(Proof::Right) => return Ok(()),
-                Ok(Proof::WrongPassword) => why = Some("This is not your password. Try again."),
-                Ok(Proof::WrongCode) => {
+            Ok(()) => match shown.check(&web.app, session, &deed).await {
+                Ok(StepUpOutcome::Right) => return Ok(()),
+                Ok(StepUpOutcome::WrongPassword) => why = Some("This is not your password. Try again."),
+                Ok(StepUpOutcome::WrongCode) => {
                     why = Some("This code is not right. Enter the code that your app shows now.")
                 }
-                Ok(Proof::UsedCode) => {
+                Ok(StepUpOutcome::UsedCode) => {
                     why = Some("This code was used already. Wait for the next code in your app.");
                 }
-                Ok(Proof::WrongPasskey) => why = Some(t.passkey_wrong),
-                Ok(Proof::Unreadable) => why = Some(t.factor_unreadable),
+                Ok(StepUpOutcome::WrongPasskey) => why = Some(t.passkey_wrong),
+                Ok(StepUpOutcome::Unreadable) => why = Some(t.factor_unreadable),
                 Err(fault) => return Err(refuse(fault)),
             },
         }

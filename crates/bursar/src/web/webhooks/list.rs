@@ -11,27 +11,27 @@ use payout::money::Vendor;
 
 use crate::app::App;
 use crate::ops::evidence::particulars;
-use crate::store::events::{self, Filter, Listed};
+use crate::store::events::{self, EventRow, Filter};
 use crate::web::kit::facet::{Facet, Facets};
-use crate::web::kit::form::{ListQuery, Turn, sealed};
-use crate::web::kit::format::{Chip, Lately};
-use crate::web::kit::layout::{Frame, Place, Visit};
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, get};
+use crate::web::kit::form::{ListQuery, Pager, encode_cursor};
+use crate::web::kit::format::{Chip, ShortTime};
+use crate::web::kit::layout::{Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, get};
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/events", Need::May(Permission::Read), list)]
+    vec![get("/events", Access::May(Permission::Read), list)]
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+struct ListParams {
     vendor: Option<String>,
     q: Option<String>,
     without_payment: Option<bool>,
 }
 
-impl Ask {
+impl ListParams {
     /// Everything that is asked but one of it, by name.
     fn besides(&self, name: &str) -> Vec<(&'static str, &str)> {
         let alone = self.without_payment.filter(|alone| *alone).map(|_| "true");
@@ -70,7 +70,7 @@ impl Ask {
 const ALONE: &str = "About no payment of ours";
 
 struct Row {
-    at: Lately,
+    at: ShortTime,
     vendor: &'static str,
     kind: String,
     event_id: String,
@@ -84,19 +84,19 @@ struct Row {
 #[template(path = "webhooks/list.html")]
 struct EventsPage {
     frame: Frame,
-    ask: Ask,
+    ask: ListParams,
     /// The filters, to be added one at a time, and those that are on.
     facets: Facets,
     on: Vec<(String, String)>,
     rows: Vec<Row>,
-    turn: Turn,
+    turn: Pager,
 }
 
 async fn list(
     State(app): State<App>,
-    visit: Visit,
-    ListQuery(ask, paging): ListQuery<Ask>,
-) -> Result<Response, Fault> {
+    visit: PageContext,
+    ListQuery(ask, paging): ListQuery<ListParams>,
+) -> Result<Response, Problem> {
     let filter = Filter {
         vendor: ask.vendor.as_deref().and_then(Vendor::parse),
         kind: ask.q.clone(),
@@ -109,30 +109,30 @@ async fn list(
     let more = rows.len() > most;
     rows.truncate(most);
     let next = rows.last().filter(|_| more);
-    let next = next.map(|last| sealed(&[&last.received_at.to_string(), &last.id]));
+    let next = next.map(|last| encode_cursor(&[&last.received_at.to_string(), &last.id]));
     let turn = paging.turn(rows.len(), next.as_deref(), None);
     let rows = rows.into_iter().map(row).collect();
-    let frame = visit.frame("Vendor events", Place::PayoutSettings);
+    let frame = visit.frame("Vendor events", MenuItem::PayoutSettings);
     let vendors = Vendor::ALL.map(|vendor| (vendor.label(), ask.with("vendor", vendor.as_str())));
     let alone = Facet::links("Payment", [(ALONE, ask.with("without_payment", "true"))]);
     let facets = Facets::of(vec![Facet::links("Vendor", vendors), alone], ask.besides(""));
     visit.show(&EventsPage { frame, facets, on: ask.on(), ask, rows, turn })
 }
 
-fn row(event: Listed) -> Row {
+fn row(event: EventRow) -> Row {
     let (chip, effect) = match (&event.applied, event.parked_at, event.transaction) {
         (Some((_, effect)), _, None) if effect.starts_with("no effect") => {
             (Chip { tone: "", words: "No effect" }, effect.clone())
         }
         (Some((_, effect)), _, _) => (Chip { tone: "fine", words: "Processed" }, particulars(effect)),
         (None, Some(_), _) => {
-            let told = "about an object that Bursar does not know yet. It is processed once a vendor answer names the object";
-            (Chip { tone: "warn", words: "Parked" }, told.to_owned())
+            let message = "about an object that Bursar does not know yet. It is processed once a vendor answer names the object";
+            (Chip { tone: "warn", words: "Parked" }, message.to_owned())
         }
         (None, None, _) => (Chip { tone: "wait", words: "Waiting" }, "checking with the vendor".to_owned()),
     };
     Row {
-        at: Lately(event.received_at),
+        at: ShortTime(event.received_at),
         vendor: event.vendor.label(),
         kind: event.event_type,
         event_id: event.event_id,

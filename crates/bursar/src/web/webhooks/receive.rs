@@ -15,25 +15,25 @@ use crate::app::App;
 use crate::store::events;
 use crate::store::events::New;
 use crate::web::kit::extract;
-use crate::web::kit::problem::Fault;
-use crate::web::kit::route::{Need, Route, Web, post};
+use crate::web::kit::problem::Problem;
+use crate::web::kit::route::{Access, Route, Web, post};
 use crate::work::clients;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        post("/webhooks/stripe", Need::Open, stripe_platform)
+        post("/webhooks/stripe", Access::Open, stripe_platform)
             .says("Stripe's events about our own account")
             .needs_header("Stripe-Signature", SIGNED_BY_STRIPE)
             .takes_foreign(EVENT)
             .answers_nothing(200),
-        post("/webhooks/stripe-connect", Need::Open, stripe_connect)
+        post("/webhooks/stripe-connect", Access::Open, stripe_connect)
             .says("Stripe's events about connected accounts")
             .needs_header("Stripe-Signature", SIGNED_BY_STRIPE)
             .takes_foreign(EVENT)
             .answers_nothing(200),
         PaypalHeaders::NAMES
             .iter()
-            .fold(post("/webhooks/paypal", Need::Open, paypal), |route, name| {
+            .fold(post("/webhooks/paypal", Access::Open, paypal), |route, name| {
                 route.needs_header(name, SIGNED_BY_PAYPAL)
             })
             .says("PayPal's events")
@@ -48,12 +48,12 @@ const SIGNED_BY_STRIPE: &str = "When it was signed, and its signature under the 
 const SIGNED_BY_PAYPAL: &str =
     "As PayPal sends it; the five together are the signature and what it is made with";
 
-async fn stripe_platform(State(web): State<Web>, request: Request) -> Result<Response, Fault> {
+async fn stripe_platform(State(web): State<Web>, request: Request) -> Result<Response, Problem> {
     let secrets = web.intake.secrets(&web.app).await?;
     stripe(&web, request, "stripe", secrets.stripe_platform).await
 }
 
-async fn stripe_connect(State(web): State<Web>, request: Request) -> Result<Response, Fault> {
+async fn stripe_connect(State(web): State<Web>, request: Request) -> Result<Response, Problem> {
     let secrets = web.intake.secrets(&web.app).await?;
     stripe(&web, request, "stripe-connect", secrets.stripe_connect).await
 }
@@ -63,7 +63,7 @@ async fn stripe(
     request: Request,
     endpoint: &'static str,
     secret: Option<String>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let headers = request.headers().clone();
     let body = extract::body(request).await?;
     let sent = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -92,15 +92,16 @@ async fn stripe(
     Ok(received())
 }
 
-async fn paypal(State(web): State<Web>, request: Request) -> Result<Response, Fault> {
+async fn paypal(State(web): State<Web>, request: Request) -> Result<Response, Problem> {
     let headers = request.headers().clone();
     let body = extract::body(request).await?;
     let now = web.app.clock.now();
     verify_paypal(&web, &headers, &body, now).await.map_err(|unverified| match unverified {
         Unverified::Signature(error) => refuse(&web, Vendor::PayPal, &error),
         Unverified::Later => {
-            let told = "Too many deliveries name certificates that are not known yet; send this one again.";
-            Fault::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", told).retry_after(60)
+            let message =
+                "Too many deliveries name certificates that are not known yet; send this one again.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "over_capacity", message).retry_after(60)
         }
     })?;
     let event = vendors::paypal::event::parse(&body).unwrap_or_else(|why| vendors::paypal::event::Event {
@@ -172,17 +173,21 @@ async fn verify_paypal(web: &Web, headers: &HeaderMap, body: &[u8], now: i64) ->
 
 /// A missing secret is our fault and may be fixed, so the vendor is asked to retry; anything else is a 400, which vendors
 /// retry as well, and which changes nothing.
-fn refuse(web: &Web, vendor: Vendor, error: &SignatureError) -> Fault {
+fn refuse(web: &Web, vendor: Vendor, error: &SignatureError) -> Problem {
     if matches!(error, SignatureError::NotConfigured) {
-        let told = "No webhook secret is configured for this vendor, so its events are not taken. Connect it in Payout Settings.";
-        return Fault::new(StatusCode::SERVICE_UNAVAILABLE, "webhook_not_configured", told).retry_after(60);
+        let message = "No webhook secret is configured for this vendor, so its events are not taken. Connect it in Payout Settings.";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "webhook_not_configured", message)
+            .retry_after(60);
     }
     tracing::debug!(vendor = vendor.as_str(), %error, "a webhook whose signature does not fit was refused");
     if web.intake.counts_bad(vendor, web.app.clock.now()) {
         // If the queue is full, they are recorded with its next event.
         web.intake.note_bad();
     }
-    Fault::bad_request("bad_signature", format!("The signature does not fit ({error}); nothing was stored."))
+    Problem::bad_request(
+        "bad_signature",
+        format!("The signature does not fit ({error}); nothing was stored."),
+    )
 }
 
 /// A signed event that cannot be parsed is stored, counted and shown anyway: refused, it would be retried for days, and the
@@ -204,7 +209,7 @@ fn text(body: &[u8]) -> String {
 }
 
 fn fresh_id(app: &App) -> String {
-    payout::ids::EventId::fresh(app.clock.now(), app.clock.chance()).to_string()
+    payout::ids::EventId::fresh(app.clock.now(), app.clock.random()).to_string()
 }
 
 fn received() -> Response {

@@ -10,11 +10,11 @@ use vendors::paypal::PayPal;
 use vendors::paypal::batch::{self as paypal_batch, Batch, Item};
 
 use super::{
-    BATCHES_AT_ONCE, ByBatch, ELSEWHERE, Question, Said, Tell, believed, failed_to_ask, tell, unreachable,
-    unseen, unusable,
+    BATCHES_AT_ONCE, ByBatch, ELSEWHERE, ObjectAnswer, Question, Tell, believed, failed_to_ask, observation,
+    unreachable, unseen, unusable,
 };
 use crate::ops::Result;
-use crate::ops::record::Heard;
+use crate::ops::record::Observation;
 use crate::store::transactions::Transaction;
 use crate::work::Work;
 use crate::work::answer::Answer;
@@ -44,7 +44,7 @@ pub(super) async fn ask(work: &Work, ask: ByBatch, source: &'static str, out: &T
     let client = &paypal.client;
     let asks =
         futures::stream::iter(ask).map(|due| async move { ask_batch(work, client, &due, source).await });
-    let mut asks = asks.buffer_unordered(work.side_by_side(BATCHES_AT_ONCE));
+    let mut asks = asks.buffer_unordered(work.concurrency(BATCHES_AT_ONCE));
     while let Some(said) = asks.next().await {
         said?.into_iter().for_each(|one| drop(out.send(vec![one])));
     }
@@ -57,7 +57,7 @@ async fn ask_batch(
     client: &PayPal,
     due: &[Question],
     source: &'static str,
-) -> Result<Vec<Said>> {
+) -> Result<Vec<ObjectAnswer>> {
     let few = due.len() <= ITEMS_ONE_BY_ONE && due.iter().all(|one| one.attempt.vendor_id.is_some());
     if few && let Some(said) = ask_items(work, client, due, source).await? {
         return Ok(said);
@@ -82,7 +82,7 @@ async fn ask_items(
     client: &PayPal,
     due: &[Question],
     source: &'static str,
-) -> Result<Option<Vec<Said>>> {
+) -> Result<Option<Vec<ObjectAnswer>>> {
     let mut said = Vec::new();
     for one in due {
         let item = client.item(one.attempt.vendor_id.as_deref().unwrap_or_default());
@@ -98,11 +98,11 @@ async fn ask_items(
 }
 
 /// The facts from an item, including PayPal's fee, which it may report long afterwards.
-fn of_item(of: &Question, item: &Item, fact: Option<Fact>, source: &'static str, now: i64) -> Said {
+fn of_item(of: &Question, item: &Item, fact: Option<Fact>, source: &'static str, now: i64) -> ObjectAnswer {
     let fee = paypal_batch::item_fee(item).map(Fact::FeeKnown);
-    let told = |fact| Heard {
+    let told = |fact| Observation {
         vendor_id: Some(item.payout_item_id.clone()),
-        ..tell(&of.attempt, fact, source, &item.status)
+        ..observation(&of.attempt, fact, source, &item.status)
     };
     let heard = fact.map(|fact| [fact].into_iter().chain(fee).map(told).collect());
     believed(of, &item.status, about_ours(&of.transaction, item), heard, now)
@@ -117,16 +117,18 @@ pub(in crate::work) fn about_ours(of: &Transaction, item: &Item) -> bool {
 }
 
 /// A batch with status SUCCESS may contain failed and unclaimed items: only items count. A refused batch may list none.
-fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> Vec<Said> {
+fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> Vec<ObjectAnswer> {
     let processing = matches!(batch.status.as_str(), "PENDING" | "PROCESSING");
     let items: HashMap<&str, &Item> =
         batch.items.iter().filter_map(|item| Some((item.sender_item_id.as_deref()?, item))).collect();
     let one = |of: &Question| match items.get(of.transaction.id.to_string().as_str()) {
         // Until the batch is processed, an item may have no status of its own.
-        Some(item) if processing && item.status.is_empty() && about_ours(&of.transaction, item) => Said {
-            answer: Answer::Told,
-            ..unreachable(of, &format!("PayPal says that the batch is {}", batch.status))
-        },
+        Some(item) if processing && item.status.is_empty() && about_ours(&of.transaction, item) => {
+            ObjectAnswer {
+                answer: Answer::Told,
+                ..unreachable(of, &format!("PayPal says that the batch is {}", batch.status))
+            }
+        }
         Some(item) => of_item(of, item, paypal_batch::fact_in(batch, item), source, now),
         None if batch.unread > 0 || !submission::names_ours(batch) => {
             unusable(of, "PayPal's answer about this item cannot be read; Bursar asks again", now)
@@ -134,13 +136,13 @@ fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> 
         None => {
             let what = format!("PayPal says that the batch is {} and does not list this item", batch.status);
             match paypal_batch::batch_refusal(batch).map(Fact::ItemFailed) {
-                Some(refused) => Said {
-                    heard: vec![tell(&of.attempt, refused, source, &batch.status)],
+                Some(refused) => ObjectAnswer {
+                    heard: vec![observation(&of.attempt, refused, source, &batch.status)],
                     answer: Answer::Told,
                     ..unreachable(of, &what)
                 },
                 // Until the batch is processed, it may not list its items.
-                None if processing => Said { answer: Answer::Told, ..unreachable(of, &what) },
+                None if processing => ObjectAnswer { answer: Answer::Told, ..unreachable(of, &what) },
                 None => unseen(of, &what, now),
             }
         }

@@ -5,15 +5,15 @@ use axum::http::Request;
 use bursar::web::kit::codes;
 use serde_json::{Value, json};
 
-use super::House;
+use super::TestApp;
 
-async fn page(house: &House) -> super::Answer {
+async fn page(house: &TestApp) -> super::Answer {
     house.send(Request::get(codes::PATH).body(Body::empty()).unwrap()).await
 }
 
 #[tokio::test]
 async fn the_page_of_the_codes_is_open_and_has_each_of_them_once() {
-    let house = House::open("codes_page").await;
+    let house = TestApp::open("codes_page").await;
     let answer = page(&house).await;
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").starts_with("text/html"));
@@ -35,8 +35,8 @@ async fn the_page_of_the_codes_is_open_and_has_each_of_them_once() {
 
 #[tokio::test]
 async fn an_error_leads_to_its_code() {
-    let house = House::open("codes_led_to").await;
-    house.furnish().await;
+    let house = TestApp::open("codes_led_to").await;
+    house.seed_data().await;
     let text = page(&house).await;
     let text = text.body.as_str().unwrap();
     let reward = json!({"external_id": "R-1", "activity": "deal", "owner": "nobody", "value": {"points": 1}});

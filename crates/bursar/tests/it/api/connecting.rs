@@ -10,12 +10,12 @@ use payout::scope::Scopes;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::House;
+use super::TestApp;
 use crate::scenarios::Stage;
 
 #[tokio::test]
 async fn a_key_of_the_other_mode_is_refused_before_anybody_is_asked() {
-    let house = House::open("connecting_wrong_mode").await;
+    let house = TestApp::open("connecting_wrong_mode").await;
     for (key, mode) in
         [("sk_live_1", "test"), ("rk_live_1", "test"), ("sk_test_1", "live"), ("rk_test_1", "live")]
     {
@@ -59,8 +59,11 @@ live 1 minute";
     let listed = read("/batches").await["data"][0].clone();
     let batch = read(&format!("/batches/{}", listed["id"].as_str().unwrap())).await;
     assert_eq!(listed["totals"], json!([{"value": "30.00", "currency": "USD"}]));
-    for told in ["status", "totals", "number"] {
-        assert_eq!(listed[told], batch[told], "the list tells the {told} of a batch as the batch does");
+    for message in ["status", "totals", "number"] {
+        assert_eq!(
+            listed[message], batch[message],
+            "the list tells the {message} of a batch as the batch does"
+        );
     }
     let connections = read("/settings/vendors").await;
     let accounts: Vec<&str> =

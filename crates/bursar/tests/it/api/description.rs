@@ -7,9 +7,9 @@ use axum::http::{Method, Request};
 use bursar::web::table;
 use serde_json::{Value, json};
 
-use super::House;
+use super::TestApp;
 
-async fn described(house: &House) -> Value {
+async fn described(house: &TestApp) -> Value {
     let request = Request::get("/api/v1/openapi.json").body(Body::empty()).unwrap();
     house.send(request).await.ok()
 }
@@ -21,7 +21,7 @@ fn filled(path: &str) -> String {
     parts.join("/")
 }
 
-async fn asked(house: &House, method: &str, path: &str) -> super::Answer {
+async fn asked(house: &TestApp, method: &str, path: &str) -> super::Answer {
     let key = format!("Bearer {}", house.admin);
     let request = Request::builder().method(method).uri(path).header("authorization", key);
     house.send(request.body(Body::empty()).unwrap()).await
@@ -29,7 +29,7 @@ async fn asked(house: &House, method: &str, path: &str) -> super::Answer {
 
 #[tokio::test]
 async fn a_connection_is_taken_away_by_its_vendors_name() {
-    let house = House::open("remove_vendor").await;
+    let house = TestApp::open("remove_vendor").await;
     for vendor in ["stripe", "paypal", "nobody"] {
         let answer = house.call("DELETE", &format!("/settings/vendors/{vendor}"), Value::Null).await;
         answer.refused(404, "not_found");
@@ -38,7 +38,7 @@ async fn a_connection_is_taken_away_by_its_vendors_name() {
 
 #[tokio::test]
 async fn every_route_is_described_and_no_other() {
-    let house = House::open("described_routes").await;
+    let house = TestApp::open("described_routes").await;
     let document = described(&house).await;
     let mut told = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -52,7 +52,7 @@ async fn every_route_is_described_and_no_other() {
 
 #[tokio::test]
 async fn an_address_names_exactly_its_methods() {
-    let house = House::open("allow").await;
+    let house = TestApp::open("allow").await;
     let mut methods: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for route in table() {
         let known = methods.entry(route.path.to_owned()).or_default();
@@ -89,8 +89,8 @@ fn refuses(answer: &super::Answer, name: &str) -> bool {
 
 #[tokio::test]
 async fn a_query_takes_the_words_that_are_described_and_no_other() {
-    let house = House::open("described_words").await;
-    house.furnish().await;
+    let house = TestApp::open("described_words").await;
+    house.seed_data().await;
     let document = described(&house).await;
     let mut seen = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -125,8 +125,8 @@ fn body_of(document: &Value, path: &str, method: &str) -> jsonschema::Validator 
 
 #[tokio::test]
 async fn a_body_that_is_described_as_wrong_is_refused_and_another_is_not() {
-    let house = House::open("described_bodies").await;
-    house.furnish().await;
+    let house = TestApp::open("described_bodies").await;
+    house.seed_data().await;
     let document = described(&house).await;
     let usd = |value: &str| json!({"value": value, "currency": "USD"});
     let reward =
@@ -174,7 +174,7 @@ async fn a_body_that_is_described_as_wrong_is_refused_and_another_is_not() {
 
 #[tokio::test]
 async fn an_example_is_what_it_is_an_example_of() {
-    let house = House::open("described_examples").await;
+    let house = TestApp::open("described_examples").await;
     let document = described(&house).await;
     let mut examples = 0;
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
@@ -190,8 +190,8 @@ async fn an_example_is_what_it_is_an_example_of() {
 
 #[tokio::test]
 async fn a_body_that_must_be_there_is_told_so() {
-    let house = House::open("described_needed").await;
-    house.furnish().await;
+    let house = TestApp::open("described_needed").await;
+    house.seed_data().await;
     let document = described(&house).await;
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {

@@ -3,18 +3,18 @@
 use axum::body::Body;
 use axum::http::Request;
 use bursar::ops::OpsError;
-use bursar::ops::people::{self, AtTheMachine, NewKey};
-use bursar::web::{Need, table};
+use bursar::ops::people::{self, MachineUser, NewKey};
+use bursar::web::{Access, table};
 use payout::access::Role;
 use payout::scope::Scopes;
 use serde_json::{Value, json};
 
-use super::{House, from};
+use super::{TestApp, from};
 
 #[tokio::test]
 async fn every_route_admits_exactly_the_roles_it_names() {
-    let house = House::open("routes").await;
-    house.furnish().await;
+    let house = TestApp::open("routes").await;
+    house.seed_data().await;
     for role in Role::ALL {
         let partner = matches!(role, Role::Partner | Role::PartnerAdmin).then_some("ana");
         let key = house.key(*role, partner).await;
@@ -24,11 +24,11 @@ async fn every_route_admits_exactly_the_roles_it_names() {
             let answer = house.call_as(&key, route.method.as_str(), path, Value::Null, &[]).await;
             let refused = answer.code() == "permission_denied";
             let hidden = answer.status == 404;
-            let told = format!("{role:?} {} {path}: {} {}", route.method, answer.status, answer.code());
+            let message = format!("{role:?} {} {path}: {} {}", route.method, answer.status, answer.code());
             if route.need.admits(*role) {
-                assert!(!refused && answer.status != 401 && answer.status != 500, "{told}");
+                assert!(!refused && answer.status != 401 && answer.status != 500, "{message}");
             } else {
-                assert!(refused || hidden, "{told}");
+                assert!(refused || hidden, "{message}");
             }
         }
     }
@@ -36,10 +36,10 @@ async fn every_route_admits_exactly_the_roles_it_names() {
 
 #[tokio::test]
 async fn without_a_good_key_every_path_answers_401_first() {
-    let house = House::open("unknown").await;
+    let house = TestApp::open("unknown").await;
     let disabled = house.key(Role::Admin, None).await;
     let person = people::by_key(&house.app, &disabled, None).await.unwrap().actor().unwrap().id;
-    people::disable(&house.app, &person.to_string(), AtTheMachine("root")).await.unwrap();
+    people::disable(&house.app, &person.to_string(), MachineUser("root")).await.unwrap();
     for path in ["/rewards", "/nothing/here", "", "/rewards/import", "/webhooks"] {
         for key in ["", "brs_0", &disabled, "sk_live_1"] {
             let answer = house.call_as(key, "POST", path, Value::Null, &[]).await;
@@ -54,7 +54,7 @@ async fn without_a_good_key_every_path_answers_401_first() {
 
 #[tokio::test]
 async fn the_description_is_open_and_tells_every_route() {
-    let house = House::open("openapi").await;
+    let house = TestApp::open("openapi").await;
     let request = Request::builder().uri("/api/v1/openapi.json").body(Body::empty()).unwrap();
     let document = house.send(request).await.ok();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
@@ -70,7 +70,7 @@ async fn the_description_is_open_and_tells_every_route() {
 
 #[tokio::test]
 async fn a_key_does_what_its_scopes_say() {
-    let house = House::open("scopes").await;
+    let house = TestApp::open("scopes").await;
     let new = |scopes| NewKey::of("k", Role::Admin, Scopes::kept(scopes));
     let reads = people::create_key(&house.app, &new("read")).await.unwrap();
     let writes = people::create_key(&house.app, &new("write")).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_key_does_what_its_scopes_say() {
 
 #[tokio::test]
 async fn a_body_is_read_strictly() {
-    let house = House::open("bodies").await;
+    let house = TestApp::open("bodies").await;
     let rows: [(&str, &str, u16, &str); 6] = [
         ("application/json", r#"{"name":"A","nmae":1}"#, 400, "unknown_field"),
         ("application/json", r#"{"name":"A","name":"B"}"#, 400, "duplicate_key"),
@@ -114,8 +114,8 @@ async fn a_body_is_read_strictly() {
 
 #[tokio::test]
 async fn every_list_reads_its_page_alike() {
-    let house = House::open("pages_alike").await;
-    house.furnish().await;
+    let house = TestApp::open("pages_alike").await;
+    house.seed_data().await;
     for path in
         ["/transactions", "/batches", "/audit", "/rewards", "/partners", "/accounts", "/outbox", "/programs"]
     {
@@ -140,8 +140,8 @@ async fn every_list_reads_its_page_alike() {
 
 #[tokio::test]
 async fn no_text_holds_nul() {
-    let house = House::open("nul").await;
-    house.furnish().await;
+    let house = TestApp::open("nul").await;
+    house.seed_data().await;
     let name = json!({"name": "A\u{0}B"});
     house.call("PUT", "/accounts/acme", name).await.refused(422, "invalid_character");
     house.get("/rewards?q=%00").await.refused(422, "invalid_character");
@@ -150,8 +150,8 @@ async fn no_text_holds_nul() {
 
 #[tokio::test]
 async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
-    let house = House::open("pages").await;
-    let pages = table().into_iter().filter(|route| route.method == "GET" && route.need != Need::Open);
+    let house = TestApp::open("pages").await;
+    let pages = table().into_iter().filter(|route| route.method == "GET" && route.need != Access::Open);
     for route in pages.filter(|route| !route.path.starts_with("/api/")) {
         let path = route.path.replace(['{', '}'], "");
         let answer = house.send(Request::builder().uri(&path).body(Body::empty()).unwrap()).await;
@@ -188,13 +188,13 @@ async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
     let session = people::by_session(&house.app, secret, None).await.unwrap().unwrap();
     assert_eq!(house.send(form(&format!("csrf={}", session.csrf))).await.header("location"), "/login");
     assert!(people::by_session(&house.app, secret, None).await.unwrap().is_none(), "signed out");
-    let last = people::disable(&house.app, "admin@localhost", AtTheMachine("root")).await;
+    let last = people::disable(&house.app, "admin@localhost", MachineUser("root")).await;
     assert!(matches!(last, Err(OpsError::Refused(refusal)) if refusal.code == "last_admin"));
 }
 
 #[tokio::test]
 async fn a_password_signs_in_and_guessing_is_slowed_down() {
-    let house = House::open("passwords").await;
+    let house = TestApp::open("passwords").await;
     let person = people::NewPerson {
         email: "Pat@example.com".into(),
         name: "Pat".into(),
@@ -225,7 +225,7 @@ async fn a_password_signs_in_and_guessing_is_slowed_down() {
 
 #[tokio::test]
 async fn numbers_are_for_whoever_has_the_token() {
-    let house = House::open("metrics").await;
+    let house = TestApp::open("metrics").await;
     let ask = |token: &str| {
         let request = Request::builder().uri("/metrics").header("authorization", format!("Bearer {token}"));
         request.body(Body::empty()).unwrap()

@@ -10,9 +10,9 @@ use payout::access::Role;
 use payout::ids::PersonId;
 use serde_json::{Value, json};
 
-use super::{Answer, House};
+use super::{Answer, TestApp};
 
-pub(super) async fn import(house: &House, key: &str, query: &str, file: impl Into<Body>) -> Answer {
+pub(super) async fn import(house: &TestApp, key: &str, query: &str, file: impl Into<Body>) -> Answer {
     let request = Request::builder()
         .method("POST")
         .uri(format!("/api/v1/rewards/import{query}"))
@@ -23,7 +23,7 @@ pub(super) async fn import(house: &House, key: &str, query: &str, file: impl Int
     house.send(request.unwrap()).await
 }
 
-pub(super) fn operator(house: &House) -> Actor {
+pub(super) fn operator(house: &TestApp) -> Actor {
     Actor {
         id: PersonId::fresh(house.app.clock.now(), 1),
         name: "operator".into(),
@@ -57,8 +57,8 @@ ana,R1,deal,EUR,3242.43,individual,OPP-1,2026-02-05,,Q3 push\r\n";
 /// A rejected row shows the content of the file, but never a payment destination.
 #[tokio::test]
 async fn a_refused_row_says_what_the_file_has() {
-    let house = House::open("refused_value").await;
-    house.furnish().await;
+    let house = TestApp::open("refused_value").await;
+    house.seed_data().await;
     let long = "x".repeat(100);
     let file = format!(
         "external_id,activity,owner,value,currency,earned_on\nR1,deal,ana,\"1.000,50\",EUR,\nR2,deal,ana,1.00,EUR,{long}\nR3,deal,ana,,EUR,\n"
@@ -76,8 +76,8 @@ async fn a_refused_row_says_what_the_file_has() {
 /// All errors of a row are reported together, as one row of the report, so it needs only one correction.
 #[tokio::test]
 async fn every_fault_of_a_row_is_told_with_it() {
-    let house = House::open("faults").await;
-    house.furnish().await;
+    let house = TestApp::open("faults").await;
+    house.seed_data().await;
     let file =
         "external_id,activity,owner,value,currency,earned_on\nR1,nothing,nobody,1.2.3,EUR,31.01.2026\n";
     let report = import(&house, "k1", "", file).await.ok();
@@ -85,19 +85,19 @@ async fn every_fault_of_a_row_is_told_with_it() {
     assert_eq!(rejected.len(), 1, "{report:#}");
     assert_eq!(rejected[0]["column"], "activity");
     let detail = rejected[0]["message"].as_str().or_else(|| rejected[0]["detail"].as_str()).unwrap();
-    for told in ["Also owner “nobody”: ", "Also value “1.2.3”: ", "Also earned_on “31.01.2026”: "]
+    for sentence in ["Also owner “nobody”: ", "Also value “1.2.3”: ", "Also earned_on “31.01.2026”: "]
     {
-        assert!(detail.contains(told), "{told}: {detail}");
+        assert!(detail.contains(sentence), "{sentence}: {detail}");
     }
     let report = import(&house, "k2", "", &b"\xff\xfee\0x\0t\0,\0a\0\n\0"[..]).await;
-    let told = report.body.to_string();
-    assert!(told.contains("UTF-16") && told.contains("CSV UTF-8"), "{told}");
+    let sentence = report.body.to_string();
+    assert!(sentence.contains("UTF-16") && sentence.contains("CSV UTF-8"), "{sentence}");
 }
 
 #[tokio::test]
 async fn a_messy_file_gives_its_good_rows_and_names_each_bad_one() {
-    let house = House::open("messy").await;
-    house.furnish().await;
+    let house = TestApp::open("messy").await;
+    house.seed_data().await;
     let preview = import(&house, "k0", "?dry_run=true", MESSY).await.ok();
     assert_eq!(house.get("/rewards").await.ok()["data"], json!([]), "a preview enters nothing");
     let report = import(&house, "k1", "", MESSY).await.ok();
@@ -142,8 +142,8 @@ async fn a_messy_file_gives_its_good_rows_and_names_each_bad_one() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_read_is_refused_as_a_whole() {
-    let house = House::open("whole").await;
-    house.furnish().await;
+    let house = TestApp::open("whole").await;
+    house.seed_data().await;
     let rows: [(&[u8], &str); 5] = [
         (b"external_id,activity,owner,value,currency,note\nR1,deal,ana,1,EUR,Caf\xe9\n", "not_utf8"),
         (b"\xff\xfee\0x\0t\0e\0r\0n\0", "not_utf8"),
@@ -158,7 +158,7 @@ async fn a_file_that_cannot_be_read_is_refused_as_a_whole() {
 
 #[tokio::test]
 async fn the_catalogue_comes_in_by_files() {
-    let house = House::open("files").await;
+    let house = TestApp::open("files").await;
     let actor = operator(&house);
     let accounts = "external_id,name,country,owner_email,vendor,destination\n\
                     A-1,Acme,DE,o@example.com,stripe,acct_1\nA-2,Bolt,Germany,,,\nA-3,Cube,,,paypal,nonsense\n";
@@ -185,8 +185,8 @@ async fn the_catalogue_comes_in_by_files() {
 
 #[tokio::test]
 async fn five_thousand_rows_are_previewed_entered_and_approved_by_the_set() {
-    let house = House::open("large").await;
-    house.furnish().await;
+    let house = TestApp::open("large").await;
+    house.seed_data().await;
     let mut file = "external_id,activity,owner,value,currency\n".to_owned();
     for number in 0..5_000 {
         file.push_str(&format!("L{number},deal,ana,{number}.50,EUR\n"));
@@ -203,8 +203,8 @@ async fn five_thousand_rows_are_previewed_entered_and_approved_by_the_set() {
 
 #[tokio::test]
 async fn an_answer_names_the_first_thousand_rows() {
-    let house = House::open("import_bounded").await;
-    house.furnish().await;
+    let house = TestApp::open("import_bounded").await;
+    house.seed_data().await;
     let file = format!("external_id,activity,owner,value,currency\n{}", "1\n".repeat(20_000));
     let tried = import(&house, "k", "?dry_run=true", file.clone()).await;
     let said = tried.body.to_string().len();
@@ -222,8 +222,8 @@ async fn an_answer_names_the_first_thousand_rows() {
 /// requests are answered as usual.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_many_files_at_a_time_and_the_next_is_told_to_come_back() {
-    let house = House::open("heavy").await;
-    house.furnish().await;
+    let house = TestApp::open("heavy").await;
+    house.seed_data().await;
     let mut ends = Vec::new();
     let mut answers: futures::stream::FuturesUnordered<_> = (0..24)
         .map(|number| {

@@ -7,14 +7,14 @@ use axum::body::Body;
 use axum::http::Request;
 use bursar::app::Actor;
 use bursar::ops::OpsError;
-use bursar::ops::people::team::{self, Colleague};
-use bursar::ops::people::{self, AtTheMachine, NewKey, NewPerson, keys};
-use bursar::web::{Need, table};
+use bursar::ops::people::team::{self, TeamMember};
+use bursar::ops::people::{self, MachineUser, NewKey, NewPerson, keys};
+use bursar::web::{Access, table};
 use payout::access::Role;
 use payout::scope::{Scope, Scopes};
 use serde_json::{Value, json};
 
-use super::{Answer, House, from};
+use super::{Answer, TestApp, from};
 
 const DAY: i64 = 86_400_000_000;
 
@@ -27,7 +27,7 @@ fn every_call_and_the_scopes_that_open_it() {
         let scopes: Vec<&str> = Scope::ALL.iter().filter(opens).map(|scope| scope.as_str()).collect();
         let roles = Role::ALL.iter().filter(|role| route.need.admits(**role));
         let roles: Vec<&str> = roles.map(|role| role.as_str()).collect();
-        assert!(!scopes.is_empty() && route.need != Need::Open, "{} {}", route.method, route.path);
+        assert!(!scopes.is_empty() && route.need != Access::Open, "{} {}", route.method, route.path);
         rows.push(format!(
             "{:<6} {:<58} {:<24} {}",
             route.method.as_str(),
@@ -42,15 +42,15 @@ fn every_call_and_the_scopes_that_open_it() {
     insta::assert_snapshot!(text);
 }
 
-async fn made(house: &House, role: Role, scopes: &str) -> String {
+async fn made(house: &TestApp, role: Role, scopes: &str) -> String {
     people::create_key(&house.app, &NewKey::of("k", role, Scopes::kept(scopes))).await.unwrap()
 }
 
 /// Calls every route with a key of each single scope: exactly the calls in the table are allowed.
 #[tokio::test]
 async fn a_scope_opens_what_the_table_says_and_nothing_else() {
-    let house = House::open("scope_doors").await;
-    house.furnish().await;
+    let house = TestApp::open("scope_doors").await;
+    house.seed_data().await;
     for scope in Scope::ALL.iter().copied() {
         let key = made(&house, Role::Admin, scope.as_str()).await;
         for route in table().into_iter().filter(|route| route.path.starts_with("/api/v1")) {
@@ -58,16 +58,16 @@ async fn a_scope_opens_what_the_table_says_and_nothing_else() {
             let path = path.trim_start_matches("/api/v1");
             let answer = house.call_as(&key, route.method.as_str(), path, Value::Null, &[]).await;
             let refused = answer.code() == "permission_denied";
-            let told = format!("{scope:?} {} {path}: {} {}", route.method, answer.status, answer.code());
-            assert_eq!(refused, !Scopes::of(&[scope]).open(route.scope()), "{told}");
-            assert!(answer.status != 401 && answer.status != 500, "{told}");
+            let message = format!("{scope:?} {} {path}: {} {}", route.method, answer.status, answer.code());
+            assert_eq!(refused, !Scopes::of(&[scope]).open(route.scope()), "{message}");
+            assert!(answer.status != 401 && answer.status != 500, "{message}");
         }
     }
     let pays = made(&house, Role::Payer, "pay").await;
     let answer = house.call_as(&pays, "POST", "/batches", json!({"all_eligible": true}), &[]).await;
     answer.refused(403, "permission_denied");
-    let told = answer.body["detail"].as_str().unwrap();
-    assert!(told.contains("the scope batches:prepare or write"), "{told}");
+    let message = answer.body["detail"].as_str().unwrap();
+    assert!(message.contains("the scope batches:prepare or write"), "{message}");
 }
 
 /// The old scopes keep their meaning: `read` allows every read, `write` every write of the role.
@@ -79,14 +79,14 @@ async fn read_and_write_mean_what_they_always_meant() {
         assert_eq!(Scopes::kept("write").open(route.scope()), !reads, "{} {}", route.method, route.path);
     }
     // A command-line key with `write` is the operator's own and may change every setting.
-    let house = House::open("scope_old").await;
+    let house = TestApp::open("scope_old").await;
     let safer = json!({"cooling_off_hours": 72, "two_person_release": false});
     house.call("PUT", "/settings/payout", safer).await.ok();
     let less = house.call("PUT", "/settings/payout", json!({"cooling_off_hours": 0})).await.ok();
     assert_eq!(less["cooling_off_hours"], 0);
 }
 
-async fn administrator(house: &House, name: &str) -> Actor {
+async fn administrator(house: &TestApp, name: &str) -> Actor {
     let email = format!("{name}@example.com");
     let new = NewPerson {
         email: email.clone(),
@@ -106,13 +106,13 @@ fn called<'a>(listed: &'a Value, name: &str) -> &'a Value {
     listed["data"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap()
 }
 
-async fn rewards(house: &House, key: &str) -> Answer {
+async fn rewards(house: &TestApp, key: &str) -> Answer {
     house.call_as(key, "GET", "/rewards", Value::Null, &[]).await
 }
 
 #[tokio::test]
 async fn a_key_ends_by_itself_and_says_so() {
-    let house = House::open("key_ends").await;
+    let house = TestApp::open("key_ends").await;
     let now = house.app.clock.now();
     let new = NewKey { ends_at: Some(now + DAY), ..NewKey::of("k", Role::Auditor, Scopes::kept("read")) };
     let key = people::create_key(&house.app, &new).await.unwrap();
@@ -123,8 +123,8 @@ async fn a_key_ends_by_itself_and_says_so() {
         answer.refused(401, "api_key_ended");
         assert_eq!(answer.header("content-type"), "application/problem+json");
         assert_eq!(answer.header("www-authenticate"), "Bearer");
-        let told = answer.body["detail"].as_str().unwrap();
-        assert!(told.starts_with("This API key ended on 3 Mar 2026, 09:00 UTC."), "{told}");
+        let message = answer.body["detail"].as_str().unwrap();
+        assert!(message.starts_with("This API key ended on 3 Mar 2026, 09:00 UTC."), "{message}");
     }
     let listed = house.get("/api-keys").await.ok();
     assert_eq!(called(&listed, "k")["state"], "ended");
@@ -133,7 +133,7 @@ async fn a_key_ends_by_itself_and_says_so() {
 
 #[tokio::test]
 async fn a_key_ends_with_whoever_made_it() {
-    let house = House::open("key_maker").await;
+    let house = TestApp::open("key_maker").await;
     let (pat, kim) = (administrator(&house, "pat").await, administrator(&house, "kim").await);
     let new = NewKey::of("k", Role::Admin, Scopes::kept("read,write"));
     let key = people::make_key(&house.app, &pat.id.to_string(), &new).await.unwrap();
@@ -142,7 +142,7 @@ async fn a_key_ends_with_whoever_made_it() {
     rewards(&house, &key).await.refused(401, "api_key_maker_gone");
     team::change_role(&house.app, &kim, pat.id, Role::Admin).await.unwrap();
     rewards(&house, &key).await.ok();
-    team::shut_out(&house.app, &kim, pat.id).await.unwrap();
+    team::disable(&house.app, &kim, pat.id).await.unwrap();
     rewards(&house, &key).await.refused(401, "api_key_maker_gone");
     let listed = house.get("/api-keys").await.ok();
     assert_eq!(called(&listed, "k")["state"], "maker_gone");
@@ -152,7 +152,7 @@ async fn a_key_ends_with_whoever_made_it() {
 
 #[tokio::test]
 async fn a_key_is_taken_from_its_addresses_only() {
-    let house = House::open_at("key_cidr", "http://127.0.0.1:8080", &["--trusted-proxies=10.0.0.1"]).await;
+    let house = TestApp::open_at("key_cidr", "http://127.0.0.1:8080", &["--trusted-proxies=10.0.0.1"]).await;
     let addresses = keys::addresses("203.0.113.0/24, 2001:db8::/32").unwrap();
     let new = NewKey { addresses, ..NewKey::of("k", Role::Auditor, Scopes::kept("read")) };
     let key = people::create_key(&house.app, &new).await.unwrap();
@@ -185,10 +185,10 @@ async fn a_key_is_taken_from_its_addresses_only() {
         }
     }
     let told = ask("10.0.0.2", "203.0.113.9").await;
-    let told = told.body["detail"].as_str().unwrap();
+    let message = told.body["detail"].as_str().unwrap();
     assert!(
-        told.contains("does not work from 10.0.0.2") && told.contains("BURSAR_TRUSTED_PROXIES"),
-        "{told}"
+        message.contains("does not work from 10.0.0.2") && message.contains("BURSAR_TRUSTED_PROXIES"),
+        "{message}"
     );
     // An address that is not known is none of them.
     rewards(&house, &key).await.refused(403, "api_key_address");
@@ -196,7 +196,7 @@ async fn a_key_is_taken_from_its_addresses_only() {
 
 #[tokio::test]
 async fn when_and_from_where_a_key_was_used_is_on_the_list() {
-    let house = House::open("key_used").await;
+    let house = TestApp::open("key_used").await;
     let ask = async |peer: &str| {
         let key = &house.admin;
         let request = Request::get("/api/v1/rewards").header("authorization", format!("Bearer {key}"));
@@ -230,7 +230,7 @@ async fn when_and_from_where_a_key_was_used_is_on_the_list() {
 /// A key created on a page, and one with the scope `settings`, cannot weaken safeguards but can strengthen them.
 #[tokio::test]
 async fn a_safeguard_is_not_weakened_by_a_key() {
-    let house = House::open("key_lowers").await;
+    let house = TestApp::open("key_lowers").await;
     let pat = administrator(&house, "pat").await;
     let on_a_page = NewKey::of("page", Role::Admin, Scopes::kept("read,write"));
     let on_a_page = people::make_key(&house.app, &pat.id.to_string(), &on_a_page).await.unwrap();
@@ -297,7 +297,7 @@ async fn a_safeguard_is_not_weakened_by_a_key() {
 
 #[tokio::test]
 async fn keys_that_pay_or_administer_can_be_made_to_name_addresses() {
-    let house = House::open("key_rules").await;
+    let house = TestApp::open("key_rules").await;
     let (pat, kim) = (administrator(&house, "pat").await, administrator(&house, "kim").await);
     house.clock.pass(2 * DAY);
     let refused = keys::require_addresses(&house.app, &pat, true).await.unwrap_err();
@@ -308,7 +308,7 @@ async fn keys_that_pay_or_administer_can_be_made_to_name_addresses() {
     keys::require_addresses(&house.app, &pat, true).await.unwrap();
     rewards(&house, &reads).await.ok();
     let mut new = NewKey::of("k", Role::Payer, Scopes::kept("pay"));
-    let by = AtTheMachine("anna (user id 1000)");
+    let by = MachineUser("anna (user id 1000)");
     for refused in [
         people::create_key_at_the_machine(&house.app, &new, by).await,
         people::make_key(&house.app, &pat.id.to_string(), &new).await,
@@ -339,7 +339,7 @@ async fn keys_that_pay_or_administer_can_be_made_to_name_addresses() {
 /// If allowlists are required, a paying key without one is rejected, however it came to exist.
 #[tokio::test]
 async fn where_addresses_are_required_a_key_without_is_refused() {
-    let house = House::open("key_rule_held").await;
+    let house = TestApp::open("key_rule_held").await;
     let mut tx = house.app.store.begin().await.unwrap();
     let rule = "{\"addresses_required\":true}";
     assert!(bursar::store::settings::put(&mut tx, "api_keys", rule, 0, 0).await.unwrap());
@@ -349,7 +349,7 @@ async fn where_addresses_are_required_a_key_without_is_refused() {
 
 #[tokio::test]
 async fn keys_are_listed_and_revoked_and_not_made_by_a_key() {
-    let house = House::open("key_list").await;
+    let house = TestApp::open("key_list").await;
     let key = made(&house, Role::Auditor, "read").await;
     let listed = house.get("/api-keys").await.ok();
     let one = called(&listed, "k");
@@ -368,6 +368,6 @@ async fn keys_are_listed_and_revoked_and_not_made_by_a_key() {
     let somebody = administrator(&house, "pat").await;
     let path = format!("/api-keys/{}", somebody.id);
     house.call("DELETE", &path, Value::Null).await.refused(404, "not_found");
-    let new = Colleague { email: "lee@example.com".to_owned(), name: "Lee".to_owned(), role: Role::Auditor };
+    let new = TeamMember { email: "lee@example.com".to_owned(), name: "Lee".to_owned(), role: Role::Auditor };
     team::invite(&house.app, &somebody, &new).await.unwrap();
 }

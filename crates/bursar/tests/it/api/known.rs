@@ -6,11 +6,11 @@ use axum::http::Request;
 use bursar::ops::people::{self, NewPerson};
 use payout::access::Role;
 
-use super::{Answer, House, from};
+use super::{Answer, TestApp, from};
 
 const FLAGS: [&str; 2] = ["--requests-per-minute=60", "--metrics-token=tell-me"];
 
-async fn many(house: &House, key: &str, number: usize) -> Vec<u16> {
+async fn many(house: &TestApp, key: &str, number: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..number {
         statuses
@@ -21,7 +21,7 @@ async fn many(house: &House, key: &str, number: usize) -> Vec<u16> {
 
 #[tokio::test]
 async fn a_key_that_asks_without_end_is_told_when_to_come_back_and_nobody_else_is() {
-    let house = House::open_at("limit_key", "http://127.0.0.1:8080", &FLAGS).await;
+    let house = TestApp::open_at("limit_key", "http://127.0.0.1:8080", &FLAGS).await;
     let other = house.key(Role::Admin, None).await;
     let statuses = many(&house, &house.admin, 70).await;
     assert!(statuses[..60].iter().all(|status| *status == 200), "{statuses:?}");
@@ -39,7 +39,7 @@ async fn a_key_that_asks_without_end_is_told_when_to_come_back_and_nobody_else_i
 /// A made-up key is counted before anybody looks for it: here with a database that does not answer any more.
 #[tokio::test]
 async fn keys_that_nobody_knows_do_not_reach_the_database_without_end() {
-    let house = House::open_at("limit_unknown", "http://127.0.0.1:8080", &FLAGS).await;
+    let house = TestApp::open_at("limit_unknown", "http://127.0.0.1:8080", &FLAGS).await;
     let other = house.key(Role::Admin, None).await;
     let ask = async |key: String, address: &str| {
         let request = Request::get("/api/v1/programs").header("authorization", format!("Bearer {key}"));
@@ -62,7 +62,7 @@ async fn keys_that_nobody_knows_do_not_reach_the_database_without_end() {
 
 #[tokio::test]
 async fn whoever_is_not_known_and_vendors_are_not_counted() {
-    let house = House::open_at("limit_open", "http://127.0.0.1:8080", &FLAGS).await;
+    let house = TestApp::open_at("limit_open", "http://127.0.0.1:8080", &FLAGS).await;
     for path in ["/healthz", "/readyz", "/login", "/assets/app.css", "/api/v1/openapi.json"] {
         for _ in 0..70 {
             let answer = house.send(Request::get(path).body(Body::empty()).unwrap()).await;
@@ -77,7 +77,7 @@ async fn whoever_is_not_known_and_vendors_are_not_counted() {
 
 #[tokio::test]
 async fn a_person_reads_a_page_that_says_so_and_can_always_sign_out() {
-    let house = House::open_at("limit_person", "http://127.0.0.1:8080", &FLAGS).await;
+    let house = TestApp::open_at("limit_person", "http://127.0.0.1:8080", &FLAGS).await;
     let password = Some("correct horse battery".to_owned());
     let (email, name) = ("kim@example.com".to_owned(), "Kim".to_owned());
     let new = NewPerson { email, name, role: Role::Payer, partner: None, password };

@@ -4,7 +4,7 @@
 use bursar::ops::import::{self, Report};
 use serde_json::{Value, json};
 
-use super::House;
+use super::TestApp;
 use super::imports::{import, operator};
 
 /// The rejected rows: line, column and code of each.
@@ -30,8 +30,8 @@ const HEADER: &str =
 
 #[tokio::test]
 async fn no_row_disappears_behind_a_quotation_mark() {
-    let house = House::open("quotes").await;
-    house.furnish().await;
+    let house = TestApp::open("quotes").await;
+    house.seed_data().await;
     let row = |id: u32, owner: &str, note: &str| {
         format!("Q-{id},deal,{owner},{id}.00,EUR,individual,,2026-03-01,,{note}\n")
     };
@@ -71,8 +71,8 @@ async fn no_row_disappears_behind_a_quotation_mark() {
 
 #[tokio::test]
 async fn files_of_the_catalogue_are_read_as_strictly() {
-    let house = House::open("quotes_catalogue").await;
-    house.furnish().await;
+    let house = TestApp::open("quotes_catalogue").await;
+    house.seed_data().await;
     let (app, actor) = (&house.app, operator(&house));
     let told = |report: &Report| {
         let rows = report.accepted + report.duplicates + report.rejected.len() as u64;
@@ -94,7 +94,7 @@ async fn files_of_the_catalogue_are_read_as_strictly() {
 
 #[tokio::test]
 async fn what_is_no_csv_is_called_what_it_is() {
-    let house = House::open("no_csv").await;
+    let house = TestApp::open("no_csv").await;
     for (at, (file, word)) in [
         (&b"PK\x03\x04\x14\x00\x06\x92"[..], "a spreadsheet"),
         (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "an old spreadsheet format"),
@@ -112,8 +112,8 @@ async fn what_is_no_csv_is_called_what_it_is() {
 
 #[tokio::test]
 async fn amounts_and_currencies_are_refused_for_what_is_wrong_with_them() {
-    let house = House::open("amounts").await;
-    house.furnish().await;
+    let house = TestApp::open("amounts").await;
+    house.seed_data().await;
     let file = format!(
         "{HEADER}\nA-0,deal,ana,\"1,234.56\",USD,,,,,\nA-1,deal,ana,31.90 €,EUR,,,,,\nA-2,deal,ana,420.00 USD,USD,,,,,\n\
          A-3,deal,ana,(420.00),USD,,,,,\nA-4,deal,ana,−420.00,USD,,,,,\nA-5,deal,ana,4.2E2,USD,,,,,\n\

@@ -11,7 +11,7 @@ use payout::access::Role;
 use payout::scope::Scopes;
 use serde_json::Value;
 
-use super::{House, from};
+use super::{TestApp, from};
 
 const MINUTE: i64 = 60_000_000;
 
@@ -72,14 +72,14 @@ fn with_key(key: &str, path: &str) -> Request<Body> {
     request.body(Body::empty()).unwrap()
 }
 
-async fn id_of(house: &House, key: &str) -> String {
+async fn id_of(house: &TestApp, key: &str) -> String {
     people::by_key(&house.app, key, None).await.unwrap().actor().unwrap().id.to_string()
 }
 
 #[tokio::test]
 async fn an_answer_is_logged_with_who_asked_and_from_where() {
     let house =
-        House::open_at("logged_answers", "http://127.0.0.1:8080", &["--trusted-proxies=10.0.0.1"]).await;
+        TestApp::open_at("logged_answers", "http://127.0.0.1:8080", &["--trusted-proxies=10.0.0.1"]).await;
     let (log, _hears) = Log::listen();
     let asked = |passed_on: &str| {
         let mut request = from(with_key(&house.admin, "/api/v1/rewards?q=secret-word"), "10.0.0.1");
@@ -110,7 +110,7 @@ async fn an_answer_is_logged_with_who_asked_and_from_where() {
 
 #[tokio::test]
 async fn what_is_refused_is_logged_with_its_code_and_whose_key_it_was() {
-    let house = House::open("logged_refusals").await;
+    let house = TestApp::open("logged_refusals").await;
     let reads =
         people::create_key(&house.app, &NewKey::of("r", Role::Admin, Scopes::kept("read"))).await.unwrap();
     let ends_at = Some(house.app.clock.now() + MINUTE);
@@ -157,7 +157,7 @@ async fn what_is_refused_is_logged_with_its_code_and_whose_key_it_was() {
 
 #[tokio::test]
 async fn strangers_do_not_fill_the_log_with_what_is_refused_to_them() {
-    let house = House::open("logged_flood").await;
+    let house = TestApp::open("logged_flood").await;
     let (log, _hears) = Log::listen();
     let flood = async |many: u16| {
         for number in 0..many {
@@ -178,7 +178,8 @@ async fn strangers_do_not_fill_the_log_with_what_is_refused_to_them() {
 
 #[tokio::test]
 async fn limits_that_are_met_are_logged() {
-    let house = House::open_at("logged_limits", "http://127.0.0.1:8080", &["--requests-per-minute=60"]).await;
+    let house =
+        TestApp::open_at("logged_limits", "http://127.0.0.1:8080", &["--requests-per-minute=60"]).await;
     let (log, _hears) = Log::listen();
     for _ in 0..100 {
         house.get("/rewards").await;

@@ -7,7 +7,7 @@ use bursar::ops::import;
 use bursar::ops::people;
 use serde_json::{Value, json};
 
-use super::{Answer, House};
+use super::{Answer, TestApp};
 
 /// Characters that look like a space or another character: normalized.
 const FOLDED: [&str; 9] = [
@@ -51,14 +51,14 @@ fn escaped(text: &str) -> String {
 #[track_caller]
 fn names_the_sign(answer: &Answer, words: &str) {
     answer.refused(422, "invalid");
-    let told = answer.body["detail"].as_str().unwrap();
-    assert!(told.contains(words), "{told}");
+    let message = answer.body["detail"].as_str().unwrap();
+    assert!(message.contains(words), "{message}");
 }
 
 #[tokio::test]
 async fn a_reward_is_entered_once_however_its_id_is_written() {
-    let house = House::open("names_rewards").await;
-    house.furnish().await;
+    let house = TestApp::open("names_rewards").await;
+    house.seed_data().await;
     let first = house.call("POST", "/rewards", reward("INV-88", "deal", "ana")).await.ok();
     for text in FOLDED {
         let again = house.call("POST", "/rewards", reward(text, "deal", "ana")).await;
@@ -88,8 +88,8 @@ async fn a_reward_is_entered_once_however_its_id_is_written() {
 
 #[tokio::test]
 async fn a_number_of_ours_is_never_somebody_elses_id() {
-    let house = House::open("names_numbers").await;
-    house.furnish().await;
+    let house = TestApp::open("names_numbers").await;
+    house.seed_data().await;
     let first = house.call("POST", "/rewards", reward("RW-000002", "deal", "ana")).await.ok();
     let second = house.call("POST", "/rewards", reward("B", "deal", "ben")).await.ok();
     assert_eq!((&first["number"], &second["number"]), (&json!("RW-000001"), &json!("RW-000002")));
@@ -108,8 +108,8 @@ async fn a_number_of_ours_is_never_somebody_elses_id() {
 
 #[tokio::test]
 async fn partners_accounts_programs_and_activities_have_one_id_each() {
-    let house = House::open("names_catalogue").await;
-    house.furnish().await;
+    let house = TestApp::open("names_catalogue").await;
+    house.seed_data().await;
     let cases = [
         ("accounts", json!({"name": "Spacy"})),
         ("partners", json!({"name": "Spacy", "email": "spacy@example.com", "account": "acme"})),
@@ -142,7 +142,7 @@ async fn partners_accounts_programs_and_activities_have_one_id_each() {
     assert_eq!(house.call("PUT", "/partners/di", of_space).await.ok()["account"], "acme");
 }
 
-async fn send(house: &House, file: &str) -> Answer {
+async fn send(house: &TestApp, file: &str) -> Answer {
     let request = Request::post("/api/v1/rewards/import")
         .header("authorization", format!("Bearer {}", house.admin))
         .header("content-type", "text/csv")
@@ -154,8 +154,8 @@ async fn send(house: &House, file: &str) -> Answer {
 
 #[tokio::test]
 async fn a_name_that_nobody_can_read_is_none() {
-    let house = House::open("names_blank").await;
-    house.furnish().await;
+    let house = TestApp::open("names_blank").await;
+    house.seed_data().await;
     let operator = people::by_key(&house.app, &house.admin, None).await.unwrap().actor().unwrap();
     for (at, name) in [" ", "\u{a0}", "\u{200b}", "\u{3164}"].into_iter().enumerate() {
         let answer = house.call("PUT", &format!("/accounts/blank-{at}"), json!({"name": name})).await;
@@ -170,8 +170,8 @@ async fn a_name_that_nobody_can_read_is_none() {
 
 #[tokio::test]
 async fn a_file_names_what_is_there_and_what_cannot_be_read() {
-    let house = House::open("names_files").await;
-    house.furnish().await;
+    let house = TestApp::open("names_files").await;
+    house.seed_data().await;
     house.call("POST", "/rewards", reward("INV-88", "deal", "ana")).await.ok();
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let rows = |some: &mut dyn Iterator<Item = String>| {

@@ -2,10 +2,10 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use bursar::ops::idempotency::{self, Begun, Once, Reply};
+use bursar::ops::idempotency::{self, Idempotency, KeyOutcome, Reply};
 use serde_json::{Value, json};
 
-use super::House;
+use super::TestApp;
 
 fn reward(id: &str) -> Value {
     json!({"external_id": id, "activity": "deal", "owner": "ana", "value": {"value": "10", "currency": "EUR"}})
@@ -13,8 +13,8 @@ fn reward(id: &str) -> Value {
 
 #[tokio::test]
 async fn the_same_key_answers_the_same_again() {
-    let house = House::open("keys").await;
-    house.furnish().await;
+    let house = TestApp::open("keys").await;
+    house.seed_data().await;
     let key: &[(&str, &str)] = &[("idempotency-key", "k1")];
     let post = async |body: Value| house.call_as(&house.admin, "POST", "/rewards", body, key).await;
     let first = post(reward("R1")).await;
@@ -41,37 +41,37 @@ async fn the_same_key_answers_the_same_again() {
 
 #[tokio::test]
 async fn what_was_answered_in_the_end_is_answered_again() {
-    let house = House::open("in_the_end").await;
+    let house = TestApp::open("in_the_end").await;
     let begin = async || idempotency::begin(&house.app, "per_1", "k", "h").await.unwrap();
-    let Begun::First(mark) = begin().await else { panic!("a new key is free") };
+    let KeyOutcome::First(mark) = begin().await else { panic!("a new key is free") };
     let short = |(): &()| Reply { status: 202, content_type: "t".into(), body: "not known yet".into() };
     let mut tx = house.app.store.begin().await.unwrap();
-    idempotency::finish(&mut tx, Some(&Once::new(mark.clone(), short)), &()).await.unwrap();
+    idempotency::finish(&mut tx, Some(&Idempotency::new(mark.clone(), short)), &()).await.unwrap();
     tx.commit().await.unwrap();
-    let Begun::Answered(reply) = begin().await else {
+    let KeyOutcome::Answered(reply) = begin().await else {
         panic!("the effect and its answer are there together")
     };
     assert_eq!(reply.status, 202);
     let whole = Reply { status: 409, content_type: "t".into(), body: "the vendor refused".into() };
     idempotency::keep(&house.app, &mark, &whole).await.unwrap();
-    assert!(matches!(begin().await, Begun::Answered(reply) if reply == whole));
+    assert!(matches!(begin().await, KeyOutcome::Answered(reply) if reply == whole));
 }
 
 #[tokio::test]
 async fn a_running_key_is_in_use_until_its_lease_runs_out() {
-    let house = House::open("lease").await;
+    let house = TestApp::open("lease").await;
     let begin = async || idempotency::begin(&house.app, "per_1", "k", "h").await.unwrap();
-    let Begun::First(dead) = begin().await else { panic!("a new key is free") };
-    assert!(matches!(begin().await, Begun::Running));
+    let KeyOutcome::First(dead) = begin().await else { panic!("a new key is free") };
+    assert!(matches!(begin().await, KeyOutcome::Running));
     house.clock.pass(31_000_000);
-    assert!(matches!(begin().await, Begun::First(_)), "taken over from a process that died");
+    assert!(matches!(begin().await, KeyOutcome::First(_)), "taken over from a process that died");
     idempotency::forget(&house.app, &dead).await.unwrap();
-    assert!(matches!(begin().await, Begun::Running), "the one that died holds it no more");
+    assert!(matches!(begin().await, KeyOutcome::Running), "the one that died holds it no more");
 }
 
 #[tokio::test]
 async fn a_file_needs_a_key() {
-    let house = House::open("file_key").await;
+    let house = TestApp::open("file_key").await;
     let request = Request::builder()
         .method("POST")
         .uri("/api/v1/rewards/import")
@@ -83,8 +83,8 @@ async fn a_file_needs_a_key() {
 
 #[tokio::test]
 async fn a_stale_tag_gets_the_newer_object() {
-    let house = House::open("tags").await;
-    house.furnish().await;
+    let house = TestApp::open("tags").await;
+    house.seed_data().await;
     house.reward("R1", "ana", "10").await;
     let tag = house.get("/rewards/R1").await.header("etag").to_owned();
     let edit = async |tag: &str, value: &str| {

@@ -3,7 +3,7 @@
 use payout::access::Role;
 use serde_json::{Value, json};
 
-use super::{Answer, House};
+use super::{Answer, TestApp};
 
 fn pointer(answer: &Answer) -> &str {
     answer.body["errors"][0]["pointer"].as_str().unwrap_or("")
@@ -13,18 +13,18 @@ fn paypal(address: &str) -> Value {
     json!({"vendor": "paypal", "paypal_email": address})
 }
 
-async fn set(house: &House, who: &str, destination: Value) -> Answer {
+async fn set(house: &TestApp, who: &str, destination: Value) -> Answer {
     house.call("PUT", &format!("/payees/{who}/payout-profile"), destination).await
 }
 
-async fn file(house: &House, who: &str, report: Value) -> Answer {
+async fn file(house: &TestApp, who: &str, report: Value) -> Answer {
     house.call("PUT", &format!("/payees/{who}/tax-report"), report).await
 }
 
 #[tokio::test]
 async fn a_bad_destination_gets_its_sentence_and_changes_nothing() {
-    let house = House::open("payees_bad_destination").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_bad_destination").await;
+    house.seed_data().await;
     set(&house, "ana", paypal("ana@example.com")).await.ok();
     let audited = house.get("/audit?limit=200").await.ok();
     let long = format!("{}@example.com", "a".repeat(120));
@@ -54,8 +54,8 @@ async fn a_bad_destination_gets_its_sentence_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_domain_in_other_letters_is_taken_and_shown_in_ascii() {
-    let house = House::open("payees_punycode").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_punycode").await;
+    house.seed_data().await;
     let profile = set(&house, "ana", paypal("ana@bücher.example")).await.ok();
     assert_eq!(profile["destination"], "a…@xn--bcher-kva.example");
     assert!(profile["warning"].as_str().unwrap().contains("bücher.example"), "{profile:#}");
@@ -63,8 +63,8 @@ async fn a_domain_in_other_letters_is_taken_and_shown_in_ascii() {
 
 #[tokio::test]
 async fn a_connected_account_belongs_to_one_payee() {
-    let house = House::open("payees_one_account").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_one_account").await;
+    house.seed_data().await;
     let account = json!({"vendor": "stripe", "stripe_account": "acct_1"});
     set(&house, "ana", account.clone()).await.ok();
     let refused = set(&house, "ben", account.clone()).await;
@@ -79,8 +79,8 @@ async fn a_connected_account_belongs_to_one_payee() {
 
 #[tokio::test]
 async fn first_profiles_at_the_same_moment_are_taken_one_after_the_other() {
-    let house = House::open("payees_at_once").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_at_once").await;
+    house.seed_data().await;
     for round in 0..8 {
         let (one, other) =
             (paypal(&format!("a{round}@example.com")), paypal(&format!("b{round}@example.com")));
@@ -101,8 +101,8 @@ async fn first_profiles_at_the_same_moment_are_taken_one_after_the_other() {
 
 #[tokio::test]
 async fn a_shared_address_waits_for_a_second_person() {
-    let house = House::open("payees_shared").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_shared").await;
+    house.seed_data().await;
     set(&house, "ana", paypal("both@example.com")).await.ok();
     let shared = set(&house, "ben", paypal("Both@example.com")).await.ok();
     assert_eq!(shared["shared"], true);
@@ -133,8 +133,8 @@ async fn a_shared_address_waits_for_a_second_person() {
 
 #[tokio::test]
 async fn a_bad_tax_report_gets_its_sentence_and_changes_nothing() {
-    let house = House::open("payees_bad_tax").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_bad_tax").await;
+    house.seed_data().await;
     for (who, country) in [("ana", "US"), ("ben", "DE")] {
         house.call("PUT", &format!("/partners/{who}"), json!({ "country": country })).await.ok();
     }
@@ -185,8 +185,8 @@ async fn a_bad_tax_report_gets_its_sentence_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_form_for_another_country_is_not_the_report_that_is_asked_for() {
-    let house = House::open("payees_wrong_form").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_wrong_form").await;
+    house.seed_data().await;
     house.call("PUT", "/settings/payout", json!({"us_tax_tracking": true})).await.ok();
     let report = json!({"form": "w9", "name": "Ana", "signed_on": "2026-03-01", "tin": "123-45-6789"});
     file(&house, "ana", report).await.ok();
@@ -198,8 +198,8 @@ async fn a_form_for_another_country_is_not_the_report_that_is_asked_for() {
 
 #[tokio::test]
 async fn a_tax_number_is_shown_only_to_whoever_says_why() {
-    let house = House::open("payees_reveal").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_reveal").await;
+    house.seed_data().await;
     let report = json!({"form": "w9", "name": "Ana", "signed_on": "2026-03-01", "tin": "123-45-6789"});
     let filed = file(&house, "ana", report).await.ok();
     assert_eq!(filed["tin"], "…6789");
@@ -230,8 +230,8 @@ async fn a_tax_number_is_shown_only_to_whoever_says_why() {
 
 #[tokio::test]
 async fn a_partner_reads_their_own_and_no_address_of_ours() {
-    let house = House::open("payees_own").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_own").await;
+    house.seed_data().await;
     set(&house, "ana", paypal("ana@example.com")).await.ok();
     let ana = house.key(Role::Partner, Some("ana")).await;
     let mine = house.call_as(&ana, "GET", "/payees/ana", Value::Null, &[]).await.ok();
@@ -253,8 +253,8 @@ async fn a_partner_reads_their_own_and_no_address_of_ours() {
 
 #[tokio::test]
 async fn the_years_and_their_lines() {
-    let house = House::open("payees_years").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_years").await;
+    house.seed_data().await;
     let line = async |year: i32| {
         let view = house.get(&format!("/payees/ana/tax-year?year={year}")).await.ok();
         view["threshold"]["value"].as_str().unwrap().to_owned()
@@ -275,8 +275,8 @@ async fn the_years_and_their_lines() {
 
 #[tokio::test]
 async fn a_filter_by_another_company_finds_nobody() {
-    let house = House::open("partners_filter").await;
-    house.furnish().await;
+    let house = TestApp::open("partners_filter").await;
+    house.seed_data().await;
     let key = house.key(Role::PartnerAdmin, Some("ana")).await;
     let found = async |query: &str| {
         let page = house.call_as(&key, "GET", &format!("/partners{query}"), Value::Null, &[]).await.ok();
@@ -290,8 +290,8 @@ async fn a_filter_by_another_company_finds_nobody() {
 
 #[tokio::test]
 async fn an_external_id_of_a_partner_and_an_account_means_neither() {
-    let house = House::open("payees_ambiguous").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_ambiguous").await;
+    house.seed_data().await;
     house.call("PUT", "/accounts/1001", json!({"name": "Cobalt"})).await.ok();
     let dora = json!({"name": "Dora", "email": "dora@example.com", "account": "acme"});
     let partner = house.call("PUT", "/partners/1001", dora).await.ok()["id"].as_str().unwrap().to_owned();
@@ -308,8 +308,8 @@ async fn an_external_id_of_a_partner_and_an_account_means_neither() {
         house.call("POST", "/payees/1001/tax-report/reveal", json!({"reason": "asked"})).await,
     ] {
         answer.refused(409, "ambiguous_payee");
-        let told = answer.body["detail"].as_str().unwrap();
-        assert!(told.contains(&partner) && told.contains(&account), "{told}");
+        let message = answer.body["detail"].as_str().unwrap();
+        assert!(message.contains(&partner) && message.contains(&account), "{message}");
     }
     // By our IDs, and where the kind is known, each is found; neither was changed.
     for id in [&partner, &account] {
@@ -329,8 +329,8 @@ async fn an_external_id_of_a_partner_and_an_account_means_neither() {
 
 #[tokio::test]
 async fn a_partner_is_not_told_who_else_has_their_external_id() {
-    let house = House::open("payees_shared_id").await;
-    house.furnish().await;
+    let house = TestApp::open("payees_shared_id").await;
+    house.seed_data().await;
     let company = house.call("PUT", "/accounts/ana", json!({"name": "Another company"})).await.ok();
     house.get("/transactions?payee=ana").await.refused(409, "ambiguous_payee");
     let key = house.key(Role::Partner, Some("ana")).await;

@@ -6,12 +6,12 @@ use bursar::ops::people;
 use payout::access::Role;
 use serde_json::{Value, json};
 
-use super::House;
+use super::TestApp;
 
 #[tokio::test]
 async fn the_catalogue_keeps_what_is_not_named() {
-    let house = House::open("catalogue").await;
-    house.furnish().await;
+    let house = TestApp::open("catalogue").await;
+    house.seed_data().await;
     let changed = house.call("PUT", "/accounts/bolt", json!({"owner_email": "o@example.com"})).await;
     assert_eq!(changed.status, 200);
     assert_eq!(changed.body["country"], "DE");
@@ -40,8 +40,8 @@ async fn the_catalogue_keeps_what_is_not_named() {
 
 #[tokio::test]
 async fn a_reward_is_entered_once() {
-    let house = House::open("entry").await;
-    house.furnish().await;
+    let house = TestApp::open("entry").await;
+    house.seed_data().await;
     let body = json!({"external_id": "R1", "activity": "cert", "owner": "ana", "payment_type": "organization",
         "form_data": {"deal": "D-1"}, "earned_on": "2026-03-01", "expires_on": "2026-12-31"});
     let first = house.call("POST", "/rewards", body.clone()).await;
@@ -66,8 +66,8 @@ async fn a_reward_is_entered_once() {
 
 #[tokio::test]
 async fn only_an_amount_is_an_amount() {
-    let house = House::open("amounts").await;
-    house.furnish().await;
+    let house = TestApp::open("amounts").await;
+    house.seed_data().await;
     let euro = |value: Value| json!({"value": value, "currency": "EUR"});
     let rows = [
         (euro(json!("-5.00")), "signed_amount"),
@@ -99,8 +99,8 @@ async fn only_an_amount_is_an_amount() {
 
 #[tokio::test]
 async fn decisions_follow_the_rules_and_move_the_books() {
-    let house = House::open("decisions").await;
-    house.furnish().await;
+    let house = TestApp::open("decisions").await;
+    house.seed_data().await;
     let reward = house.reward("R1", "ana", "120.00").await;
     let payable = format!("payable:{}", reward["owner_id"].as_str().unwrap());
     let decide =
@@ -138,8 +138,8 @@ async fn decisions_follow_the_rules_and_move_the_books() {
 
 #[tokio::test]
 async fn many_are_decided_at_once() {
-    let house = House::open("bulk").await;
-    house.furnish().await;
+    let house = TestApp::open("bulk").await;
+    house.seed_data().await;
     let mut ids = Vec::new();
     for number in 0..5 {
         ids.push(house.reward(&format!("R{number}"), "ana", "10.00").await["id"].clone());
@@ -163,8 +163,8 @@ async fn many_are_decided_at_once() {
 
 #[tokio::test]
 async fn a_reward_tells_all_that_stands_in_its_way() {
-    let house = House::open("gates").await;
-    house.furnish().await;
+    let house = TestApp::open("gates").await;
+    house.seed_data().await;
     let codes = async |id: &str| {
         let answer = house.get(&format!("/rewards/{id}/eligibility")).await.ok();
         let blockers = answer["blockers"].as_array().unwrap().clone();
@@ -190,8 +190,8 @@ async fn a_reward_tells_all_that_stands_in_its_way() {
 
 #[tokio::test]
 async fn lists_page_by_key_in_every_sort() {
-    let house = House::open("lists").await;
-    house.furnish().await;
+    let house = TestApp::open("lists").await;
+    house.seed_data().await;
     for number in 0..7 {
         let value = format!("{}.00", (number * 5) % 7 + 1);
         house.reward(&format!("R{number}"), if number % 2 == 0 { "ana" } else { "cem" }, &value).await;
@@ -240,8 +240,8 @@ async fn lists_page_by_key_in_every_sort() {
 
 #[tokio::test]
 async fn a_partner_sees_only_what_is_their_own() {
-    let house = House::open("own").await;
-    house.furnish().await;
+    let house = TestApp::open("own").await;
+    house.seed_data().await;
     for (id, owner) in [("A", "ana"), ("B", "ben"), ("C", "cem")] {
         house.reward(id, owner, "10.00").await;
     }
@@ -283,8 +283,8 @@ async fn a_partner_sees_only_what_is_their_own() {
 /// The hold period counts from the date entered with the reward. Reviewers see if that date has already used it up.
 #[tokio::test]
 async fn a_hold_that_was_over_by_its_date_is_told_to_whoever_decides() {
-    let house = House::open("hold_over").await;
-    house.furnish().await;
+    let house = TestApp::open("hold_over").await;
+    house.seed_data().await;
     let enter = async |external_id: &str, activity: &str, earned_on: Value| {
         let value = json!({"value": "5.00", "currency": "EUR"});
         let mut body =

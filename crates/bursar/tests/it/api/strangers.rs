@@ -5,13 +5,13 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use bursar::ops::OpsError;
-use bursar::ops::people::{self, AtTheMachine, NewPerson};
-use bursar::web::{Need, table};
+use bursar::ops::people::{self, MachineUser, NewPerson};
+use bursar::web::{Access, table};
 use payout::access::Role;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Answer, House, from};
+use super::{Answer, TestApp, from};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -37,7 +37,7 @@ fn is_page(path: &str) -> bool {
 }
 
 /// Creates a user and returns the path of their one-time link.
-async fn enter(house: &House, name: &str, role: Role) -> String {
+async fn enter(house: &TestApp, name: &str, role: Role) -> String {
     let email = format!("{name}@example.com");
     let password = Some(PASSWORD.to_owned());
     let new = NewPerson { email, name: name.to_owned(), role, partner: None, password };
@@ -45,7 +45,7 @@ async fn enter(house: &House, name: &str, role: Role) -> String {
     path_of(house, &link)
 }
 
-fn path_of(house: &House, link: &str) -> String {
+fn path_of(house: &TestApp, link: &str) -> String {
     link.strip_prefix(&house.app.base_url).unwrap().to_owned()
 }
 
@@ -59,14 +59,14 @@ fn cookies(answer: &Answer) -> String {
 fn forms_are_small_and_those_of_strangers_smallest() {
     let posts = table().into_iter().filter(|route| route.method == Method::POST && is_page(route.path));
     for route in posts.filter(|route| !route.takes_file) {
-        let most = if route.need == Need::Open { 16 << 10 } else { 64 << 10 };
+        let most = if route.need == Access::Open { 16 << 10 } else { 64 << 10 };
         assert!(route.body_limit <= most, "{} takes {} bytes", route.path, route.body_limit);
     }
 }
 
 #[tokio::test]
 async fn a_form_of_nothing_but_names_costs_nothing() {
-    let house = House::open("many_names").await;
+    let house = TestApp::open("many_names").await;
     let names = |bytes: usize| {
         let all: String = (0..bytes / 4).map(|number| format!("{number:x}=1&")).collect();
         all[..bytes].to_owned()
@@ -87,7 +87,7 @@ async fn a_form_of_nothing_but_names_costs_nothing() {
 
 #[tokio::test]
 async fn made_up_methods_and_paths_fill_no_counts() {
-    let house = House::open("methods").await;
+    let house = TestApp::open("methods").await;
     for number in 0..20 {
         let method = format!("MADEUP{number}");
         assert_eq!(house.send(look(&method, "/login", &[])).await.status, 501);
@@ -103,7 +103,7 @@ async fn made_up_methods_and_paths_fill_no_counts() {
 
 #[tokio::test]
 async fn whoever_knows_the_password_comes_in_while_others_guess() {
-    let house = House::open("guessing").await;
+    let house = TestApp::open("guessing").await;
     enter(&house, "pat", Role::Payer).await;
     let login = async |password: &str, address: &str, cookie: &str| {
         let body = format!("email=Pat%40example.com&password={}", password.replace(' ', "+"));
@@ -135,7 +135,7 @@ async fn whoever_knows_the_password_comes_in_while_others_guess() {
 
 #[tokio::test]
 async fn proving_again_shares_nothing_with_strangers() {
-    let house = House::open("prove_apart").await;
+    let house = TestApp::open("prove_apart").await;
     let path = enter(&house, "kim", Role::Payer).await;
     let entered = house.send(form(&path, "", &[])).await;
     let cookie = cookies(&entered);
@@ -162,7 +162,7 @@ async fn proving_again_shares_nothing_with_strangers() {
 
 #[tokio::test]
 async fn no_address_is_longer_than_addresses_are() {
-    let house = House::open("long_address").await;
+    let house = TestApp::open("long_address").await;
     let body = format!("email={}%40example.com&password=x", "a".repeat(300));
     let refused = house.send(form("/login", body, &[])).await;
     assert_eq!(refused.status, 400);
@@ -171,7 +171,7 @@ async fn no_address_is_longer_than_addresses_are() {
 
 #[tokio::test]
 async fn numbers_are_not_for_whom_a_proxy_here_passes_on() {
-    let house = House::open_at("metrics_proxy", "http://127.0.0.1:8080", &[]).await;
+    let house = TestApp::open_at("metrics_proxy", "http://127.0.0.1:8080", &[]).await;
     let ask = async |address: &str, headers: &[(&str, &str)]| {
         house.send(from(look("GET", "/metrics", headers), address)).await.status.as_u16()
     };
@@ -187,7 +187,7 @@ async fn numbers_are_not_for_whom_a_proxy_here_passes_on() {
 /// A variable that is set and empty is none: nothing opens the numbers to whoever sends nothing.
 #[tokio::test]
 async fn an_empty_token_opens_the_numbers_to_nobody() {
-    let house = House::open_at("metrics_empty", "http://127.0.0.1:8080", &["--metrics-token="]).await;
+    let house = TestApp::open_at("metrics_empty", "http://127.0.0.1:8080", &["--metrics-token="]).await;
     let ask = async |address: &str, headers: &[(&str, &str)]| {
         house.send(from(look("GET", "/metrics", headers), address)).await.status.as_u16()
     };
@@ -201,13 +201,13 @@ async fn an_empty_token_opens_the_numbers_to_nobody() {
 
 #[tokio::test]
 async fn looking_whether_a_link_leads_anywhere_does_not_use_it_up() {
-    let house = House::open("links").await;
+    let house = TestApp::open("links").await;
     let first = enter(&house, "pat", Role::Payer).await;
     let seen = house.send(look("HEAD", &first, &[])).await;
     assert!(seen.status == 200 && seen.headers.get("set-cookie").is_none());
     let second = path_of(
         &house,
-        &people::reset(&house.app, "pat@example.com", None, AtTheMachine("root")).await.unwrap(),
+        &people::reset(&house.app, "pat@example.com", None, MachineUser("root")).await.unwrap(),
     );
     let open = async |path: &str| house.send(look("GET", path, &[])).await.header("location").to_owned();
     let press = async |path: &str| house.send(form(path, "", &[])).await.header("location").to_owned();
@@ -226,18 +226,18 @@ async fn looking_whether_a_link_leads_anywhere_does_not_use_it_up() {
     );
 
     let third = path_of(&house, &people::link_for(&house.app, "pat@example.com").await.unwrap());
-    people::disable(&house.app, "pat@example.com", AtTheMachine("root")).await.unwrap();
-    let reset = people::reset(&house.app, "pat@example.com", None, AtTheMachine("root")).await;
+    people::disable(&house.app, "pat@example.com", MachineUser("root")).await.unwrap();
+    let reset = people::reset(&house.app, "pat@example.com", None, MachineUser("root")).await;
     assert!(matches!(reset, Err(OpsError::Conflict(refusal)) if refusal.code == "disabled"));
-    people::enable(&house.app, "pat@example.com", AtTheMachine("root")).await.unwrap();
+    people::enable(&house.app, "pat@example.com", MachineUser("root")).await.unwrap();
     assert_eq!(open(&third).await, "/login?why=link", "shutting out ends links for good");
 }
 
 #[tokio::test]
 async fn an_invitation_is_no_login() {
-    let house = House::open("invitation").await;
+    let house = TestApp::open("invitation").await;
     let actor = people::by_key(&house.app, &house.admin, None).await.unwrap().actor().unwrap();
-    let new = people::team::Colleague {
+    let new = people::team::TeamMember {
         email: "kim@example.com".to_owned(),
         name: "Kim".to_owned(),
         role: Role::Payer,
@@ -269,7 +269,7 @@ fn told(answer: &Answer) -> String {
 
 #[tokio::test]
 async fn every_answer_says_the_same_to_browsers() {
-    let house = House::open_at("headers", "https://bursar.example", &[]).await;
+    let house = TestApp::open_at("headers", "https://bursar.example", &[]).await;
     let usual = told(&house.send(look("GET", "/login", &[])).await);
     insta::assert_snapshot!(usual, @"
     cache-control: no-store
@@ -302,11 +302,11 @@ async fn every_answer_says_the_same_to_browsers() {
         let lines = lines.filter(|line| !path.starts_with("/assets/") || !line.starts_with("cache-"));
         assert_eq!(&lines.collect::<Vec<_>>().join("\n"), expected, "{} {path}", route.method);
     }
-    let below = House::open_at("headers_below", "https://bursar.example", &["--hsts-subdomains"]).await;
+    let below = TestApp::open_at("headers_below", "https://bursar.example", &["--hsts-subdomains"]).await;
     let told = below.send(look("GET", "/login", &[])).await;
     let whole = "max-age=31536000; includeSubDomains";
     assert_eq!(told.header("strict-transport-security"), whole, "where nothing else is below the name");
-    let plain = House::open_at("headers_plain", "http://127.0.0.1:8080", &[]).await;
+    let plain = TestApp::open_at("headers_plain", "http://127.0.0.1:8080", &[]).await;
     let answer = plain.send(look("GET", "/login", &[])).await;
     assert_eq!(answer.header("strict-transport-security"), "", "there is nothing to hold to over plain http");
 }
@@ -314,8 +314,8 @@ async fn every_answer_says_the_same_to_browsers() {
 /// Signs in as an administrator and requests every route: every text response declares UTF-8.
 #[tokio::test]
 async fn every_text_names_its_character_set() {
-    let house = House::open("charsets").await;
-    house.furnish().await;
+    let house = TestApp::open("charsets").await;
+    house.seed_data().await;
     house.reward("one", "ana", "1.00").await;
     let path = enter(&house, "pat", Role::Admin).await;
     let cookie = cookies(&house.send(form(&path, "", &[])).await);
@@ -344,7 +344,7 @@ async fn every_text_names_its_character_set() {
 
 #[tokio::test]
 async fn over_https_no_neighbour_can_set_our_cookies() {
-    let house = House::open_at("host_cookies", "https://bursar.example", &[]).await;
+    let house = TestApp::open_at("host_cookies", "https://bursar.example", &[]).await;
     let path = enter(&house, "pat", Role::Payer).await;
     let entered = house.send(form(&path, "", &[])).await;
     let cookie = entered.header("set-cookie").to_owned();
@@ -360,7 +360,7 @@ async fn over_https_no_neighbour_can_set_our_cookies() {
 
 #[tokio::test]
 async fn a_form_comes_from_our_own_pages() {
-    let house = House::open_at("origins", "https://bursar.example", &[]).await;
+    let house = TestApp::open_at("origins", "https://bursar.example", &[]).await;
     let path = enter(&house, "pat", Role::Payer).await;
     let mut cookie = cookies(&house.send(form(&path, "", &[])).await);
     let token = cookie.strip_prefix("__Host-bursar_session=").unwrap();

@@ -359,8 +359,8 @@ async fn the_pay_page_lists_who_is_paid() {
 /// Discontinued currencies, impossible years and malformed lines are rejected by name everywhere.
 #[tokio::test]
 async fn ended_currencies_odd_years_and_broken_lines_are_refused_by_name() {
-    let house = crate::api::House::open("books_ended").await;
-    house.furnish().await;
+    let house = crate::api::TestApp::open("books_ended").await;
+    house.seed_data().await;
     for (code, successor) in [("BGN", "EUR"), ("ANG", "XCG"), ("HRK", "EUR"), ("VED", "VES"), ("ZWL", "ZWG")]
     {
         let value = json!({"value": "5", "currency": code});

@@ -34,7 +34,7 @@ impl Driven {
     /// A browser of this width in CSS pixels; `None` after reporting that none is installed.
     pub async fn open(browser: &str, width: u32) -> Option<Self> {
         let Some(program) = DRIVERS.into_iter().find(|path| Path::new(path).exists()) else {
-            need::absent("browser", "there is no chromedriver");
+            need::skip_or_fail("browser", "there is no chromedriver");
             return None;
         };
         let (driver, port) = started(program);
@@ -73,8 +73,8 @@ impl Driven {
         let mut stream = tokio::io::BufReader::new(stream);
         let (mut line, mut length) = (String::new(), 0);
         while stream.read_line(&mut line).await.unwrap() > 2 {
-            if let Some(told) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = told.trim().parse().unwrap();
+            if let Some(message) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = message.trim().parse().unwrap();
             }
             line.clear();
         }
@@ -257,8 +257,8 @@ impl Driven {
         let width = self.ask("return window.innerWidth").await;
         let clip = json!({"x": 0, "y": 0, "scale": 1, "width": width,
             "height": size["cssContentSize"]["height"]});
-        let told = json!({"captureBeyondViewport": true, "clip": clip});
-        let taken = self.devtools("Page.captureScreenshot", told).await;
+        let body = json!({"captureBeyondViewport": true, "clip": clip});
+        let taken = self.devtools("Page.captureScreenshot", body).await;
         let bytes =
             base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
         std::fs::create_dir_all(&folder).unwrap();

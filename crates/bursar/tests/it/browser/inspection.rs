@@ -5,19 +5,19 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bursar::ops::batches::{self, Choose};
+use bursar::ops::batches::{self, Selection};
 use bursar::ops::evidence;
 use bursar::ops::import;
-use bursar::ops::people::team::{self, Colleague};
+use bursar::ops::people::team::{self, TeamMember};
 use bursar::ops::people::{self, NewKey, NewPerson};
-use bursar::ops::rewards::{Verdict, Which, decide_and_keep};
+use bursar::ops::rewards::{RewardSelection, Verdict, decide_and_keep};
 use bursar::store::batches::PoolFilter;
 use bursar::store::mails;
 use bursar::store::reconciliation::days;
 use bursar::store::rewards::{Filter, View};
 use bursar::store::transactions;
 use bursar::web::kit::codes;
-use bursar::web::{Need, Route, table};
+use bursar::web::{Access, Route, table};
 use bursar::work::{movements, notify};
 use payout::access::{Permission, Role};
 use payout::scope::Scopes;
@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use super::driver::Driven;
 use crate::need;
-use crate::pages::{PASSWORD, approve_all, furnish};
+use crate::pages::{PASSWORD, approve_all, seed_data};
 use crate::world::{SECOND, World};
 
 /// Routes that are not pages, with the reason.
@@ -82,8 +82,8 @@ fn addresses(fill: &BTreeMap<&str, String>) -> (Vec<String>, Vec<String>) {
             route.path.to_owned()
         });
         match route.need {
-            Need::May(Permission::ReadOwn) => partners.push(address),
-            Need::Open | Need::Login | Need::May(_) | Need::MayAny(_) | Need::MayOrOwn(_) => {
+            Access::May(Permission::ReadOwn) => partners.push(address),
+            Access::Open | Access::Login | Access::May(_) | Access::MayAny(_) | Access::MayOrOwn(_) => {
                 staff.push(address)
             }
         }
@@ -93,15 +93,15 @@ fn addresses(fill: &BTreeMap<&str, String>) -> (Vec<String>, Vec<String>) {
 
 /// Creates data to display: three payments of which one failed, a draft, mails.
 async fn fill(world: &World) -> BTreeMap<&'static str, String> {
-    furnish(world).await;
+    seed_data(world).await;
     approve_all(world).await;
     super::payday::pay_whatever_can_be_paid(world).await;
     let (app, actor) = (&world.app, &world.actor);
     let more = "external_id,activity,owner,value,currency\nR-20,deal,ana,20,USD\nR-21,deal,bo,21,EUR\n";
     import::rewards(app, actor, more.as_bytes(), false, None).await.unwrap();
-    let which = Which::All(Box::new(Filter { view: View::Pending, ..Filter::default() }), 2);
+    let which = RewardSelection::All(Box::new(Filter { view: View::Pending, ..Filter::default() }), 2);
     let decided = decide_and_keep(app, actor, &which, &Verdict::Approve, "", None).await.unwrap();
-    batches::form(app, actor, &Choose::AllEligible(PoolFilter::default()), true, None).await.unwrap();
+    batches::form(app, actor, &Selection::AllEligible(PoolFilter::default()), true, None).await.unwrap();
     while notify::once(&world.works[0], world.now()).await.unwrap() > 0 {}
     crate::exports::take_the_books(world).await;
     let mails = mails::list(&mut world.app.store.read().await.unwrap(), &mails::Filter::default(), 1).await;
@@ -157,7 +157,8 @@ async fn off_day(world: &World) -> String {
 
 /// The IDs of a colleague and an API key.
 async fn somebody_and_a_key(world: &World) -> (String, String) {
-    let kim = Colleague { email: "kim@example.com".to_owned(), name: "Kim Oh".to_owned(), role: Role::Payer };
+    let kim =
+        TeamMember { email: "kim@example.com".to_owned(), name: "Kim Oh".to_owned(), role: Role::Payer };
     let kim = team::invite(&world.app, &world.actor, &kim).await.unwrap();
     let new = NewKey::of("CRM", Role::Auditor, Scopes::kept("read"));
     let key = people::create_key(&world.app, &new).await.unwrap();
@@ -178,39 +179,39 @@ pub fn axe() -> Option<String> {
     let named = std::env::var("BURSAR_TEST_AXE").ok().filter(|path| !path.is_empty());
     let script = named.map(PathBuf::from).and_then(|path| std::fs::read_to_string(path).ok());
     if script.is_none() {
-        need::absent("axe", "BURSAR_TEST_AXE does not name axe-core's axe.min.js");
+        need::skip_or_fail("axe", "BURSAR_TEST_AXE does not name axe-core's axe.min.js");
     }
     script
 }
 
 /// Problems of the current page in this look.
 pub async fn wrong(browser: &Driven, width: u32, asked: Option<&str>) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     let wide = browser.ask("return document.documentElement.scrollWidth").await;
     if wide.as_u64().unwrap() > u64::from(width) {
-        told.push(format!("it is {wide} wide"));
+        messages.push(format!("it is {wide} wide"));
     }
     let heads = browser.ask("return document.querySelectorAll('h1').length").await;
     if heads != 1 {
-        told.push(format!("it has {heads} first headings"));
+        messages.push(format!("it has {heads} first headings"));
     }
     let elsewhere = "return performance.getEntriesByType('resource').map((one) => one.name)\
                      .filter((name) => !name.startsWith(location.origin) && !name.startsWith('data:'))";
     let loaded = browser.ask(elsewhere).await;
     if loaded != json!([]) {
-        told.push(format!("it loads {loaded}"));
+        messages.push(format!("it loads {loaded}"));
     }
     if let Some(rules) = asked {
         let report = ".then((found) => done(found.violations.flatMap((one) => one.nodes.slice(0, 2)\
                    .map((node) => `${one.id}: ${node.html.slice(0, 160)} ${node.any[0]?.message ?? ''}`))))";
         let found = browser.await_answer(&format!("axe.run({{runOnly: {rules}}}){report}")).await;
-        told.extend(found.as_array().unwrap().iter().filter_map(Value::as_str).map(str::to_owned));
+        messages.extend(found.as_array().unwrap().iter().filter_map(Value::as_str).map(str::to_owned));
     }
-    told
+    messages
 }
 
 async fn inspect(world: &World, browser: &Driven, addresses: &[String], with_axe: bool) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     for address in addresses {
         browser.look(1280, false).await;
         browser.go(&format!("{}{address}", world.app.base_url)).await;
@@ -218,12 +219,12 @@ async fn inspect(world: &World, browser: &Driven, addresses: &[String], with_axe
             browser.look(width, dark).await;
             let look = format!("{width}{}", if dark { "-dark" } else { "" });
             let wrong = wrong(browser, width, with_axe.then_some(rules)).await;
-            told.extend(wrong.into_iter().map(|wrong| format!("{address} ({look}): {wrong}")));
+            messages.extend(wrong.into_iter().map(|wrong| format!("{address} ({look}): {wrong}")));
             let name = address.trim_start_matches('/').replace(['/', '?', '&', '='], "-");
             browser.picture(&format!("{}-{look}", if name.is_empty() { "home" } else { &name })).await;
         }
     }
-    told
+    messages
 }
 
 async fn sign_in(world: &World, browser: &Driven, role: Role, partner: Option<&str>) {
@@ -250,7 +251,7 @@ async fn nobody_is_kept_out_of_any_page() {
     // It is next to the API reference and in no row of the table.
     staff.push(codes::PATH.to_owned());
     assert!(staff.len() > 20 && partners.len() > 5, "{staff:?} {partners:?}");
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     for (role, partner, addresses) in
         [(Role::Admin, None, staff), (Role::PartnerAdmin, Some("ana"), partners)]
     {
@@ -263,9 +264,9 @@ async fn nobody_is_kept_out_of_any_page() {
         browser.go(&format!("{}/factor", world.app.base_url)).await;
         browser.press("Set it up").await;
         browser.says("Scan this picture").await;
-        told.extend(inspect(&world, &browser, &addresses, script.is_some()).await);
+        messages.extend(inspect(&world, &browser, &addresses, script.is_some()).await);
         browser.close().await;
     }
-    assert!(told.is_empty(), "\n{}", told.join("\n"));
+    assert!(messages.is_empty(), "\n{}", messages.join("\n"));
     world.close().await;
 }

@@ -2,7 +2,7 @@
 //! and code to release and pay a payout. Runs at `localhost`, where browsers allow passkeys over http.
 
 use bursar::app::{App, Inner, Nudge};
-use bursar::ops::batches::{self, Choose};
+use bursar::ops::batches::{self, Selection};
 use bursar::ops::people::{self, NewPerson};
 use bursar::ops::settings::{self, Document};
 use bursar::secrets::MasterKey;
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use super::driver::Driven;
 use super::inspection::{EVERYTHING, axe, wrong};
-use crate::pages::{PASSWORD, approve_all, furnish};
+use crate::pages::{PASSWORD, approve_all, seed_data};
 use crate::world::{SECOND, World, check};
 
 const MINUTE: i64 = 60 * SECOND;
@@ -99,12 +99,12 @@ async fn in_the_place_of_a_code(app: &App, chromium: &str) {
 async fn a_payout_is_released_and_paid_with_a_passkey() {
     let Some(chromium) = super::known() else { return };
     let world = World::open("browser_passkey", 86).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     settings::save(&world.app, &world.actor, None, |it| Ok(Document { two_person_release: true, ..it }))
         .await
         .unwrap();
-    let everything = Choose::AllEligible(PoolFilter::default());
+    let everything = Selection::AllEligible(PoolFilter::default());
     batches::form(&world.app, &world.actor, &everything, true, None).await.unwrap();
     let app = at_localhost(&world).await;
     let at = |path: &str| format!("{}{path}", app.base_url);

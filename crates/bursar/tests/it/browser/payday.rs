@@ -1,8 +1,8 @@
 //! A payday in a real browser, from pending rewards to a failed payment that is fixed and resubmitted: by mouse, without
 //! JavaScript, and by keyboard alone. Also two people working on the same data at once.
 
-use bursar::ops::batches::{self, Choose};
-use bursar::ops::pay::{self, Balances, Seen};
+use bursar::ops::batches::{self, Selection};
+use bursar::ops::pay::{self, Balances, ConfirmedTotals};
 use bursar::ops::payees;
 use bursar::ops::people::{self, NewPerson};
 use bursar::store::batches::PoolFilter;
@@ -13,7 +13,7 @@ use payout::payee::Destination;
 use payout::transaction::State;
 
 use super::driver::Driven;
-use crate::pages::furnish;
+use crate::pages::seed_data;
 use crate::world::{SECOND, World, check};
 
 /// A destination with a closed bank account; `mend` reopens it.
@@ -103,9 +103,9 @@ async fn pay_cy_to_a_closed_account(world: &World) {
 pub async fn pay_whatever_can_be_paid(world: &World) {
     let (app, actor) = (&world.app, &world.actor);
     pay_cy_to_a_closed_account(world).await;
-    let everything = Choose::AllEligible(PoolFilter::default());
+    let everything = Selection::AllEligible(PoolFilter::default());
     let view = batches::form(app, actor, &everything, true, None).await.unwrap();
-    let seen = Seen { digest: view.digest, totals: view.totals };
+    let seen = ConfirmedTotals { digest: view.digest, totals: view.totals };
     pay::pay(app, actor, view.batch.id, &seen, &Balances::default(), None).await.unwrap();
     time_passes(world).await;
 }
@@ -130,7 +130,7 @@ async fn pay_three(clerk: &Clerk) {
 async fn pay_day(hand: Hand, name: &str, seed: u64) {
     let Some(chromium) = super::known() else { return };
     let world = World::open(name, seed).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     pay_cy_to_a_closed_account(&world).await;
     let Some(clerk) = Clerk::sit_down(&world, chromium, hand, "pat").await else {
         return world.close().await;
@@ -179,7 +179,7 @@ async fn a_pay_day_by_keyboard_alone() {
 async fn two_people_pay_at_once() {
     let Some(chromium) = super::known() else { return };
     let world = World::open("payday_two", 84).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     pay_cy_to_a_closed_account(&world).await;
     let Some(pat) = Clerk::sit_down(&world, chromium, Hand::Mouse, "pat").await else {
         return world.close().await;

@@ -5,7 +5,7 @@ use bursar::ops::people::{self, NewPerson};
 use payout::access::Role;
 
 use super::driver::Driven;
-use crate::pages::{PASSWORD, approve_all, furnish};
+use crate::pages::{PASSWORD, approve_all, seed_data};
 use crate::world::World;
 
 async fn link(world: &World, role: Role, partner: &str) -> String {
@@ -42,7 +42,7 @@ async fn set_up(browser: &Driven, world: &World, whose: &str) {
 async fn partners_set_up_how_they_are_paid_on_any_screen() {
     let Some(chromium) = super::known() else { return };
     let world = World::open("browser_portal", 68).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     for (width, role, partner) in [(1280, Role::Partner, "cy"), (320, Role::PartnerAdmin, "cy")] {
         let Some(browser) = Driven::open(chromium, width).await else { return world.close().await };

@@ -1,7 +1,7 @@
 //! Exports made in the background: by several workers, one of which dies.
 
 use bursar::documents::Format;
-use bursar::ops::exports::{self, Asked, KEPT_DAYS, Scope};
+use bursar::ops::exports::{self, ExportRequest, KEPT_DAYS, Scope};
 use bursar::ops::import;
 use bursar::store::exports::{Run, State, find};
 use bursar::store::rewards::{Filter, Sort};
@@ -9,17 +9,17 @@ use bursar::store::scope::Scope as Whose;
 use bursar::work::exports::once;
 use payout::access::Role;
 
-use crate::pages::{Browser, furnish};
+use crate::pages::{Browser, seed_data};
 use crate::world::{DAY, SECOND, World};
 
 /// More rows than two chunks hold.
 const MANY: usize = 4_200;
 
-fn asked(format: Format) -> Asked {
+fn asked(format: Format) -> ExportRequest {
     let filter = Box::new(Filter::default());
     let scope = Scope::Rewards { filter, eligible: None, sort: Sort::Number, descending: false };
     let columns = ["number", "owner", "value", "currency"].map(str::to_owned).to_vec();
-    Asked { scope, format, marked: false, columns, told: "All".to_owned() }
+    ExportRequest { scope, format, marked: false, columns, told: "All".to_owned() }
 }
 
 async fn file(world: &World, run: &Run) -> Vec<u8> {
@@ -38,7 +38,7 @@ async fn now(world: &World, run: &Run) -> Run {
 #[tokio::test]
 async fn an_export_goes_on_when_its_worker_dies() {
     let mut world = World::open("exports_large", 35).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut rewards = String::from("external_id,activity,owner,value,currency\n");
     (0..MANY).for_each(|number| rewards += &format!("L-{number},deal,ana,{}.00,USD\n", number + 1));
     import::rewards(&world.app, &world.actor, rewards.as_bytes(), false, None).await.unwrap();
@@ -77,9 +77,9 @@ async fn an_export_goes_on_when_its_worker_dies() {
 #[tokio::test]
 async fn a_large_one_is_watched_and_a_broken_one_is_given_up() {
     let world = World::open("exports_broken", 36).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let wrong = Scope::Earnings { year: -4, whose: Whose::default() };
-    let asked = Asked { scope: wrong, columns: vec!["net".to_owned()], ..asked(Format::Csv) };
+    let asked = ExportRequest { scope: wrong, columns: vec!["net".to_owned()], ..asked(Format::Csv) };
     let run = exports::queue(&world.app, &world.actor, &asked, 9_000, None).await.unwrap();
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
     let page = browser.read("/exports/EX-000001").await;

@@ -6,10 +6,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use axum::http::StatusCode;
 use bursar::mail::Language;
-use bursar::mail::told::gate as told_to_partners;
+use bursar::mail::partner_text::gate as told_to_partners;
 use bursar::ops::notices;
 use bursar::ops::people::{self, NewPerson};
-use bursar::ops::rewards::{Verdict, Which, decide_many};
+use bursar::ops::rewards::{RewardSelection, Verdict, decide_many};
 use bursar::store::mails::{self, Filter, Mail, MailState};
 use bursar::store::outbox;
 use bursar::work::notify;
@@ -18,7 +18,7 @@ use payout::notice::Notice;
 use serde_json::Value;
 
 use crate::need;
-use crate::pages::{Browser, furnish};
+use crate::pages::{Browser, seed_data};
 use crate::world::{Loop, SECOND, World};
 
 /// Python's aiosmtpd in a separate process.
@@ -36,7 +36,7 @@ impl MailServer {
         let python = std::env::var("BURSAR_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let has = Command::new(&python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
         if !has.is_ok_and(|status| status.success()) {
-            need::absent("smtp", "this Python has no aiosmtpd; BURSAR_TEST_PYTHON names another");
+            need::skip_or_fail("smtp", "this Python has no aiosmtpd; BURSAR_TEST_PYTHON names another");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -105,7 +105,7 @@ impl Taken {
 async fn mailing(name: &str, server: &MailServer) -> World {
     let world =
         World::open_with(name, 7, &[("smtp-url", &server.url), ("mail-from", "Pay <pay@example.com>")]).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     world
 }
 
@@ -118,14 +118,14 @@ async fn all_mails(world: &World) -> Vec<Mail> {
 
 /// The notices and their recipients, in order of writing.
 fn told(mails: &[Mail]) -> Vec<String> {
-    let mut told: Vec<String> = mails
+    let mut messages: Vec<String> = mails
         .iter()
         .map(|mail| {
             format!("{} {} {} {}", mail.recipient, mail.notice.as_str(), mail.language, mail.state.as_str())
         })
         .collect();
-    told.sort();
-    told
+    messages.sort();
+    messages
 }
 
 async fn address(world: &World, partner: &str, email: &str, language: &str) {
@@ -138,7 +138,7 @@ async fn address(world: &World, partner: &str, email: &str, language: &str) {
 }
 
 async fn approve(world: &World, count: i64) {
-    let which = Which::All(Box::default(), count);
+    let which = RewardSelection::All(Box::default(), count);
     decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
 }
 
@@ -248,7 +248,7 @@ async fn write(world: &World, all: Vec<(Notice, String, String)>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_server_that_is_away_loses_nothing() {
     let world = World::open_with("mail_away", 8, &[("smtp-url", "smtp://127.0.0.1:9")]).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     world.tick(0, Loop::Notify).await;
     let all = all_mails(&world).await;
     assert!(!all.is_empty() && all.iter().all(|mail| mail.state == MailState::Waiting && mail.tries == 1));
@@ -280,7 +280,7 @@ async fn two_workers_send_each_mail_once() {
 #[tokio::test]
 async fn decisions_are_collected_for_an_hour() {
     let world = World::open("mail_digest", 3).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     world.tick(0, Loop::Notify).await;
     let mut browser = Browser::of(&world, Role::ProgramManager, "rev").await;
     let ids = browser.read("/rewards?view=pending&owner=ana").await.all_hidden("id");
@@ -307,7 +307,7 @@ async fn decisions_are_collected_for_an_hour() {
 #[tokio::test]
 async fn a_template_that_fails_when_it_is_needed_does_not_hold_up_the_mail() {
     let world = World::open("mail_fallback", 4).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     world.tick(0, Loop::Notify).await;
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let path = "/settings/notices/reward_approved/en";
@@ -370,7 +370,7 @@ async fn a_template_that_fails_when_it_is_needed_does_not_hold_up_the_mail() {
 #[tokio::test]
 async fn who_is_told_what() {
     let world = World::open("mail_who", 5).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     world
         .set(|it| bursar::ops::settings::Document {
             internal_recipients: vec!["finance@example.com".to_owned()],
@@ -438,7 +438,7 @@ async fn who_is_told_what() {
 #[tokio::test]
 async fn partners_are_reminded_at_most_once_in_three_days() {
     let world = World::open("mail_remind", 6).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve(&world, 12).await;
     let mut browser = Browser::of(&world, Role::Preparer, "prep").await;
     let csrf = browser.read("/claims").await.hidden("csrf");
@@ -450,12 +450,16 @@ async fn partners_are_reminded_at_most_once_in_three_days() {
         let all = all_mails(&world).await;
         all.into_iter().filter(|mail| mail.notice == Notice::Reminder).collect::<Vec<Mail>>()
     };
-    let told = reminders().await;
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].recipient, "cy@example.com");
+    let mails = reminders().await;
+    assert_eq!(mails.len(), 1);
+    assert_eq!(mails[0].recipient, "cy@example.com");
     let words = told_to_partners(Language::En, payout::eligibility::Code::ProfileMissing);
-    assert!(told[0].body.contains(words.message) && told[0].body.contains(words.remedy), "{}", told[0].body);
-    assert!(told[0].body.contains(" USD"), "{}", told[0].body);
+    assert!(
+        mails[0].body.contains(words.message) && mails[0].body.contains(words.remedy),
+        "{}",
+        mails[0].body
+    );
+    assert!(mails[0].body.contains(" USD"), "{}", mails[0].body);
     world.pass(3 * 86_400 * SECOND + SECOND);
     world.tick(0, Loop::Notify).await;
     assert_eq!(reminders().await.len(), 1, "nobody is reminded by itself");

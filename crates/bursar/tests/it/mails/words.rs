@@ -23,13 +23,14 @@ fn built_in(notice: Notice, language: Language, for_partner: bool) -> (String, P
 
 /// All mails of a language, one after the other.
 fn all(language: Language) -> String {
-    let mut told = String::new();
+    let mut message = String::new();
     for notice in Notice::ALL {
         let two = built_in(*notice, language, true) != built_in(*notice, language, false);
         for for_partner in [true, false].into_iter().take(if two { 2 } else { 1 }) {
             let (subject, parts) = built_in(*notice, language, for_partner);
             let reader = if two && !for_partner { ", for our own people" } else { "" };
-            told += &format!("======== {}{reader}\nSubject: {subject}\n\n{}\n", notice.as_str(), parts.text);
+            message +=
+                &format!("======== {}{reader}\nSubject: {subject}\n\n{}\n", notice.as_str(), parts.text);
             if *notice == Notice::PaymentReturned {
                 let mut facts = sample(*notice);
                 let (reason, remedy) = language.reason("RECEIVER_UNREGISTERED");
@@ -37,14 +38,14 @@ fn all(language: Language) -> String {
                 (facts["parked"], facts["for_partner"]) = (json!(false), json!(for_partner));
                 let back = language.built_in(*notice).render(language, &facts).unwrap();
                 let text = Parts::of(language, &back.subject, &back.body, OURS).text;
-                told += &format!(
+                message += &format!(
                     "======== the same, back with us{reader}\nSubject: {}\n\n{text}\n",
                     back.subject
                 );
             }
         }
     }
-    told
+    message
 }
 
 #[test]
@@ -196,11 +197,11 @@ fn what_a_template_may_not_be() {
     ];
     for (body, expected) in rows {
         let template = Template { subject: "A subject".to_owned(), body: body.to_owned() };
-        let told = template.check(Notice::PaymentPaid).unwrap_err().sentence(Notice::PaymentPaid);
-        assert!(told.contains(expected), "{body:?}: {told}");
+        let message = template.check(Notice::PaymentPaid).unwrap_err().sentence(Notice::PaymentPaid);
+        assert!(message.contains(expected), "{body:?}: {message}");
         assert!(
-            told.contains("It may use greeting, name, link, for_partner, payee, company, payment"),
-            "{told}"
+            message.contains("It may use greeting, name, link, for_partner, payee, company, payment"),
+            "{message}"
         );
     }
     let runs =

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bursar::app::{Actor, App};
-use bursar::ops::batches::{self, Choose};
+use bursar::ops::batches::{self, Selection};
 use bursar::ops::import;
-use bursar::ops::payees::{self, Standing};
+use bursar::ops::payees::{self, DestinationStatus};
 use bursar::ops::rewards::{self, Draft, Edit, Verdict};
 use bursar::ops::tax::{self, TaxEntry};
 use bursar::ops::{partners, programs};
-use bursar::store::programs::{Account, Activity, Partner, Program, Worth};
-use bursar::store::step::Walk;
+use bursar::store::programs::{Account, Activity, Partner, Program, RewardValue};
+use bursar::store::step::StepGate;
 use futures::StreamExt as _;
 use payout::eligibility::PayeeStanding;
 use payout::ids::{AccountId, BatchId, ProgramId, RewardId};
@@ -66,14 +66,14 @@ async fn no_two_verbs_undo_each_other() {
     furnish(&world.app, &world.actor).await.unwrap();
     let pool = AnyPool::connect(&world.app.config.database_url).await.unwrap();
     let number = AtomicUsize::new(0);
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     for kind in [partner(), destination(), account(), program(), activity(), reward(), batch()] {
         let stage = Play { app: &world.app, actor: &world.actor, pool: &pool, kind: &kind, number: &number };
-        told.extend(stage.every_pair().await);
+        messages.extend(stage.every_pair().await);
     }
     pool.close().await;
     world.close().await;
-    assert!(told.is_empty(), "\n{}", told.join("\n"));
+    assert!(messages.is_empty(), "\n{}", messages.join("\n"));
 }
 
 struct Play<'a> {
@@ -99,8 +99,8 @@ impl Play<'_> {
     async fn pair(&self, one: &Deed, other: &Deed) -> Vec<String> {
         let mut fair = BTreeSet::new();
         fair.insert(self.in_turn(one, other).await);
-        let (second, first, told) = self.in_turn(other, one).await;
-        fair.insert((first, second, told));
+        let (second, first, message) = self.in_turn(other, one).await;
+        fair.insert((first, second, message));
         // One of them may be refused instead, and then must have had no effect.
         for (deed, done) in [(one, (true, false)), (other, (false, true))] {
             let of = self.fresh().await;
@@ -146,7 +146,7 @@ impl Play<'_> {
     /// Stops the first verb after some statements and runs the second; `None` if the first had already finished.
     async fn interleaved(&self, one: &Deed, other: &Deed, statements: usize) -> Option<End> {
         let of = self.fresh().await;
-        let walk = Arc::new(Walk::default());
+        let walk = Arc::new(StepGate::default());
         walk.allow(statements);
         let mut first = tokio::spawn(Arc::clone(&walk).lead(self.run(one, &of)));
         tokio::select! {
@@ -258,7 +258,7 @@ async fn payee(app: &App, name: &str) -> Payee {
 async fn pay_to(app: &App, actor: &Actor, name: &str, address: &str) -> Outcome {
     let destination = Destination::at(Vendor::PayPal, address).unwrap();
     let of = payee(app, name).await;
-    payees::set_profile(app, actor, of, destination, Standing::Payable(None)).await.map(|_| ())
+    payees::set_profile(app, actor, of, destination, DestinationStatus::Payable(None)).await.map(|_| ())
 }
 
 fn partner() -> Kind {
@@ -330,7 +330,7 @@ fn partner() -> Kind {
 async fn link(app: &App, actor: &Actor, name: &str, account: &str) -> Outcome {
     let destination = Destination::at(Vendor::Stripe, account).unwrap();
     let of = payee(app, name).await;
-    payees::set_profile(app, actor, of, destination, Standing::Payable(None)).await.map(|_| ())
+    payees::set_profile(app, actor, of, destination, DestinationStatus::Payable(None)).await.map(|_| ())
 }
 
 /// One Stripe account given to two partners: only one of them gets it.
@@ -425,7 +425,7 @@ fn activity() -> Kind {
             })
             .await?),
             deed!("save the value", |app, actor, of| save_activity(&app, &actor, &of, |it| Activity {
-                worth: Some(Worth::Cash(usd(500))),
+                worth: Some(RewardValue::Cash(usd(500))),
                 ..it
             })
             .await?),
@@ -447,7 +447,7 @@ async fn enter(app: &App, actor: &Actor, name: &str) -> Outcome {
         external_id: name.to_owned(),
         activity: "deal".to_owned(),
         owner: "owner".to_owned(),
-        worth: Some(Worth::Cash(usd(1_000))),
+        worth: Some(RewardValue::Cash(usd(1_000))),
         ..Draft::default()
     };
     rewards::create(app, actor, &draft, None).await.map(|_| ())
@@ -481,7 +481,7 @@ fn reward() -> Kind {
             )
             .await?),
             deed!("edit the value", |app, actor, of| {
-                let edit = Edit { worth: Some(Worth::Cash(usd(2_000))), ..Edit::default() };
+                let edit = Edit { worth: Some(RewardValue::Cash(usd(2_000))), ..Edit::default() };
                 rewards::edit(&app, &actor, &of, None, &edit).await?;
             }),
             deed!("edit the note", |app, actor, of| {
@@ -513,7 +513,7 @@ fn batch() -> Kind {
                     enter(&app, &actor, &format!("{of}-{end}")).await?;
                 }
                 decide(&app, &actor, &format!("{of}-a"), Verdict::Approve).await?;
-                let choose = Choose::Named(vec![reward_id(&app, &format!("{of}-a")).await]);
+                let choose = Selection::Named(vec![reward_id(&app, &format!("{of}-a")).await]);
                 let formed = batches::form(&app, &actor, &choose, true, None).await?;
                 let edit = Edit { note: Some(Some(formed.batch.id.to_string())), ..Edit::default() };
                 rewards::edit(&app, &actor, &format!("{of}-b"), None, &edit).await?;
@@ -526,7 +526,7 @@ fn batch() -> Kind {
                WHERE r.external_id IN ('{of}-a', '{of}-b')",
         deeds: vec![
             deed!("add", |app, actor, of| {
-                let choose = Choose::Named(vec![reward_id(&app, &format!("{of}-b")).await]);
+                let choose = Selection::Named(vec![reward_id(&app, &format!("{of}-b")).await]);
                 batches::add(&app, &actor, batch_of(&app, &of).await, &choose, None).await?;
             }),
             deed!("take out", |app, actor, of| {

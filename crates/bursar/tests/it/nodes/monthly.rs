@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bursar::ops::OpsError;
-use bursar::ops::pay::{self, Balances, Seen};
-use bursar::store::step::Walk;
+use bursar::ops::pay::{self, Balances, ConfirmedTotals};
+use bursar::store::step::StepGate;
 use bursar::store::transactions::{self, Filter};
 use payout::ids::BatchId;
 
@@ -22,10 +22,10 @@ async fn play(stage: &mut Stage, line: &str) {
 }
 
 /// What Pay of a batch would commit to, as shown now.
-async fn seen(stage: &Stage, batch: BatchId) -> Seen {
+async fn seen(stage: &Stage, batch: BatchId) -> ConfirmedTotals {
     let mut db = stage.world.app.store.read().await.unwrap();
     let view = bursar::ops::batches::view(&mut db, &batch.to_string(), stage.world.now()).await.unwrap();
-    Seen { digest: view.digest, totals: view.totals }
+    ConfirmedTotals { digest: view.digest, totals: view.totals }
 }
 
 /// Pays both as shown, stopping the first after some statements; `None` if it had already finished.
@@ -39,7 +39,7 @@ async fn both(stage: &Stage, batches: [BatchId; 2], statements: usize) -> Option
         });
     }
     let (second, first) = (pressed.remove(1), pressed.remove(0));
-    let walk = Arc::new(Walk::default());
+    let walk = Arc::new(StepGate::default());
     walk.allow(statements);
     let mut first = tokio::spawn(Arc::clone(&walk).lead(first));
     tokio::select! {

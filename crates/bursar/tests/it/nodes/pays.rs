@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use bursar::ops::pay::{self, Balances, Seen};
+use bursar::ops::pay::{self, Balances, ConfirmedTotals};
 use bursar::ops::{OpsError, batches, vendors};
-use bursar::store::step::Walk;
+use bursar::store::step::StepGate;
 use payout::eligibility::Code;
 use payout::ids::BatchId;
 use payout::money::Vendor;
@@ -34,13 +34,18 @@ const TWO: [&str; 7] = [
     "batch B2 R2",
 ];
 
-async fn shown(stage: &Stage, batch: BatchId) -> Seen {
+async fn shown(stage: &Stage, batch: BatchId) -> ConfirmedTotals {
     let mut db = stage.world.app.store.read().await.unwrap();
     let view = batches::view(&mut db, &batch.to_string(), stage.world.now()).await.unwrap();
-    Seen { digest: view.digest, totals: view.totals }
+    ConfirmedTotals { digest: view.digest, totals: view.totals }
 }
 
-async fn pays(stage: &Stage, batch: BatchId, seen: Seen, balances: Balances) -> Result<(), OpsError> {
+async fn pays(
+    stage: &Stage,
+    batch: BatchId,
+    seen: ConfirmedTotals,
+    balances: Balances,
+) -> Result<(), OpsError> {
     pay::pay(&stage.world.app, &stage.world.actor, batch, &seen, &balances, None).await.map(drop)
 }
 
@@ -94,7 +99,7 @@ async fn no_payment_is_left_without_the_connection_it_was_promised_through() {
             let batch = stage.batch("B1");
             let (app, actor) = (stage.world.app.clone(), stage.world.actor.clone());
             let seen = shown(&stage, batch).await;
-            let walk = Arc::new(Walk::default());
+            let walk = Arc::new(StepGate::default());
             walk.allow(statements);
             let (of, by) = (app.clone(), actor.clone());
             let leashed = async move {

@@ -42,13 +42,13 @@ async fn what_was_paid_and_came_back_is_no_first_payment() {
     pay.says(&format!("{reward} was in {payment} before, which ended as Payout Failed (refunded)."));
     assert!(!pay.words().contains("First payment to this destination"), "{}", pay.words());
     let page = browser.read(&format!("/rewards/{reward}")).await;
-    for told in [
+    for message in [
         format!("Put into payment {payment}"),
         format!("The money was sent with {payment}"),
         format!("{payment} ended: Payout Failed, sent back"),
         format!("{payment} returned it to the pool"),
     ] {
-        page.says(&told);
+        page.says(&message);
     }
     stage.close(Ok(())).await;
 }

@@ -4,13 +4,13 @@ use axum::http::StatusCode;
 use payout::access::Role;
 use payout::transaction::Status;
 
-use super::{Browser, furnish};
+use super::{Browser, seed_data};
 use crate::world::World;
 
 #[tokio::test]
 async fn every_page_leads_to_help_which_knows_the_statuses_and_the_events() {
     let world = World::open("pages_help", 71).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut kim = Browser::of(&world, Role::Payer, "kim").await;
     for (page, help) in
         [("/rewards", "/help#rewards"), ("/claims", "/help#pay"), ("/settings/payouts", "/help#vendors")]
@@ -42,7 +42,7 @@ async fn every_page_leads_to_help_which_knows_the_statuses_and_the_events() {
 #[tokio::test]
 async fn a_section_tells_by_itself_what_became_of_it() {
     let world = World::open("pages_feedback", 72).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let page = pat.read("/settings/payouts").await;
     let (csrf, seen) = (page.hidden("csrf"), page.body.split("value=\"amounts\"").nth(1).unwrap().to_owned());

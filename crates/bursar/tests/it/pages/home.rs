@@ -4,10 +4,10 @@ use axum::http::StatusCode;
 use bursar::ops::import;
 use bursar::ops::people::{self, FIRST, NewPerson};
 use bursar::ops::settings::Document;
-use bursar::store::programs::{self, Named};
+use bursar::store::programs::{self, NamedBy};
 use payout::access::Role;
 
-use super::{Browser, Page, approve_all, furnish};
+use super::{Browser, Page, approve_all, seed_data};
 use crate::world::{DAY, SECOND, World};
 
 const PASSWORD: &str = "seven green lanterns";
@@ -53,12 +53,12 @@ async fn who_takes_longer_than_ten_minutes_keeps_what_they_typed_and_reads_how_t
     page.says("save within ten minutes");
     let csrf = page.hidden("csrf");
     world.pass(11 * 60 * SECOND);
-    let told =
+    let message =
         "`bursar user reset --email admin@localhost`, on the machine that runs Bursar, prints another one";
-    kim.read("/welcome").await.says(told);
+    kim.read("/welcome").await.says(message);
     let late = kim.post("/welcome", &first(&csrf, &[])).await;
     assert_eq!(late.status, StatusCode::UNPROCESSABLE_ENTITY);
-    late.says(told);
+    late.says(message);
     assert!(late.body.contains("value=\"Acme &#38; Sons\""), "what was typed stays");
     assert!(people::welcome::is_waited_for(&world.app).await.unwrap(), "nothing was kept");
 }
@@ -77,10 +77,10 @@ async fn the_first_link_leads_to_one_page_and_then_home() {
         (("currency", "BGN"), "Choose a currency from the list."),
         (("zone", "Mars/Olympus"), "Choose a time zone from the list."),
     ];
-    for (field, told) in wrong {
+    for (field, message) in wrong {
         let again = kim.post("/welcome", &first(&csrf, &[field])).await;
         assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "{field:?}");
-        again.says(told);
+        again.says(message);
         assert!(again.body.contains("value=\"Acme &#38; Sons\""), "what was typed stays");
         assert!(!again.body.contains(PASSWORD), "a password does not");
     }
@@ -104,7 +104,7 @@ async fn the_first_link_leads_to_one_page_and_then_home() {
 #[tokio::test]
 async fn partners_see_whose_portal_it_is() {
     let world = World::open("pages_company", 62).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let csrf = pat.read("/settings/company").await.hidden("csrf");
     let fields = |support| {
@@ -130,7 +130,7 @@ async fn partners_see_whose_portal_it_is() {
 #[tokio::test]
 async fn each_role_begins_with_its_own_work() {
     let world = World::open("pages_home", 63).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut manager = Browser::of(&world, Role::ProgramManager, "pim").await;
     let mut payer = Browser::of(&world, Role::Payer, "kim").await;
     let mut auditor = Browser::of(&world, Role::Auditor, "aud").await;
@@ -209,10 +209,10 @@ async fn a_test_payout_leaves_what_already_has_its_ids() {
     let csrf = pat.read("/").await.hidden("csrf");
     let sent = [("csrf", csrf.as_str()), ("address", "try@example.com")];
     pat.post_on("/home/test-payout", &sent).await.says("Something of yours has the id “test-partner”");
-    let there = Named::External("test-partner");
+    let there = NamedBy::External("test-partner");
     let there = programs::partner(&mut app.store.read().await.unwrap(), there).await.unwrap().unwrap();
     assert_eq!((there.name.as_str(), there.account.1.as_str()), ("Ana Lima", "acme"));
-    let account = Named::External("test-account");
+    let account = NamedBy::External("test-account");
     let account = programs::account(&mut app.store.read().await.unwrap(), account).await.unwrap();
     assert!(account.is_none(), "nothing was entered");
     world.close().await;
@@ -221,7 +221,7 @@ async fn a_test_payout_leaves_what_already_has_its_ids() {
 #[tokio::test]
 async fn what_failed_and_what_is_to_be_released_is_told_at_once() {
     let world = World::open("pages_home_pay", 64).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     world.set(|it| Document { two_person_release: true, ..it }).await;
     let mut preparer = Browser::of(&world, Role::Preparer, "pre").await;

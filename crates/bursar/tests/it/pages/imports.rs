@@ -3,13 +3,13 @@
 
 use axum::http::StatusCode;
 use bursar::ops::import::runs;
-use bursar::ops::people::{self, AtTheMachine};
-use bursar::store::imports::{self as store, Filter, ImportState, What};
+use bursar::ops::people::{self, MachineUser};
+use bursar::store::imports::{self as store, Filter, ImportKind, ImportState};
 use bursar::store::rewards;
 use bursar::work::{imports, sweep};
 use payout::access::Role;
 
-use super::{Browser, Page, furnish};
+use super::{Browser, Page, seed_data};
 use crate::world::{DAY, Loop, SECOND, World};
 
 /// Leaves two imports: a validated one with rejected rows, and one whose columns need mapping.
@@ -17,7 +17,7 @@ pub async fn leave_some(world: &World) {
     let (app, actor) = (&world.app, &world.actor);
     let file = "external_id,activity,owner,value,currency,Region\nF-1,deal,ana,1.00,USD,EMEA\nF-2,deal,nobody,2.00,USD,EMEA\n";
     for _ in 0..2 {
-        runs::upload(app, actor, What::Rewards, "q3.csv", file.as_bytes(), None).await.unwrap();
+        runs::upload(app, actor, ImportKind::Rewards, "q3.csv", file.as_bytes(), None).await.unwrap();
     }
     let mapping = ["external_id", "activity", "owner", "value", "currency", ""];
     let mapping = mapping.map(|column| Some(column.to_owned()).filter(|column| !column.is_empty()));
@@ -92,7 +92,7 @@ fn many(count: usize) -> String {
 #[tokio::test]
 async fn a_file_is_taken_by_its_name_and_pasted_rows_have_none() {
     let world = World::open("imports_named", 79).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
     let rows = many(1);
     let send = async |browser: &mut Browser, name: Option<&str>| {
@@ -123,7 +123,7 @@ async fn a_file_is_taken_by_its_name_and_pasted_rows_have_none() {
 #[tokio::test]
 async fn a_lone_quotation_mark_takes_no_other_row_with_it() {
     let world = World::open("imports_quote", 78).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
     let file = "external_id,activity,owner,value,currency,note\nQ-1,deal,ana,5.00,USD,\"15 inch promo\n\
                 Q-2,deal,bo,2.00,usd,ok\nQ-3,deal,bo,3.00,USD,\"17 inch\nQ-4,deal,bo,4.00,USD,19 inch\"\n";
@@ -153,7 +153,7 @@ async fn rewards_named(world: &World, ids: &[&str]) -> usize {
 async fn the_examples_go_in_as_they_are() {
     let world = World::open("imports_examples", 79).await;
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
-    for what in [What::Accounts, What::Activities, What::Partners, What::Rewards] {
+    for what in [ImportKind::Accounts, ImportKind::Activities, ImportKind::Partners, ImportKind::Rewards] {
         let what = what.as_str();
         let form = browser.read(&format!("/imports/new?what={what}")).await;
         let link = format!("/imports/example/{what}.csv");
@@ -177,7 +177,7 @@ async fn the_examples_go_in_as_they_are() {
 #[tokio::test]
 async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
     let world = World::open("imports_again", 71).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
     let file = "\u{feff}Deal;Partner;Reward Activity;Amount;Currency;Memo;Region\r\n\
                 F-1;ana;deal;1.00;USD;;EMEA\r\n\
@@ -232,7 +232,7 @@ async fn from_the_upload_to_the_file_of_refused_rows_and_again() {
 #[tokio::test]
 async fn a_worker_that_dies_or_sleeps_enters_nothing_twice() {
     let mut world = World::open("imports_dies", 72).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
     let number = checked(&mut browser, "rewards", &many(4_500)).await;
     browser.read(&format!("/imports/{number}")).await.says("The 4,500 rows are being checked.");
@@ -265,7 +265,7 @@ async fn a_worker_that_dies_or_sleeps_enters_nothing_twice() {
 #[tokio::test]
 async fn what_was_entered_before_it_was_canceled_stays() {
     let world = World::open("imports_cancel", 73).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
     let number = checked(&mut browser, "rewards", &many(2_100)).await;
     world.tick(0, Loop::Imports).await;
@@ -283,7 +283,7 @@ async fn what_was_entered_before_it_was_canceled_stays() {
     let number = checked(&mut browser, "rewards", &many(2_100)).await;
     world.tick(0, Loop::Imports).await;
     start(&mut browser, &number).await;
-    people::disable(&world.app, "pat@example.com", AtTheMachine("root")).await.unwrap();
+    people::disable(&world.app, "pat@example.com", MachineUser("root")).await.unwrap();
     world.tick(0, Loop::Imports).await;
     assert_eq!(rewards_there(&world).await, 2_000);
     let mut auditor = Browser::of(&world, Role::Auditor, "reader").await;
@@ -294,7 +294,7 @@ async fn what_was_entered_before_it_was_canceled_stays() {
 #[tokio::test]
 async fn a_forged_or_broken_form_stores_nothing() {
     let world = World::open("imports_forged", 74).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let csrf = browser.read("/imports/new").await.hidden("csrf");
     let file = many(1);
@@ -320,7 +320,7 @@ async fn a_forged_or_broken_form_stores_nothing() {
     let elsewhere = browser.send_parts("/rewards/new", &[word, what]).await;
     assert_eq!(elsewhere.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "other forms take no files");
 
-    for (file, told) in [
+    for (file, message) in [
         (&b"external_id,note\nCRM-1,ok\nCRM-2,Caf\xe9\n"[..], "byte 10 of line 3 is 0xE9"),
         (b"e\0x\0t\0", "Save it as \"CSV UTF-8\""),
         (b"", "Choose a file, or paste its rows."),
@@ -328,8 +328,8 @@ async fn a_forged_or_broken_form_stores_nothing() {
     ] {
         let file = ("file", Some(if file.is_empty() { "" } else { "q.csv" }), file);
         let refused = browser.send_parts("/imports/new", &[word, what, file]).await;
-        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{told}");
-        assert!(refused.words().replace("&#34;", "\"").contains(told), "{told}: {}", refused.words());
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{message}");
+        assert!(refused.words().replace("&#34;", "\"").contains(message), "{message}: {}", refused.words());
     }
     let mut db = world.app.store.read().await.unwrap();
     assert_eq!(store::list(&mut db, &Filter::default(), 9).await.unwrap().len(), 1, "only the good one");
@@ -340,7 +340,7 @@ async fn a_forged_or_broken_form_stores_nothing() {
 #[tokio::test]
 async fn partners_come_with_where_they_are_paid() {
     let world = World::open("imports_partners", 75).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
     let file = "id,company,full name,e-mail,country,language,vendor,destination\n\
                 dee,A-1,Dee Fox,dee@example.com,US,en,paypal,dee@example.com\n\
@@ -380,7 +380,7 @@ async fn partners_come_with_where_they_are_paid() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_changes_where_somebody_is_paid_says_so() {
     let world = World::open("imports_destinations", 77).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
     let head = "external_id,account,name,email,vendor,destination\n";
     let file = format!("{head}dee,A-1,Dee Fox,dee@example.com,paypal,dee@example.com\n");
@@ -421,18 +421,18 @@ async fn a_file_that_changes_where_somebody_is_paid_says_so() {
     ] {
         let entered = arguments.is_empty();
         let all: Vec<&str> = ["import", "partners", &path].into_iter().chain(arguments).collect();
-        let (good, told) = crate::reconciliation::command(&world, &all).await;
-        assert!(good == entered && told.replace("\": \"", "\":\"").contains(says), "{told}");
+        let (good, message) = crate::reconciliation::command(&world, &all).await;
+        assert!(good == entered && message.replace("\": \"", "\":\"").contains(says), "{message}");
     }
-    let (good, told) = crate::reconciliation::command(&world, &["import", "partners", &path]).await;
-    assert!(good && told.contains("0 accepted, 1 already entered, 0 refused"), "{told}");
+    let (good, message) = crate::reconciliation::command(&world, &["import", "partners", &path]).await;
+    assert!(good && message.contains("0 accepted, 1 already entered, 0 refused"), "{message}");
     world.close().await;
 }
 
 #[tokio::test]
 async fn files_are_forgotten_after_thirty_days() {
     let world = World::open("imports_forgotten", 76).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
     let file = "external_id,activity,owner,value,currency\nL-1,deal,nobody,1.00,USD\n";
     let number = checked(&mut browser, "rewards", file).await;
@@ -455,7 +455,7 @@ async fn files_are_forgotten_after_thirty_days() {
 #[tokio::test]
 async fn ids_that_read_alike_in_an_older_database_are_named() {
     let world = World::open("pages_alike", 33).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let url = &world.database_url;
     // As stored by an earlier version: the second is a different ID that looks the same.
     for sql in [
@@ -491,7 +491,7 @@ fn listens(page: &Page) -> String {
 #[tokio::test]
 async fn a_file_that_moves_on_before_its_page_listens_is_told_at_once() {
     let world = World::open("imports_stream", 59).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let file = "external_id,activity,owner,value,currency\nF-1,deal,ana,1.00,USD\nF-2,deal,ana,7.00,EUR\n";
     let number = checked(&mut browser, "rewards", file).await;
@@ -502,15 +502,19 @@ async fn a_file_that_moves_on_before_its_page_listens_is_told_at_once() {
     let address = listens(&moving);
     let seen = address.rsplit_once("seen=").unwrap().1.to_owned();
     world.tick(0, Loop::Imports).await;
-    let told = super::paying::told(&mut browser, &address, None).await.unwrap();
-    assert_eq!((told.len(), &told[0]), (2, &seen), "first what was seen, then what it is now: {told:?}");
-    assert_ne!(told[1], seen);
-    let rest = super::paying::told(&mut browser, &address, Some(&told[1])).await;
+    let messages = super::paying::told(&mut browser, &address, None).await.unwrap();
+    assert_eq!(
+        (messages.len(), &messages[0]),
+        (2, &seen),
+        "first what was seen, then what it is now: {messages:?}"
+    );
+    assert_ne!(messages[1], seen);
+    let rest = super::paying::told(&mut browser, &address, Some(&messages[1])).await;
     assert_eq!(rest, None, "it is done, and the browser knows");
 
     let (app, actor) = (&world.app, &world.actor);
     let scope = bursar::ops::exports::Scope::Audit(Box::default());
-    let asked = bursar::ops::exports::Asked {
+    let asked = bursar::ops::exports::ExportRequest {
         scope,
         format: bursar::documents::Format::Csv,
         marked: false,
@@ -520,8 +524,8 @@ async fn a_file_that_moves_on_before_its_page_listens_is_told_at_once() {
     let run = bursar::ops::exports::queue(app, actor, &asked, 9_000, None).await.unwrap();
     let address = listens(&browser.read(&format!("/exports/{}", run.label())).await);
     while bursar::work::exports::once(&world.works[0], world.now()).await.unwrap() > 0 {}
-    let told = super::paying::told(&mut browser, &address, None).await.unwrap();
-    assert_eq!(told.len(), 2, "first what was seen, then what it is now: {told:?}");
-    assert_eq!(super::paying::told(&mut browser, &address, Some(&told[1])).await, None);
+    let messages = super::paying::told(&mut browser, &address, None).await.unwrap();
+    assert_eq!(messages.len(), 2, "first what was seen, then what it is now: {messages:?}");
+    assert_eq!(super::paying::told(&mut browser, &address, Some(&messages[1])).await, None);
     world.close().await;
 }

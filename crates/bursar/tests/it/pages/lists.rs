@@ -4,13 +4,13 @@
 use bursar::ops::import;
 use payout::access::Role;
 
-use super::{Browser, furnish};
+use super::{Browser, seed_data};
 use crate::world::World;
 
 #[tokio::test]
 async fn the_tools_of_the_rewards_stand_in_one_row() {
     let world = World::open("lists_tools", 66).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let page = pat.read("/rewards?view=all&currency=usd&sort=-value").await;
     assert_eq!(page.body.matches("<details name=\"bar\">").count(), 3, "filters, columns, saving");
@@ -30,7 +30,7 @@ async fn the_tools_of_the_rewards_stand_in_one_row() {
 #[tokio::test]
 async fn filters_are_added_one_at_a_time_and_taken_away_again() {
     let world = World::open("lists_facets", 69).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let link = |page: &super::Page, words: &str| {
         let found = page.body.split("<a ").find(|rest| rest.contains(&format!(">{words}</a>")));
@@ -76,7 +76,7 @@ async fn filters_are_added_one_at_a_time_and_taken_away_again() {
 #[tokio::test]
 async fn what_went_wrong_is_told_beside_the_menu_of_whoever_is_signed_in() {
     let world = World::open("lists_faults", 70).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::Auditor, "pat").await;
     let gone = pat.get("/rewards/RW-999999").await;
     assert_eq!(gone.status, axum::http::StatusCode::NOT_FOUND);
@@ -107,7 +107,7 @@ async fn what_went_wrong_is_told_beside_the_menu_of_whoever_is_signed_in() {
 #[tokio::test]
 async fn what_cannot_be_edited_or_deleted_does_not_offer_it() {
     let world = World::open("lists_deeds", 67).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     super::approve_all(&world).await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let csrf = pat.read("/claims").await.hidden("csrf");
@@ -120,7 +120,7 @@ async fn what_cannot_be_edited_or_deleted_does_not_offer_it() {
 #[tokio::test]
 async fn a_long_list_is_turned_on_and_back() {
     let world = World::open("lists_turned", 68).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut rows = String::from("external_id,activity,owner,value,currency\n");
     (100..260).for_each(|number| rows += &format!("R-{number},deal,ana,{number}.00,USD\n"));
     import::rewards(&world.app, &world.actor, rows.as_bytes(), false, None).await.unwrap();

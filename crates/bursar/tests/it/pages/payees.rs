@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use bursar::ops::settings::Document;
 use payout::access::Role;
 
-use super::{Browser, approve_all, furnish};
+use super::{Browser, approve_all, seed_data};
 use crate::world::World;
 
 /// The URL of a payee's page, as linked from the list.
@@ -18,7 +18,7 @@ pub(super) async fn page_of(browser: &mut Browser, list: &str, name: &str) -> St
 #[tokio::test]
 async fn the_list_is_searched_filtered_and_turned() {
     let world = World::open("pages_partners", 21).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::Auditor, "pat").await;
     let all = browser.read("/partners").await;
     all.says("Name Account Country Paid through Payout profile Tax report Standing");
@@ -45,7 +45,7 @@ async fn the_list_is_searched_filtered_and_turned() {
 #[tokio::test]
 async fn a_payee_is_told_whole_and_their_forms_say_what_is_wrong() {
     let world = World::open("pages_payee", 22).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let cy = page_of(&mut browser, "/partners", "Cy Ray").await;
@@ -93,7 +93,7 @@ async fn a_payee_is_told_whole_and_their_forms_say_what_is_wrong() {
 #[tokio::test]
 async fn a_shared_destination_is_cleared_by_somebody_else() {
     let world = World::open("pages_shared", 23).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let cy = page_of(&mut browser, "/partners", "Cy Ray").await;
     let id = cy.rsplit('/').next().unwrap().to_owned();
@@ -122,7 +122,7 @@ async fn a_shared_destination_is_cleared_by_somebody_else() {
 #[tokio::test]
 async fn a_tax_report_is_filed_by_questions_and_its_number_shown_once() {
     let world = World::open("pages_tax", 24).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut browser = Browser::of(&world, Role::Admin, "pat").await;
     let ana = page_of(&mut browser, "/partners", "Ana Lima").await;
     let id = ana.rsplit('/').next().unwrap().to_owned();
@@ -174,7 +174,7 @@ async fn a_tax_report_is_filed_by_questions_and_its_number_shown_once() {
 #[tokio::test]
 async fn who_crosses_the_tax_line_is_said_before_pay() {
     let world = World::open("pages_crossing", 25).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
     let csrf = browser.read("/claims").await.hidden("csrf");

@@ -3,7 +3,7 @@
 use axum::http::{Method, StatusCode};
 use bursar::ops::import;
 use bursar::ops::payees;
-use bursar::ops::rewards::{Verdict, Which, decide_many};
+use bursar::ops::rewards::{RewardSelection, Verdict, decide_many};
 use bursar::ops::settings::{Amount, Document};
 use bursar::store::audit;
 use bursar::store::rewards::{Filter, View};
@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use payout::access::{Permission, Role};
 use payout::payee::Destination;
 
-use super::{Browser, PASSWORD, Page, approve_all, furnish};
+use super::{Browser, PASSWORD, Page, approve_all, seed_data};
 use crate::scenarios::Stage;
 use crate::world::{DAY, SECOND, World};
 
@@ -62,7 +62,7 @@ pub async fn earned(world: &World, name: &str, amounts: &[&str]) {
     let report = import::rewards(&world.app, &world.actor, file.as_bytes(), false, None).await.unwrap();
     assert_eq!(report.accepted, amounts.len() as u64);
     let count = i64::try_from(amounts.len()).unwrap();
-    let which = Which::All(Box::new(Filter { view: View::Pending, ..Filter::default() }), count);
+    let which = RewardSelection::All(Box::new(Filter { view: View::Pending, ..Filter::default() }), count);
     decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
 }
 
@@ -71,7 +71,7 @@ fn every_form_that_moves_money_asks_for_a_fresh_proof() {
     let pays = |route: &bursar::web::Route| {
         route.method == Method::POST
             && !route.path.starts_with("/api/")
-            && route.need == bursar::web::Need::May(Permission::Pay)
+            && route.need == bursar::web::Access::May(Permission::Pay)
     };
     let without: Vec<&str> = bursar::web::table()
         .iter()
@@ -89,7 +89,7 @@ fn every_form_that_moves_money_asks_for_a_fresh_proof() {
 #[tokio::test]
 async fn paying_asks_for_the_password_again_after_ten_minutes() {
     let world = World::open("pages_step_up", 51).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
     let path = prepare(&mut browser).await;
@@ -130,17 +130,12 @@ async fn paying_asks_for_the_password_again_after_ten_minutes() {
 #[tokio::test]
 async fn whoever_has_no_password_chooses_one_while_his_link_is_fresh() {
     let world = World::open("pages_no_password", 52).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
-    bursar::ops::people::reset(
-        &world.app,
-        "pat@example.com",
-        None,
-        bursar::ops::people::AtTheMachine("root"),
-    )
-    .await
-    .unwrap();
+    bursar::ops::people::reset(&world.app, "pat@example.com", None, bursar::ops::people::MachineUser("root"))
+        .await
+        .unwrap();
     let link = bursar::ops::people::link_for(&world.app, "pat@example.com").await.unwrap();
     browser.post(link.strip_prefix(&world.app.base_url).unwrap(), &[]).await;
     let path = prepare(&mut browser).await;
@@ -177,9 +172,11 @@ async fn whoever_has_no_password_chooses_one_while_his_link_is_fresh() {
 #[tokio::test]
 async fn what_is_unusual_is_shown_before_pay_and_kept_with_it() {
     let world = World::open("pages_unusual", 53).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let none = Verdict::Reject { reason: "not these".to_owned(), shown: false };
-    decide_many(&world.app, &world.actor, &Which::All(Box::default(), 12), &none, None).await.unwrap();
+    decide_many(&world.app, &world.actor, &RewardSelection::All(Box::default(), 12), &none, None)
+        .await
+        .unwrap();
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
     for (name, amount) in [("one", "100.00"), ("two", "120.00"), ("three", "140.00")] {
         earned(&world, name, &[amount]).await;
@@ -249,7 +246,7 @@ pub async fn evidence(browser: &mut Browser, number: &str) -> Vec<(String, Page)
 #[tokio::test]
 async fn what_was_sent_and_said_is_read_word_for_word_by_few() {
     let world = World::open("pages_evidence", 54).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let mut payer = Browser::of(&world, Role::Payer, "pat").await;
     let path = prepare(&mut payer).await;
@@ -286,7 +283,7 @@ async fn what_was_sent_and_said_is_read_word_for_word_by_few() {
 #[tokio::test]
 async fn what_nobody_claims_counts_down_and_is_called_back() {
     let world = World::open("pages_unclaimed", 55).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let bo = payees::named(&mut world.app.store.read().await.unwrap(), "bo").await.unwrap().unwrap();
     let nobody = Destination::paypal("sim-unclaimed-bo@example.com").unwrap();
@@ -329,7 +326,7 @@ async fn what_nobody_claims_counts_down_and_is_called_back() {
 #[tokio::test]
 async fn a_large_total_is_typed_before_it_is_paid() {
     let world = World::open("pages_typed_total", 56).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let above =
         |value: &str, currency: &str| Amount { value: value.to_owned(), currency: currency.to_owned() };
@@ -383,7 +380,7 @@ pub(super) async fn told(browser: &mut Browser, path: &str, last: Option<&str>) 
 #[tokio::test]
 async fn a_page_that_was_away_is_told_at_once_what_it_missed() {
     let world = World::open("pages_stream", 57).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let mut browser = Browser::of(&world, Role::Payer, "pat").await;
     let path = prepare(&mut browser).await;
@@ -424,7 +421,7 @@ async fn a_page_that_was_away_is_told_at_once_what_it_missed() {
 #[tokio::test]
 async fn the_pool_is_filtered_and_turned_and_only_what_is_shown_is_added() {
     let world = World::open("pages_pool", 58).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let many: Vec<String> = (0..60).map(|number| format!("{number}.01")).skip(1).collect();
     earned(&world, "many", &many.iter().map(String::as_str).collect::<Vec<_>>()).await;
@@ -477,8 +474,8 @@ async fn the_pay_page_releases_what_it_shows() {
     stage.one("reward R2 bo 5.00 approved").await.unwrap();
     stage.one("add B1 R2").await.unwrap();
     let stale = kim.post(&format!("{path}/release"), &press).await;
-    let told = if stale.to.is_empty() { stale } else { kim.read(&stale.to).await };
-    assert!(!told.body.contains("released this payout as shown here"), "another one: {}", told.body);
+    let page = if stale.to.is_empty() { stale } else { kim.read(&stale.to).await };
+    assert!(!page.body.contains("released this payout as shown here"), "another one: {}", page.body);
     let seen = kim.read(&format!("{path}/pay")).await;
     let digest = seen.hidden("digest");
     let press = [("csrf", csrf.as_str()), ("digest", digest.as_str()), ("checked", "yes")];

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
 use bursar::ops::OpsError;
-use bursar::ops::batches::{self, Choose};
+use bursar::ops::batches::{self, Selection};
 use bursar::ops::import;
-use bursar::ops::rewards::{self as verbs, UNIT, Verdict, Which, decide_and_keep};
+use bursar::ops::rewards::{self as verbs, RewardSelection, UNIT, Verdict, decide_and_keep};
 use bursar::store::batches::PoolFilter;
 use bursar::store::rewards::{self, Filter, Reward, Sort, View, Window};
 use bursar::store::{decisions, ledger};
@@ -16,7 +16,7 @@ use payout::ids::RewardId;
 use payout::money::Currency;
 use payout::reward::{PaymentType, RewardType, Shown};
 
-use super::{Browser, furnish};
+use super::{Browser, seed_data};
 use crate::world::{SECOND, World};
 
 async fn all(world: &World) -> Vec<Reward> {
@@ -33,16 +33,16 @@ async fn owed(world: &World) -> i128 {
 #[tokio::test]
 async fn every_list_holds_what_its_filter_says_in_the_order_of_its_sort() {
     let world = World::open("lists_filters", 31).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let ids: Vec<RewardId> = all(&world).await.iter().map(|reward| reward.entered.id).collect();
     let decide = async |verdict: Verdict, some: &[RewardId]| {
-        let which = Which::Ids(some.to_vec());
+        let which = RewardSelection::Ids(some.to_vec());
         verbs::decide_many(&world.app, &world.actor, &which, &verdict, None).await.unwrap();
     };
     decide(Verdict::Approve, &ids[..6]).await;
     world.pass(SECOND);
     decide(Verdict::Reject { reason: "twice".to_owned(), shown: false }, &ids[6..8]).await;
-    let choose = Choose::AllEligible(PoolFilter { payee: None, ..PoolFilter::default() });
+    let choose = Selection::AllEligible(PoolFilter { payee: None, ..PoolFilter::default() });
     batches::form(&world.app, &world.actor, &choose, false, None).await.unwrap();
 
     let usd = Currency::parse("USD").unwrap().code().to_owned();
@@ -108,7 +108,7 @@ async fn every_list_holds_what_its_filter_says_in_the_order_of_its_sort() {
 #[tokio::test]
 async fn a_view_is_kept_under_a_name_for_oneself_or_for_all() {
     let world = World::open("lists_views", 32).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::ProgramManager, "pat").await;
     let list = pat.read("/rewards?view=all&currency=USD&sort=-value&columns=value&columns=currency").await;
     list.says("Actions Number Value ↓ Currency");
@@ -153,7 +153,7 @@ async fn a_view_is_kept_under_a_name_for_oneself_or_for_all() {
 #[tokio::test]
 async fn many_are_decided_about_with_a_result_for_each_and_taken_back() {
     let world = World::open("lists_undo", 33).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::ProgramManager, "pat").await;
     let list = pat.read("/rewards").await;
     let (csrf, ids) = (list.hidden("csrf"), list.all_hidden("id"));
@@ -191,12 +191,12 @@ async fn many_are_decided_about_with_a_result_for_each_and_taken_back() {
 #[tokio::test]
 async fn what_is_in_a_payout_or_old_is_not_taken_back() {
     let world = World::open("lists_undo_late", 34).await;
-    furnish(&world).await;
-    let approve = async |which: Which| {
+    seed_data(&world).await;
+    let approve = async |which: RewardSelection| {
         let decided = decide_and_keep(&world.app, &world.actor, &which, &Verdict::Approve, "", None).await;
         format!("/rewards/decisions/{}", decided.unwrap().id)
     };
-    let here = approve(Which::All(Box::default(), 12)).await;
+    let here = approve(RewardSelection::All(Box::default(), 12)).await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let csrf = pat.read("/claims").await.hidden("csrf");
     pat.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
@@ -217,10 +217,10 @@ async fn what_is_in_a_payout_or_old_is_not_taken_back() {
 #[tokio::test]
 async fn two_who_take_back_the_same_decision_do_it_once() {
     let world = World::open("lists_undo_twice", 35).await;
-    furnish(&world).await;
-    let which = Which::All(Box::default(), 12);
+    seed_data(&world).await;
+    let which = RewardSelection::All(Box::default(), 12);
     let kept = decide_and_keep(&world.app, &world.actor, &which, &Verdict::Approve, "", None).await.unwrap();
-    let choose = Choose::AllEligible(PoolFilter::default());
+    let choose = Selection::AllEligible(PoolFilter::default());
     let (one, other, formed) = tokio::join!(
         verbs::undo(&world.app, &world.actor, &kept.id),
         verbs::undo(&world.app, &world.other, &kept.id),
@@ -237,7 +237,7 @@ async fn two_who_take_back_the_same_decision_do_it_once() {
 #[tokio::test]
 async fn more_than_a_list_counts_are_confirmed_first() {
     let world = World::open("lists_all", 36).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::ProgramManager, "pat").await;
     let csrf = pat.read("/rewards").await.hidden("csrf");
     let fields = [("csrf", csrf.as_str()), ("action", "approve"), ("all", "yes"), ("back", "currency=USD")];
@@ -253,7 +253,7 @@ async fn more_than_a_list_counts_are_confirmed_first() {
 #[tokio::test]
 async fn two_at_one_reward_see_both_and_lose_nothing() {
     let world = World::open("lists_conflict", 37).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::ProgramManager, "pat").await;
     let mut kim = Browser::of(&world, Role::ProgramManager, "kim").await;
     let (mine, theirs) =
@@ -300,13 +300,13 @@ async fn two_at_one_reward_see_both_and_lose_nothing() {
 #[tokio::test]
 async fn a_list_of_fifty_with_every_column_is_small() {
     let world = World::open("lists_size", 38).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut rewards = String::from("external_id,activity,owner,value,currency,expires_on\n");
     (100..160).for_each(|number| {
         rewards += &format!("a-longer-external-id-{number},deal,ana,{number}.00,USD,2027-01-01\n")
     });
     import::rewards(&world.app, &world.actor, rewards.as_bytes(), false, None).await.unwrap();
-    let which = Which::All(Box::default(), 72);
+    let which = RewardSelection::All(Box::default(), 72);
     decide_and_keep(&world.app, &world.actor, &which, &Verdict::Approve, "", None).await.unwrap();
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let names = "owner,type,value,program,activity,status,created,account,payment_type,currency,expires,decided,external_id,batch";
@@ -322,7 +322,7 @@ async fn a_list_of_fifty_with_every_column_is_small() {
 
 /// A second approval of everything has no effect, and the result says so for each.
 async fn approve_nothing(world: &World) {
-    let which = Which::All(Box::default(), 72);
+    let which = RewardSelection::All(Box::default(), 72);
     let done = verbs::decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
     assert_eq!((done.done.len(), done.skipped.len()), (0, 72));
 }
@@ -332,7 +332,7 @@ async fn approve_nothing(world: &World) {
 #[tokio::test]
 async fn a_decision_about_very_many_is_made_in_units() {
     let world = World::open("lists_units", 37).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut file = String::from("external_id,activity,owner,value,currency\n");
     let many = UNIT + 300;
     for number in 0..many {
@@ -342,7 +342,7 @@ async fn a_decision_about_very_many_is_made_in_units() {
     assert_eq!(report.rejected, []);
     let all = i64::try_from(many + 12).unwrap();
     for wrong in [all - 1, all + 1] {
-        let which = Which::All(Box::default(), wrong);
+        let which = RewardSelection::All(Box::default(), wrong);
         let refused = decide_and_keep(&world.app, &world.actor, &which, &Verdict::Approve, "", None).await;
         assert!(
             matches!(&refused, Err(OpsError::Conflict(why)) if why.code == "count_changed"),
@@ -350,12 +350,12 @@ async fn a_decision_about_very_many_is_made_in_units() {
         );
     }
     assert_eq!(owed(&world).await, 0);
-    let which = Which::All(Box::default(), all);
+    let which = RewardSelection::All(Box::default(), all);
     let kept = decide_and_keep(&world.app, &world.actor, &which, &Verdict::Approve, "", None).await.unwrap();
     let mut db = world.app.store.read().await.unwrap();
     let decision = decisions::find(&mut db, &kept.id).await.unwrap();
     assert_eq!((decision.done, decision.skipped), (all, 0));
-    let read = decisions::kept(&mut db, &kept.id, decisions::Which::Done(None), None).await.unwrap();
+    let read = decisions::kept(&mut db, &kept.id, decisions::DecidedFilter::Done(None), None).await.unwrap();
     assert_eq!(read.len(), many + 12);
     drop(db);
     assert_ne!(owed(&world).await, 0);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bursar::app::App;
 use bursar::ops::{by_hand as verbs, verify};
 use bursar::store::rewards::{self, Decision};
-use bursar::store::step::Walk;
+use bursar::store::step::StepGate;
 use bursar::store::transactions;
 use bursar::transact;
 use bursar::work::ask;
@@ -317,7 +317,7 @@ async fn a_reward_that_is_voided_while_its_payment_is_settled_is_not_taken_in() 
     let finding = ask::found(&stage.world.works[0], id, &item).await.unwrap();
     let reward = stage.reward("R1");
     for statements in 0..200 {
-        let walk = Arc::new(Walk::default());
+        let walk = Arc::new(StepGate::default());
         walk.allow(statements);
         let (of, by, found) = (app.clone(), actor.clone(), finding.clone());
         let settle = async move {

@@ -2,7 +2,7 @@
 //! `doctor`.
 
 use bursar::cli::why::lines;
-use bursar::ops::checks::{self, Known};
+use bursar::ops::checks::{self, Installation};
 use bursar::ops::{reconciliation, why};
 use bursar::store::reconciliation::days::Filter;
 use bursar::work::movements;
@@ -59,21 +59,21 @@ async fn a_contradicted_success_is_found_and_says_what_is_contradicted() {
         assert!(!words.contains(lie), "{lie}:\n{words}");
     }
 
-    let known = Known { now: stage.world.now(), mails: true, file: false, backup_us: i64::MAX };
+    let known = Installation { now: stage.world.now(), mails: true, file: false, backup_us: i64::MAX };
     let found = checks::of_database(&mut stage.world.app.store.read().await.unwrap(), &known).await.unwrap();
     let of_it = found.iter().find(|one| one.code == "payments_contradicted").unwrap();
     assert!(of_it.what.contains(": PT-000001."), "{}", of_it.what);
 
-    let told = explained(&stage, "PT-000001").await;
-    assert!(told.contains("It is about attempt 1, the PayPal payment of 20.00 USD"), "{told}");
-    let told = explained(&stage, "PB-2026-0001").await;
+    let message = explained(&stage, "PT-000001").await;
+    assert!(message.contains("It is about attempt 1, the PayPal payment of 20.00 USD"), "{message}");
+    let message = explained(&stage, "PB-2026-0001").await;
     assert!(
-        told.contains("1 of its payments needs attention: PT-000001 (contradicted by its vendor)."),
-        "{told}"
+        message.contains("1 of its payments needs attention: PT-000001 (contradicted by its vendor)."),
+        "{message}"
     );
-    assert!(told.contains("The payer must act"), "{told}");
-    let told = explained(&stage, "ana").await;
-    assert!(told.contains("[payment_contradicted, PT-000001]"), "{told}");
+    assert!(message.contains("The payer must act"), "{message}");
+    let message = explained(&stage, "ana").await;
+    assert!(message.contains("[payment_contradicted, PT-000001]"), "{message}");
     close(stage, Ok(())).await;
 }
 

@@ -4,13 +4,13 @@ use axum::http::StatusCode;
 use bursar::ops::settings::Document;
 use payout::access::Role;
 
-use crate::pages::{Browser, furnish};
+use crate::pages::{Browser, seed_data};
 use crate::world::{DAY, World};
 
 #[tokio::test]
 async fn the_log_is_filtered_by_who_what_and_when() {
     let world = World::open("activity_filters", 171).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     world.pass(2 * DAY);
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     world.set(|it| Document { cooling_off_hours: 24, two_person_release: true, ..it }).await;
@@ -59,7 +59,7 @@ async fn the_log_is_filtered_by_who_what_and_when() {
 #[tokio::test]
 async fn the_chain_is_verified_in_stretches() {
     let world = World::open("activity_chain", 172).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut auditor = Browser::of(&world, Role::Auditor, "pat").await;
     while bursar::ops::trail::chain(&world.app).await.unwrap() > 0 {}
     let page = auditor.read("/activity/chain").await;

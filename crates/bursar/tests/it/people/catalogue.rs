@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use payout::access::Role;
 
-use crate::pages::{Browser, Page, furnish};
+use crate::pages::{Browser, Page, seed_data};
 use crate::world::World;
 
 /// Posts a form with these fields, the CSRF token and the other hidden fields of its page.
@@ -19,7 +19,7 @@ async fn send(browser: &mut Browser, page: &Page, path: &str, fields: &[(&str, &
 #[tokio::test]
 async fn a_program_and_its_activity_are_entered_and_changed() {
     let world = World::open("catalogue_programs", 191).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut kim = Browser::of(&world, Role::ProgramManager, "kim").await;
     kim.read("/programs").await.says("Growth");
     let form = kim.read("/programs/new").await;
@@ -42,10 +42,10 @@ async fn a_program_and_its_activity_are_entered_and_changed() {
             "There is a program with this external id already.",
         ),
     ];
-    for (fields, told) in rows {
+    for (fields, message) in rows {
         let refused = send(&mut kim, &form, "/programs/new", fields).await;
-        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{told}");
-        refused.says(told);
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{message}");
+        refused.says(message);
         assert!(refused.body.contains(&format!("value=\"{}\"", fields[0].1)), "what was typed stays");
     }
     let good = [("external_id", "deals"), ("name", "Deals"), ("type", "cash"), ("hold_days", "30")];
@@ -100,7 +100,7 @@ fn page_of(made: &Page) -> String {
 #[tokio::test]
 async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
     let world = World::open("catalogue_partner", 192).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut kim = Browser::of(&world, Role::ProgramManager, "kim").await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let form = kim.read("/accounts/new").await;
@@ -171,7 +171,7 @@ async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
 #[tokio::test]
 async fn a_name_that_ends_in_brackets_is_not_the_id_of_another() {
     let world = World::open("catalogue_brackets", 193).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut kim = Browser::of(&world, Role::ProgramManager, "kim").await;
     let form = kim.read("/accounts/new").await;
     for (id, name) in [("EU", "Europe"), ("A-3", "Nord (EU)")] {

@@ -3,8 +3,10 @@
 
 use axum::http::StatusCode;
 use bursar::ops::OpsError;
-use bursar::ops::people::factor::{self, Wanted};
-use bursar::ops::people::{self, AtTheMachine, Browser as Comes, Entered, Finished, Second};
+use bursar::ops::people::factor::{self, FactorPolicy};
+use bursar::ops::people::{
+    self, Browser as Comes, MachineUser, SecondFactor, SecondFactorOutcome, SignInProgress,
+};
 use bursar::secrets::OneKey;
 use bursar::store::audit;
 use bursar::store::sealed::Column;
@@ -13,7 +15,7 @@ use payout::notice::Notice;
 use serde_json::Value;
 
 use super::{MINUTE, id_of};
-use crate::pages::{Browser, PASSWORD, Page, furnish};
+use crate::pages::{Browser, PASSWORD, Page, seed_data};
 use crate::world::{DAY, SECOND, World};
 
 /// The TOTP secret and recovery codes a user holds.
@@ -190,15 +192,15 @@ async fn two_nodes_never_take_the_same_code() {
         for _ in 0..4 {
             let entered =
                 people::sign_in(&world.app, "kim@example.com", PASSWORD, &Comes::default()).await.unwrap();
-            let Some(Entered::HalfWay(half)) = entered else { panic!("{entered:?}") };
+            let Some(SignInProgress::HalfWay(half)) = entered else { panic!("{entered:?}") };
             halves.push(half);
         }
         let browser = Comes::default();
-        let finish = |half| people::finish(&world.app, half, Second::Code(&code), &browser);
+        let finish = |half| people::finish(&world.app, half, SecondFactor::Code(&code), &browser);
         let done =
             tokio::join!(finish(&halves[0]), finish(&halves[1]), finish(&halves[2]), finish(&halves[3]));
         let done = [done.0, done.1, done.2, done.3].map(Result::unwrap);
-        let entered = done.iter().filter(|one| matches!(one, Finished::In(_)));
+        let entered = done.iter().filter(|one| matches!(one, SecondFactorOutcome::In(_)));
         assert_eq!(entered.count(), 1, "{done:?}");
     }
     world.close().await;
@@ -254,7 +256,7 @@ async fn a_link_does_not_stand_in_for_the_code() {
     let world = World::open("factor_link", 184).await;
     let mut kim = Browser::of(&world, Role::Preparer, "kim").await;
     let held = set_up(&world, &mut kim).await;
-    let link = people::reset(&world.app, "kim@example.com", None, AtTheMachine("root")).await.unwrap();
+    let link = people::reset(&world.app, "kim@example.com", None, MachineUser("root")).await.unwrap();
     let path = link.strip_prefix(&world.app.base_url).unwrap();
     assert_eq!(kim.post(path, &[]).await.to, "/login/code?next=%2Fpassword");
     world.pass(30 * SECOND);
@@ -265,7 +267,7 @@ async fn a_link_does_not_stand_in_for_the_code() {
     // An accepted invitation leads to it as well, and a password reset ends a half-finished sign-in.
     half_way_by_invitation(&world, &mut kim).await;
     let mut other = kim.clone();
-    people::reset(&world.app, "kim@example.com", None, AtTheMachine("root")).await.unwrap();
+    people::reset(&world.app, "kim@example.com", None, MachineUser("root")).await.unwrap();
     world.pass(30 * SECOND);
     other.post("/login/code", &with_code(&held.code(&world))).await.says("That took too long.");
     world.close().await;
@@ -317,14 +319,14 @@ async fn whoever_needs_one_sets_it_up_first() {
     // Saving the current settings withdraws the request; then the day starts again.
     world.pass(DAY + MINUTE);
     let pat_now = pat_acts(&world).await;
-    factor::want(&world.app, &pat_now, Wanted::Always).await.unwrap();
-    let refused = factor::want(&world.app, &pat_now, Wanted::Never).await;
+    factor::want(&world.app, &pat_now, FactorPolicy::Always).await.unwrap();
+    let refused = factor::want(&world.app, &pat_now, FactorPolicy::Never).await;
     assert!(
         matches!(&refused, Err(OpsError::Conflict(why)) if why.code == "second_person_needed"),
         "{refused:?}"
     );
     world.pass(DAY + MINUTE);
-    factor::want(&world.app, &pat_acts(&world).await, Wanted::Never).await.unwrap();
+    factor::want(&world.app, &pat_acts(&world).await, FactorPolicy::Never).await.unwrap();
     world.close().await;
 }
 
@@ -368,7 +370,7 @@ async fn whoever_lost_theirs_is_let_in_again_and_everybody_hears_of_it() {
     let own = pat_acts(&world).await;
     let refused = factor::reset(&world.app, &own, own.id).await;
     assert!(matches!(&refused, Err(OpsError::Refused(why)) if why.code == "own_login"), "{refused:?}");
-    let by = AtTheMachine("anna (user id 1000)");
+    let by = MachineUser("anna (user id 1000)");
     factor::reset_at_the_machine(&world.app, "Pat@example.com", by).await.unwrap();
     let filter = bursar::store::audit::Filter { subject: Some(own.id.to_string()), ..Default::default() };
     let mut db = world.app.store.read().await.unwrap();
@@ -409,7 +411,7 @@ async fn whoever_guesses_at_codes_is_slow_and_the_owner_is_told() {
 #[tokio::test]
 async fn a_partner_reads_it_in_their_language() {
     let world = World::open("factor_partner", 188).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
     let csrf = ana.read("/portal/account").await.hidden("csrf");
     ana.post("/portal/language", &[("csrf", &csrf), ("language", "de")]).await;
@@ -438,7 +440,7 @@ async fn a_partner_reads_it_in_their_language() {
 #[tokio::test]
 async fn a_secret_that_does_not_open_is_no_wrong_code() {
     let world = World::open("factor_unreadable", 190).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
     let csrf = ana.read("/portal/account").await.hidden("csrf");
     ana.post("/portal/language", &[("csrf", &csrf), ("language", "de")]).await;

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use payout::access::Role;
 
 use super::MINUTE;
-use crate::pages::{Browser, PASSWORD, Page, furnish};
+use crate::pages::{Browser, PASSWORD, Page, seed_data};
 use crate::world::{SECOND, World};
 
 const MAIL: [(&str, &str); 1] = [("smtp-url", "smtp://127.0.0.1:1")];
@@ -97,7 +97,7 @@ async fn a_link_replaces_a_forgotten_password_once() {
 #[tokio::test]
 async fn whoever_is_shut_out_or_has_a_second_factor() {
     let world = World::open_with("forgotten_factor", 192, &MAIL).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
     super::factor::set_up(&world, &mut ana).await;
     let mut browser = Browser::new(&world);
@@ -108,7 +108,7 @@ async fn whoever_is_shut_out_or_has_a_second_factor() {
     bursar::ops::people::disable(
         &world.app,
         "ana-herself@example.com",
-        bursar::ops::people::AtTheMachine("root"),
+        bursar::ops::people::MachineUser("root"),
     )
     .await
     .unwrap();

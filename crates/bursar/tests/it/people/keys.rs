@@ -1,7 +1,7 @@
 //! API keys as administrators manage them on the pages and the command line: notices about each, a reminder before one in
 //! use expires, and their options.
 
-use bursar::ops::people::{self, AtTheMachine, NewKey};
+use bursar::ops::people::{self, MachineUser, NewKey};
 use bursar::store::mails::{self, Filter};
 use payout::access::Role;
 use payout::notice::Notice;
@@ -30,9 +30,9 @@ async fn a_new_key_is_told_to_every_administrator() {
     assert_eq!(subjects(&world, Notice::ApiKeyMade).await, ["pat created the API key CRM"; 2]);
     world.pass(super::MINUTE);
     let new = NewKey::of("nightly", Role::Auditor, Scopes::kept("read"));
-    people::create_key_at_the_machine(&world.app, &new, AtTheMachine("anna (user id 1000)")).await.unwrap();
-    let told = subjects(&world, Notice::ApiKeyMade).await;
-    assert_eq!(told[..2], ["anna (user id 1000) at the command line created the API key nightly"; 2]);
+    people::create_key_at_the_machine(&world.app, &new, MachineUser("anna (user id 1000)")).await.unwrap();
+    let messages = subjects(&world, Notice::ApiKeyMade).await;
+    assert_eq!(messages[..2], ["anna (user id 1000) at the command line created the API key nightly"; 2]);
     world.close().await;
 }
 
@@ -103,10 +103,10 @@ async fn what_can_be_chosen_for_a_key() {
         (&[("scope", "read"), ("addresses", "here")], "is not an address such as 127.0.0.1 or 10.0.0.0/8."),
         (&[("scope", "read"), ("addresses", "0.0.0.0/0")], "holds most of the addresses there are."),
     ];
-    for (fields, told) in rows {
+    for (fields, message) in rows {
         let sent = pat.post("/keys/new", &with(fields)).await;
         assert_eq!(sent.status, 422, "{fields:?}");
-        sent.says(told);
+        sent.says(message);
     }
     let fields = with(&[
         ("scope", "read"),
@@ -164,11 +164,11 @@ async fn whoever_shuts_an_administrator_out_is_told_which_keys_end() {
     kim.post("/keys/new", &fields).await.says("The key is ready.");
     let id = super::id_of(&mut pat, "kim").await;
     let word = pat.read("/keys").await.hidden("csrf");
-    let told = "The API keys they made have ended with it: CRM.";
+    let message = "The API keys they made have ended with it: CRM.";
     let role = [("csrf", word.as_str()), ("role", "auditor")];
-    pat.post_on(&format!("/people/{id}/role"), &role).await.says(told);
+    pat.post_on(&format!("/people/{id}/role"), &role).await.says(message);
     pat.read("/keys").await.says("by kim Ended with its creator");
-    pat.post_on(&format!("/people/{id}/disable"), &role[..1]).await.says(told);
+    pat.post_on(&format!("/people/{id}/disable"), &role[..1]).await.says(message);
     world.close().await;
 }
 
@@ -182,8 +182,8 @@ fn the_command_line_makes_keys_that_end_and_name_addresses() {
             program.env_remove(name);
         }
         let output = program.current_dir(folder.path()).args(arguments.split(' ')).output().unwrap();
-        let told = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-        (output.status.code(), told.concat())
+        let messages = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (output.status.code(), messages.concat())
     };
     assert_eq!(run("init").0, Some(0));
     let create = |more: &str| run(format!("api-key create --role payer --name k {more}").trim());
@@ -197,8 +197,8 @@ fn the_command_line_makes_keys_that_end_and_name_addresses() {
         ("--expires soon", 1, "Write when the key ends as days like 90d"),
         ("--cidr here", 1, "is not an address"),
     ];
-    for (more, code, told) in rows {
+    for (more, code, message) in rows {
         let (left, said) = create(more);
-        assert!(left == Some(code) && said.contains(told), "{more}: {left:?} {said}");
+        assert!(left == Some(code) && said.contains(message), "{more}: {left:?} {said}");
     }
 }

@@ -3,8 +3,8 @@
 
 use axum::http::StatusCode;
 use bursar::app::{App, Inner, Nudge};
-use bursar::ops::people::factor::{self, Wanted};
-use bursar::ops::people::{self, AtTheMachine, NewPerson};
+use bursar::ops::people::factor::{self, FactorPolicy};
+use bursar::ops::people::{self, MachineUser, NewPerson};
 use bursar::secrets::MasterKey;
 use bursar::store::{Store, audit};
 use bursar::work::Work;
@@ -345,9 +345,9 @@ async fn what_somebody_else_signed_lets_nobody_in() {
         );
     }
     // A disabled user gets the same response as an unknown one.
-    people::disable(&app, "kim@example.com", AtTheMachine("root")).await.unwrap();
+    people::disable(&app, "kim@example.com", MachineUser("root")).await.unwrap();
     assert_eq!(alone(&world, &mut next, &mut phone).await.to, NOT_IN);
-    people::enable(&app, "kim@example.com", AtTheMachine("root")).await.unwrap();
+    people::enable(&app, "kim@example.com", MachineUser("root")).await.unwrap();
     assert_eq!(alone(&world, &mut next, &mut phone).await.to, "/me");
     world.close().await;
 }
@@ -578,7 +578,7 @@ async fn a_passkey_is_the_factor_that_a_role_needs() {
     let app = node(&world).await;
     let mut pat = signed_in(&app, Role::Admin, "pat").await;
     let mut kim = signed_in(&app, Role::Payer, "kim").await;
-    factor::want(&app, &world.actor, Wanted::Always).await.unwrap();
+    factor::want(&app, &world.actor, FactorPolicy::Always).await.unwrap();
     let (mut phone, mut laptop) = (device("phone"), device("laptop"));
     for (browser, device) in [(&mut pat, &mut laptop), (&mut kim, &mut phone)] {
         assert_eq!(browser.get("/rewards").await.to, "/factor");
@@ -627,7 +627,7 @@ async fn a_passkey_is_the_factor_that_a_role_needs() {
     drop(db);
     // The same on the command line, for a user who also has an app; recovery codes are removed too.
     set_up(&world, &mut signed_in(&app, Role::Preparer, "lee").await).await;
-    people::factor::reset_at_the_machine(&app, "pat@example.com", AtTheMachine("root")).await.unwrap();
+    people::factor::reset_at_the_machine(&app, "pat@example.com", MachineUser("root")).await.unwrap();
     let pats = PersonId::parse(&pats).unwrap();
     let mut db = app.store.read().await.unwrap();
     let standing = factor::standing(&app, &mut db, pats, Role::Admin).await.unwrap();
@@ -675,8 +675,8 @@ async fn an_app_and_a_passkey_stand_beside_each_other() {
         .await
         .says("The app is removed.");
     assert!(!next.read("/factor").await.body.contains("/factor/app/remove"), "it is gone");
-    let told = super::factor::told(&world, &me(&world, "kim@example.com").await).await;
-    assert_eq!(told.last().map(String::as_str), Some("app_removed"));
+    let messages = super::factor::told(&world, &me(&world, "kim@example.com").await).await;
+    assert_eq!(messages.last().map(String::as_str), Some("app_removed"));
     // Turning it off removes all of them.
     let page = next.read("/factor").await;
     page.says("Recovery codes left: 10.");
@@ -696,7 +696,7 @@ async fn an_app_and_a_passkey_stand_beside_each_other() {
 #[tokio::test]
 async fn a_partner_has_passkeys_in_their_language() {
     let world = World::open("passkey_partner", 512).await;
-    crate::pages::furnish(&world).await;
+    crate::pages::seed_data(&world).await;
     let app = node(&world).await;
     let new = NewPerson {
         email: "ana-herself@example.com".to_owned(),

@@ -7,7 +7,7 @@ pub mod played;
 
 use axum::http::StatusCode;
 use bursar::ops::people::provider::links as linked;
-use bursar::ops::people::{self, AtTheMachine};
+use bursar::ops::people::{self, MachineUser};
 use payout::access::Role;
 use payout::notice::Notice;
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ async fn somebody_comes_in_by_the_provider_and_is_linked_once() {
     assert_eq!(comes(&world, &played, &mut elsewhere).await.to, "/rewards");
     played.say(json!({"sub": "u-2"}));
     assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/login?why=provider_taken");
-    let by = AtTheMachine("anna (user id 1000)");
+    let by = MachineUser("anna (user id 1000)");
     linked::unlink_at_the_machine(&world.app, "kim@example.com", by).await.unwrap();
     assert!(elsewhere.get("/rewards").await.to.starts_with("/login"), "their sessions end");
     assert_eq!(comes(&world, &played, &mut elsewhere).await.to, "/login?why=provider_unlinked");
@@ -81,9 +81,9 @@ async fn what_is_not_signed_for_us_and_for_now_lets_nobody_in() {
         ("to come", json!({"iat": now + 3_600, "exp": now + 7_200})),
     ];
     let why = "/login?why=provider_wrong";
-    for (told, claims) in claims {
+    for (message, claims) in claims {
         played.say(claims);
-        assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why, "{told}");
+        assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why, "{message}");
     }
     played.say(json!({}));
     for signing in [Signing::ForeignKey, Signing::Hs256, Signing::None] {
@@ -153,7 +153,7 @@ async fn what_comes_back_counts_once_in_the_browser_that_was_sent_for_ten_minute
 #[tokio::test]
 async fn only_a_known_login_with_a_verified_address_is_linked() {
     let (world, played) = world("provider_who", 804, &[]).await;
-    crate::pages::furnish(&world).await;
+    crate::pages::seed_data(&world).await;
     kim(&world, Role::Payer).await;
     let rows = [
         (json!({"email_verified": false}), "provider_unverified"),
@@ -174,7 +174,7 @@ async fn only_a_known_login_with_a_verified_address_is_linked() {
     // Address case at the provider does not matter.
     played.say(json!({"email": "Kim@Example.com"}));
     assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards");
-    let by = AtTheMachine("anna (user id 1000)");
+    let by = MachineUser("anna (user id 1000)");
     people::disable(&world.app, "kim@example.com", by).await.unwrap();
     let page = comes(&world, &played, &mut Browser::new(&world)).await;
     assert_eq!(page.to, "/login?why=provider_out");

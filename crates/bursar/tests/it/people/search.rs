@@ -1,21 +1,21 @@
 //! Search: each kind of record is found, a number leads straight to its page, and nobody sees more than their role allows.
 
 use axum::http::StatusCode;
-use bursar::ops::batches::{self, Choose};
-use bursar::ops::pay::{self, Balances, Seen};
+use bursar::ops::batches::{self, Selection};
+use bursar::ops::pay::{self, Balances, ConfirmedTotals};
 use bursar::ops::settings::Document;
 use bursar::store::batches::PoolFilter;
 use bursar::store::transactions::{self, Filter};
 use payout::access::Role;
 
-use crate::pages::{Browser, approve_all, furnish};
+use crate::pages::{Browser, approve_all, seed_data};
 use crate::world::{SECOND, World};
 
 /// Pays everything that can be paid.
 async fn pay_all(world: &World) {
-    let choose = Choose::AllEligible(PoolFilter::default());
+    let choose = Selection::AllEligible(PoolFilter::default());
     let view = batches::form(&world.app, &world.actor, &choose, false, None).await.unwrap();
-    let seen = Seen { digest: view.digest.clone(), totals: view.totals.clone() };
+    let seen = ConfirmedTotals { digest: view.digest.clone(), totals: view.totals.clone() };
     pay::pay(&world.app, &world.actor, view.batch.id, &seen, &Balances::default(), None).await.unwrap();
     for _ in 0..3 {
         world.tick_all(0).await;
@@ -28,7 +28,7 @@ async fn pay_all(world: &World) {
 #[tokio::test]
 async fn everything_is_found_by_what_people_have_at_hand() {
     let world = World::open("search_all", 181).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     approve_all(&world).await;
     let mut payer = Browser::of(&world, Role::Payer, "pat").await;
     pay_all(&world).await;
@@ -70,7 +70,7 @@ async fn everything_is_found_by_what_people_have_at_hand() {
 #[tokio::test]
 async fn search_follows_a_new_name_and_is_not_for_partners() {
     let world = World::open("search_walls", 182).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let cy = pat.read("/search?q=cy").await.body;
     let id = cy.split("href=\"/partners/").nth(1).unwrap().split('"').next().unwrap().to_owned();

@@ -4,8 +4,8 @@
 use bursar::app::{Actor, App};
 use bursar::mail::{Language, Template};
 use bursar::ops::notices::{self, templates};
-use bursar::ops::people::team::{self, Colleague};
-use bursar::ops::people::{self, AtTheMachine, NewKey, NewPerson};
+use bursar::ops::people::team::{self, TeamMember};
+use bursar::ops::people::{self, MachineUser, NewKey, NewPerson};
 use bursar::ops::settings::{self, Document};
 use bursar::ops::{OpsError, batches};
 use bursar::store::{mails, rewards};
@@ -44,7 +44,7 @@ fn needs_other(done: &Result<(), OpsError>) -> bool {
 }
 
 async fn invited(stage: &Stage, by: &Actor, email: &str) -> Actor {
-    let new = Colleague { email: email.to_owned(), name: "Kim".to_owned(), role: Role::Payer };
+    let new = TeamMember { email: email.to_owned(), name: "Kim".to_owned(), role: Role::Payer };
     let made = team::invite(&stage.world.app, by, &new).await.unwrap();
     Actor { id: made.person, name: "Kim".to_owned(), role: Role::Payer, ..by.clone() }
 }
@@ -78,9 +78,9 @@ async fn a_release_ends_with_whoever_gave_it() {
     let theirs = invited(&stage, &stage.world.other.clone(), "theirs@example.com").await;
     stage.world.pass(DAY + 1);
     releases(&stage, &theirs).await.unwrap();
-    team::shut_out(&stage.world.app, &pat, theirs.id).await.unwrap();
+    team::disable(&stage.world.app, &pat, theirs.id).await.unwrap();
     stage.one("refuse release_needs_other_person pay B1").await.unwrap();
-    team::let_in(&stage.world.app, &pat, theirs.id).await.unwrap();
+    team::enable(&stage.world.app, &pat, theirs.id).await.unwrap();
     team::change_role(&stage.world.app, &pat, theirs.id, Role::Preparer).await.unwrap();
     stage.one("refuse release_needs_other_person pay B1").await.unwrap();
     team::change_role(&stage.world.app, &pat, theirs.id, Role::Payer).await.unwrap();
@@ -202,9 +202,9 @@ async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_ar
     assert!(is_written_down(&done), "{done:?}");
     stage.world.pass(DAY);
     batch_limit(&stage, &pat, "700.00").await.unwrap();
-    let told = told_of_safeguards(&stage).await;
-    let done = told.iter().filter(|one| **one == "done").count();
-    assert_eq!((told.len() - done, done), (7, 3), "{told:?}");
+    let messages = told_of_safeguards(&stage).await;
+    let done = messages.iter().filter(|one| **one == "done").count();
+    assert_eq!((messages.len() - done, done), (7, 3), "{messages:?}");
     stage.close(Ok(())).await;
 }
 
@@ -369,14 +369,14 @@ async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
     team::change_role(&app, &pat, lee.id, Role::ProgramManager).await.unwrap();
     assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len(), "no such role moves money");
     team::change_role(&app, &pat, lee.id, Role::Payer).await.unwrap();
-    team::shut_out(&app, &pat, lee.id).await.unwrap();
+    team::disable(&app, &pat, lee.id).await.unwrap();
     let all = mailed_of_rights(&app, &lee).await;
     assert_eq!(
         all.iter().filter(|(to, link)| to == "lee@example.com" && link.is_empty()).count(),
         1,
         "{all:?}"
     );
-    team::shut_out(&app, &pat, lee.id).await.unwrap();
+    team::disable(&app, &pat, lee.id).await.unwrap();
     assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len(), "it is told once");
     // A role is told also while nobody can sign in with it: it is the one they come back with.
     for role in [Role::Preparer, Role::Payer] {
@@ -385,10 +385,10 @@ async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
     let before = all.len();
     let all = mailed_of_rights(&app, &lee).await;
     assert_eq!(all.len(), before + 4);
-    team::let_in(&app, &pat, lee.id).await.unwrap();
+    team::enable(&app, &pat, lee.id).await.unwrap();
     assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len() + 2);
     // The same at the machine.
-    people::disable(&app, "lee@example.com", AtTheMachine("anna (user id 1000)")).await.unwrap();
+    people::disable(&app, "lee@example.com", MachineUser("anna (user id 1000)")).await.unwrap();
     assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len() + 4);
     // How they are told is not chosen by whoever does it.
     let template = Template { subject: "Nothing".to_owned(), body: "Nothing happened.".to_owned() };
@@ -411,7 +411,8 @@ async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
 async fn whoever_may_newly_pay_is_no_second_person_for_a_day() {
     let mut stage = prepared("second_new_role").await;
     let kim = stage.world.other.clone();
-    let new = Colleague { email: "lee@example.com".to_owned(), name: "Lee".to_owned(), role: Role::Preparer };
+    let new =
+        TeamMember { email: "lee@example.com".to_owned(), name: "Lee".to_owned(), role: Role::Preparer };
     let made = team::invite(&stage.world.app, &kim, &new).await.unwrap();
     stage.world.pass(30 * DAY);
     team::change_role(&stage.world.app, &kim, made.person, Role::Admin).await.unwrap();
@@ -435,11 +436,11 @@ async fn whoever_may_newly_pay_is_no_second_person_for_a_day() {
 async fn whoever_is_enabled_again_is_no_second_person_for_a_day() {
     let stage = prepared("second_enabled").await;
     let (app, pat) = (&stage.world.app, &stage.world.actor);
-    let new = Colleague { email: "lee@example.com".to_owned(), name: "Lee".to_owned(), role: Role::Payer };
+    let new = TeamMember { email: "lee@example.com".to_owned(), name: "Lee".to_owned(), role: Role::Payer };
     let made = team::invite(app, &stage.world.other, &new).await.unwrap();
     stage.world.pass(30 * DAY);
-    team::shut_out(app, pat, made.person).await.unwrap();
-    team::let_in(app, pat, made.person).await.unwrap();
+    team::disable(app, pat, made.person).await.unwrap();
+    team::enable(app, pat, made.person).await.unwrap();
     let lee = Actor { id: made.person, name: "Lee".to_owned(), role: Role::Payer, ..pat.clone() };
     let done = releases(&stage, &lee).await;
     assert!(needs_other(&done), "{done:?}");
@@ -505,7 +506,7 @@ fn entered(email: &str, role: Role) -> NewPerson {
 async fn whoever_sits_at_the_machine_is_named_and_makes_no_second_person() {
     let mut stage = prepared("second_machine").await;
     let app = stage.world.app.clone();
-    let by = AtTheMachine("anna (user id 1000)");
+    let by = MachineUser("anna (user id 1000)");
     // The first administrator need not wait; administrators are notified of every other one.
     for (email, role) in [("root@example.com", Role::Admin), ("lee@example.com", Role::Payer)] {
         people::add_at_the_machine(&app, &entered(email, role), by).await.unwrap();
@@ -513,8 +514,8 @@ async fn whoever_sits_at_the_machine_is_named_and_makes_no_second_person() {
     let mut db = app.store.read().await.unwrap();
     let first = bursar::store::people::by_email(&mut db, "root@example.com").await.unwrap().unwrap();
     let lee = bursar::store::people::by_email(&mut db, "lee@example.com").await.unwrap().unwrap();
-    let told = bursar::store::outbox::about(&mut db, &lee.id.to_string()).await.unwrap();
-    assert!(told.iter().any(|one| one.notice == Notice::LoginLinkShown), "{told:?}");
+    let outbox_notices = bursar::store::outbox::about(&mut db, &lee.id.to_string()).await.unwrap();
+    assert!(outbox_notices.iter().any(|one| one.notice == Notice::LoginLinkShown), "{outbox_notices:?}");
     assert_eq!(bursar::store::outbox::about(&mut db, &first.id.to_string()).await.unwrap().len(), 0);
     let filter = bursar::store::audit::Filter { subject: Some(lee.id.to_string()), ..Default::default() };
     let rows = bursar::store::audit::list(&mut db, &filter, 10).await.unwrap();
@@ -541,7 +542,7 @@ async fn whoever_sits_at_the_machine_is_named_and_makes_no_second_person() {
 #[tokio::test]
 async fn a_key_that_is_made_at_the_machine_waits_for_a_day() {
     let mut stage = prepared("second_machine_key").await;
-    let (app, by) = (stage.world.app.clone(), AtTheMachine("anna (user id 1000)"));
+    let (app, by) = (stage.world.app.clone(), MachineUser("anna (user id 1000)"));
     people::add_at_the_machine(&app, &entered("root@example.com", Role::Admin), by).await.unwrap();
     let new = NewKey::of("nightly", Role::Payer, Scopes::kept("read,write,release"));
     let key = people::create_key_at_the_machine(&app, &new, by).await.unwrap();

@@ -26,7 +26,7 @@ pub async fn used(world: &World, browser: &mut Browser, path: &str) {
 #[tokio::test]
 async fn a_session_ends_when_nobody_uses_it() {
     let world = World::open("sessions_idle", 171).await;
-    crate::pages::furnish(&world).await;
+    crate::pages::seed_data(&world).await;
     let rows = [(Role::Payer, "kim", "/me", 30), (Role::Partner, "ana-herself", "/portal/account", 60)];
     for (role, name, page, idle) in rows {
         let mut browser = Browser::of(&world, role, name).await;
@@ -149,16 +149,16 @@ async fn what_was_tried_in_vain_stands_in_the_activity_log() {
     let rows = "SELECT COALESCE(MAX(CASE WHEN action = 'proof_refused' THEN detail END), '') || ' ' || \
                 CAST(COUNT(CASE WHEN action = 'signed_out' THEN 1 END) AS TEXT) || ' ' || \
                 CAST(COUNT(CASE WHEN action = 'sign_in_refused' THEN 1 END) AS TEXT) FROM audit";
-    let mut told = String::new();
+    let mut message = String::new();
     for _ in 0..200 {
         world.chain().await;
-        told = crate::nodes::text(&mut database, rows).await;
-        if told.ends_with(" 1 1") {
+        message = crate::nodes::text(&mut database, rows).await;
+        if message.ends_with(" 1 1") {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    assert!(told.contains("\"what\":\"password\"") && told.ends_with(" 1 1"), "{told}");
+    assert!(message.contains("\"what\":\"password\"") && message.ends_with(" 1 1"), "{message}");
     world.close().await;
 }
 
@@ -166,14 +166,14 @@ async fn what_was_tried_in_vain_stands_in_the_activity_log() {
 #[tokio::test]
 async fn every_page_has_a_way_to_sign_out() {
     let world = World::open("sessions_out", 184).await;
-    crate::pages::furnish(&world).await;
+    crate::pages::seed_data(&world).await;
     let mut pat = Browser::of(&world, Role::Admin, "pat").await;
     let mut ana = Browser::of(&world, Role::PartnerAdmin, "ana-admin").await;
     let form = "action=\"/logout\"";
     let (mut seen, own) = (0, ["/welcome", "/factor", "/password", "/prove?next=%2Fme", "/nothing/here"]);
     let routes = bursar::web::table().into_iter().filter(|route| route.method == "GET");
     let paths =
-        routes.filter(|route| route.need != bursar::web::Need::Open && !route.path.starts_with("/api/"));
+        routes.filter(|route| route.need != bursar::web::Access::Open && !route.path.starts_with("/api/"));
     let paths =
         paths.map(|route| route.path.replace(['{', '}'], "")).filter(|path| !path.ends_with("/events"));
     for path in paths.chain(own.map(str::to_owned)) {

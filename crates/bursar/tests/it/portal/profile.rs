@@ -8,7 +8,7 @@ use payout::access::Role;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 use tower::ServiceExt as _;
 
-use crate::pages::{Browser, PASSWORD, furnish};
+use crate::pages::{Browser, PASSWORD, seed_data};
 use crate::world::{SECOND, World};
 
 const MINUTE: i64 = 60 * SECOND;
@@ -59,7 +59,7 @@ async fn links(world: &World, notice: &str) -> Vec<String> {
 #[tokio::test]
 async fn whoever_reads_german_reads_no_english() {
     let world = World::open("portal_german", 66).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
     let csrf = cy.read("/portal").await.hidden("csrf");
     cy.post_on("/portal/language", &[("csrf", &csrf), ("language", "de")]).await;
@@ -85,7 +85,7 @@ async fn whoever_reads_german_reads_no_english() {
 #[tokio::test]
 async fn nobody_is_sent_to_a_page_that_is_not_the_vendors() {
     let world = World::open("portal_elsewhere", 67).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
     let csrf = cy.read("/portal/profile/me").await.hidden("csrf");
     let fields = [("csrf", csrf.as_str()), ("country", "de")];
@@ -108,7 +108,7 @@ async fn nobody_is_sent_to_a_page_that_is_not_the_vendors() {
 #[tokio::test]
 async fn stripe_is_set_up_on_its_own_pages_and_believed_only_when_asked() {
     let world = World::open("portal_stripe", 65).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
     cy.read("/portal/profile").await.says("Individual Cy Ray Not set up yet.");
 
@@ -123,20 +123,20 @@ async fn stripe_is_set_up_on_its_own_pages_and_believed_only_when_asked() {
     cy.read("/portal").await.says("You have not chosen how to be paid yet.");
 
     // The return URL works once, for this session and this payee, and for a limited time.
-    let told = "This way back from Stripe was used already, is too old or is not yours.";
+    let message = "This way back from Stripe was used already, is too old or is not yours.";
     let mut bo = Browser::of_partner(&world, Role::Partner, "bo").await;
     let again = cy.get(&back).await;
-    cy.read(&again.to).await.says(told);
+    cy.read(&again.to).await.says(message);
     let back = there_and_back(&world, &mut cy, "me", "finish").await;
     for strange in [back.clone(), "/portal/profile/me/stripe/return?state=made-up".to_owned()] {
         let strange = bo.get(&strange).await;
-        bo.read(&strange.to).await.says(told);
+        bo.read(&strange.to).await.says(message);
     }
     let mut elsewhere = Browser::new(&world);
     let fields = [("email", "cy-partner@example.com"), ("password", PASSWORD), ("next", "/portal")];
     elsewhere.post_on("/login", &fields).await;
     let strange = elsewhere.get(&back).await;
-    elsewhere.read(&strange.to).await.says(told);
+    elsewhere.read(&strange.to).await.says(message);
 
     let done = cy.get(&back).await;
     let page = cy.read(&done.to).await;
@@ -167,14 +167,14 @@ async fn stripe_is_set_up_on_its_own_pages_and_believed_only_when_asked() {
         crate::people::sessions::used(&world, &mut cy, "/portal").await;
     }
     let late = cy.get(&late).await;
-    cy.read(&late.to).await.says(told);
+    cy.read(&late.to).await.says(message);
     world.close().await;
 }
 
 #[tokio::test]
 async fn an_account_whose_answer_was_lost_is_found_after_stripe_forgot_the_key() {
     let world = World::open("portal_stripe_lost", 68).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
     set_out(&mut cy, "me").await;
     // As if the response had been lost, and the partner came back a day later.
@@ -197,7 +197,7 @@ async fn an_account_whose_answer_was_lost_is_found_after_stripe_forgot_the_key()
 #[tokio::test]
 async fn a_paypal_address_counts_when_its_mails_are_read() {
     let world = World::open("portal_paypal", 66).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
     let path = "/portal/profile/me/paypal";
     let csrf = cy.read("/portal/profile/me").await.hidden("csrf");
@@ -268,7 +268,7 @@ async fn a_paypal_address_counts_when_its_mails_are_read() {
 #[tokio::test]
 async fn who_may_say_where_the_money_goes() {
     let world = World::open("portal_roles", 67).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     world.set(|it| Document { profile_roles: vec!["partner_admin".to_owned()], ..it }).await;
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
     let page = cy.read("/portal/profile/me").await;
@@ -309,7 +309,7 @@ async fn who_may_say_where_the_money_goes() {
 #[tokio::test]
 async fn a_tax_report_is_found_by_questions_and_filed_with_its_certification() {
     let world = World::open("portal_tax", 69).await;
-    furnish(&world).await;
+    seed_data(&world).await;
     world.set(|it| Document { us_tax_tracking: true, ..it }).await;
     let mut cy = Browser::of_partner(&world, Role::Partner, "cy").await;
     cy.read("/portal").await.says("Your tax form is missing.");
@@ -327,13 +327,13 @@ async fn a_tax_report_is_found_by_questions_and_filed_with_its_certification() {
         ("w9", "123-45-6789", "2026-03-09", "yes", "is in the future"),
         ("w9", "123-45-6789", "2026-03-01", "", "Confirm that the form is certified"),
     ];
-    for (form, tin, signed_on, certified, told) in rows {
+    for (form, tin, signed_on, certified, message) in rows {
         let mut fields = vec![("csrf", csrf.as_str()), ("form", form), ("name", "Cy Ray")];
         fields.extend([("tin", tin), ("signed_on", signed_on)]);
         fields.extend((!certified.is_empty()).then_some(("certified", certified)));
         let page = cy.post("/portal/tax/me", &fields).await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.body);
-        page.says(told);
+        page.says(message);
         assert!(!page.body.contains("123-45"), "the number is not shown again");
     }
     let fields = [

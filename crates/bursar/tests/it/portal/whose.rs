@@ -2,7 +2,7 @@
 //! requires of them; and what was returned.
 
 use axum::http::StatusCode;
-use bursar::mail::{Language, told};
+use bursar::mail::{Language, partner_text};
 use bursar::ops::why;
 use bursar::store::mails::{self, Filter};
 use payout::access::Role;
@@ -29,7 +29,7 @@ async fn a_german_partner_is_told_in_german() {
     let chosen = [("csrf", csrf.as_str()), ("language", "de"), ("back", "/portal/rewards")];
     let there = browser.post("/portal/language", &chosen).await;
     assert_eq!(there.to, "/portal/rewards", "they stay where they are");
-    let words = told::gate(Language::De, Code::ProfileMissing);
+    let words = partner_text::gate(Language::De, Code::ProfileMissing);
     for path in ["/portal", "/portal/rewards"] {
         let page = browser.read(path).await;
         page.says(words.message);
@@ -72,7 +72,7 @@ async fn what_a_company_is_paid_is_told_as_the_companys() {
     play(&mut stage, "partner cy of acme\nreward R4 cy 5.00 approved").await;
     let listed = admin.read("/portal/rewards").await;
     listed.says("5.00 USD");
-    let missing = told::gate(Language::En, Code::ProfileMissing);
+    let missing = partner_text::gate(Language::En, Code::ProfileMissing);
     assert!(!listed.words().contains(missing.message), "{}", listed.words());
     Browser::of_partner(&stage.world, Role::Partner, "cy")
         .await

@@ -2,11 +2,11 @@
 //! and work continues. According to the vendors' books, no reward is ever paid twice. `BURSAR_TEST_DRILLS=0..50` sets the
 //! seeds.
 
-use bursar::ops::safe_mode::Why;
+use bursar::ops::safe_mode::SafeModeCause;
 use bursar::store::put_back;
 use bursar::store::rewards;
 
-use super::{found, paid, standing, until_left, void};
+use super::{found, leave_safe_mode, paid, standing, void};
 use crate::scenarios::{Stage, say_of_found};
 
 /// A random generator with a seed.
@@ -57,8 +57,8 @@ impl Drill {
 
     async fn one(&mut self, line: &str) {
         self.log.push(line.to_owned());
-        if let Err(told) = self.stage.one(line).await {
-            panic!("{}\n{told}", self.log.join("\n"));
+        if let Err(message) = self.stage.one(line).await {
+            panic!("{}\n{message}", self.log.join("\n"));
         }
     }
 
@@ -196,9 +196,9 @@ async fn drill(seed: u64) -> bool {
         drill.stage.close(Ok(())).await;
         return false;
     }
-    assert_eq!(standing(&drill.stage).await.0, Some(Why::Behind));
+    assert_eq!(standing(&drill.stage).await.0, Some(SafeModeCause::Behind));
     drill.one("heal").await;
-    until_left(&mut drill.stage).await;
+    leave_safe_mode(&mut drill.stage).await;
     drill.nothing_twice();
     drill.pay().await;
     drill.one("live 1 hour").await;

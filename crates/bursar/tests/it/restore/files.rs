@@ -59,8 +59,8 @@ fn a_backup_is_taken_proven_and_put_back() {
     let at = |name: &str| folder.path().join(name);
     let run = |arguments: &[&str]| bursar(folder.path(), arguments);
     done(&run(&["init"]));
-    let told: Value = serde_json::from_str(&done(&run(&["backup", "one", "--json"]))).unwrap();
-    assert_eq!(told["bytes"].as_u64().unwrap() + 4_096, fs::metadata(at("one")).unwrap().len());
+    let body: Value = serde_json::from_str(&done(&run(&["backup", "one", "--json"]))).unwrap();
+    assert_eq!(body["bytes"].as_u64().unwrap() + 4_096, fs::metadata(at("one")).unwrap().len());
     assert_eq!(fs::metadata(at("one")).unwrap().permissions().mode() & 0o777, 0o600);
     refused(&run(&["backup", "one"]), "already exists");
     assert_eq!(names(folder.path()), ["bursar.db", "bursar.key", "one"], "nothing lies about");
@@ -108,8 +108,8 @@ fn a_backup_is_taken_proven_and_put_back() {
     assert_eq!(names(folder.path()), ["bursar.db", "bursar.key", "one"]);
 
     done(&run(&["user", "add", "--email=late@example.com", "--name=Late", "--role=admin"]));
-    let told: Value = serde_json::from_str(&done(&run(&["restore", "one", "--json"]))).unwrap();
-    let kept = told["kept"].as_str().unwrap();
+    let body: Value = serde_json::from_str(&done(&run(&["restore", "one", "--json"]))).unwrap();
+    let kept = body["kept"].as_str().unwrap();
     assert!(at(kept).exists() && kept.contains(".before-restore-"), "{kept}");
     assert_eq!(fs::metadata(at("bursar.db")).unwrap().permissions().mode() & 0o777, 0o600);
     let reset = ["user", "reset", "--email=late@example.com"];
@@ -117,8 +117,8 @@ fn a_backup_is_taken_proven_and_put_back() {
     let elsewhere = format!("--database-url=sqlite://{kept}");
     done(&run(&["user", "reset", "--email=late@example.com", &elsewhere]));
 
-    let told: Value = serde_json::from_str(&done(&run(&["safe-mode", "--json"]))).unwrap();
-    assert_eq!((told["on"].as_bool(), told["state"]["why"].as_str()), (Some(true), Some("restored")));
+    let body: Value = serde_json::from_str(&done(&run(&["safe-mode", "--json"]))).unwrap();
+    assert_eq!((body["on"].as_bool(), body["state"]["why"].as_str()), (Some(true), Some("restored")));
     // No vendor is connected, so there is nobody to ask; but nobody has entered again what the backup does not know.
     refused(&run(&["safe-mode", "off"]), "Holds, closed payees and changed destinations since");
     assert!(done(&run(&["safe-mode", "off", "--reentered"])).contains("Safe mode is off"));
@@ -134,10 +134,10 @@ fn a_person_switches_safe_mode_on_and_off() {
     done(&run(&["init"]));
     assert!(done(&run(&["safe-mode"])).contains("Safe mode is off"));
     let on = ["safe-mode", "on", "--put-back-from=2026-03-02T02:00:00Z", "--note=The disk failed."];
-    let told = done(&run(&on));
+    let message = done(&run(&on));
     assert!(
-        told.contains("Safe mode is ON") && told.contains("2 Mar 2026, 02:00 UTC. The disk failed."),
-        "{told}"
+        message.contains("Safe mode is ON") && message.contains("2 Mar 2026, 02:00 UTC. The disk failed."),
+        "{message}"
     );
     assert_eq!(run(&["safe-mode", "on", "--put-back-from=yesterday"]).status.code(), Some(2));
     assert!(done(&run(&["safe-mode", "off", "--reentered"])).contains("Safe mode is off"));
@@ -204,8 +204,8 @@ fn on_postgres_it_is_said_how() {
     address.set_path(&name);
     let address = format!("--database-url={address}");
     done(&bursar(folder.path(), &["init", &address]));
-    let told = done(&bursar(folder.path(), &["backup", "FILE", &address]));
-    assert!(told.contains("pg_dump --format=custom") && told.contains(&name), "{told}");
+    let message = done(&bursar(folder.path(), &["backup", "FILE", &address]));
+    assert!(message.contains("pg_dump --format=custom") && message.contains(&name), "{message}");
     refused(&bursar(folder.path(), &["restore", "FILE", &address]), "pg_restore");
     runtime.block_on(crate::world::run(&server, format!("DROP DATABASE {name} WITH (FORCE)")));
 }

@@ -62,8 +62,9 @@ async fn one_value_of_a_backup_that_does_not_open_is_named() {
         if column.is_passing() {
             assert_eq!((code, all.closed), (Some(0), 0), "{said}");
         } else {
-            let told = format!("1 sealed value opens with no key of the key file: {table}.{name} of {row}.");
-            assert!(code == Some(1) && said.contains(&told) && said.contains("bursar key old"), "{said}");
+            let message =
+                format!("1 sealed value opens with no key of the key file: {table}.{name} of {row}.");
+            assert!(code == Some(1) && said.contains(&message) && said.contains("bursar key old"), "{said}");
             let doctor = bursar(&["doctor", "--offline", "--json"]);
             let doctor = String::from_utf8_lossy(&doctor.stdout);
             assert!(doctor.contains("values_shut") && doctor.contains(&row), "{doctor}");

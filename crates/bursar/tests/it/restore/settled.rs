@@ -6,7 +6,7 @@ use bursar::ops::{OpsError, epoch};
 use bursar::store::put_back::{self, Progress};
 use payout::access::Role;
 
-use super::{BEFORE, Browser, Stage, found, movements, play, say_of_found, until_left, void};
+use super::{BEFORE, Browser, Stage, found, leave_safe_mode, movements, play, say_of_found, void};
 use crate::reconciliation::command;
 
 /// R3 (cy, Stripe, 30.00) and R4 (di, PayPal, 40.00) are paid by a database that is then lost; safe mode is over.
@@ -19,7 +19,7 @@ async fn lost(name: &str, seed: u64) -> Stage {
     play(&mut stage, &["live 1 hour", "batch B2 R3 R4", "pay B2", "live 1 hour", "expect di success"]).await;
     assert!(stage.restart(async |database| database.put_back("old").await).await, "the mark is ahead");
     play(&mut stage, &["live 1 minute"]).await;
-    until_left(&mut stage).await;
+    leave_safe_mode(&mut stage).await;
     stage
 }
 
@@ -64,20 +64,23 @@ async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then
         let told = browser.post_on("/safe-mode/settle", &[&settle[..], &[("none_of", word)]].concat()).await;
         told.says("This has changed since you looked");
     }
-    let (done, told) = command(&stage.world, &["safe-mode", "settle", &tr, "--note=asked"]).await;
-    assert!(!done && told.contains(&format!("{undecided} (30.00 USD), {other} (7.00 USD)")), "{told}");
-    let (done, told) = command(&stage.world, &["safe-mode"]).await;
-    assert!(done && told.contains("4. For a Stripe transfer, check in Stripe whether a payout"), "{told}");
-    assert!(told.contains(&format!("{other} 7.00 USD is approved, and can be paid once")), "{told}");
-    let mut offered = told.split("--none-of ").skip(1).map(|rest| rest.split_whitespace().next().unwrap());
+    let (done, message) = command(&stage.world, &["safe-mode", "settle", &tr, "--note=asked"]).await;
+    assert!(!done && message.contains(&format!("{undecided} (30.00 USD), {other} (7.00 USD)")), "{message}");
+    let (done, message) = command(&stage.world, &["safe-mode"]).await;
+    assert!(
+        done && message.contains("4. For a Stripe transfer, check in Stripe whether a payout"),
+        "{message}"
+    );
+    assert!(message.contains(&format!("{other} 7.00 USD is approved, and can be paid once")), "{message}");
+    let mut offered = message.split("--none-of ").skip(1).map(|rest| rest.split_whitespace().next().unwrap());
     let word = offered.find(|word| *word != before && !words.iter().any(|old| old == word)).unwrap();
     let flag = format!("--none-of={word}");
-    let (done, told) = command(&stage.world, &["safe-mode", "settle", &tr, "--note=voided", &flag]).await;
+    let (done, message) = command(&stage.world, &["safe-mode", "settle", &tr, "--note=voided", &flag]).await;
     assert!(
-        done && told.contains("It is settled, and no longer holds cy. This no longer blocks these"),
-        "{told}"
+        done && message.contains("It is settled, and no longer holds cy. This no longer blocks these"),
+        "{message}"
     );
-    assert!(told.contains(&format!("{undecided} (30.00 USD), {other} (7.00 USD)")), "{told}");
+    assert!(message.contains(&format!("{undecided} (30.00 USD), {other} (7.00 USD)")), "{message}");
     stage.close(Ok(())).await;
 }
 
@@ -88,8 +91,8 @@ async fn reconciliation_calls_no_other_movement_a_found_payment() {
     let mut stage = lost("put_back_strange", 42).await;
     void(&stage, &stage.number("R4").await.unwrap()).await;
     let item = object(&stage, "di@example.com").await;
-    let (done, told) = command(&stage.world, &["safe-mode", "settle", &item, "--note=voided R4"]).await;
-    assert!(done && told.contains("It held no unpaid reward"), "{told}");
+    let (done, message) = command(&stage.world, &["safe-mode", "settle", &item, "--note=voided R4"]).await;
+    assert!(done && message.contains("It held no unpaid reward"), "{message}");
     // Whoever pays them the same once more is told of it.
     play(&mut stage, &["reward R10 di 40.00 approved", "batch B4 R10"]).await;
     let mut browser = Browser::of(&stage.world, Role::Payer, "pay").await;
@@ -137,7 +140,7 @@ async fn a_payment_that_the_hold_has_stopped_is_named() {
         .await;
     assert!(stage.restart(async |database| database.put_back("old").await).await, "the mark is ahead");
     play(&mut stage, &["live 1 minute"]).await;
-    until_left(&mut stage).await;
+    leave_safe_mode(&mut stage).await;
     play(&mut stage, &["live 1 hour"]).await;
     void(&stage, &stage.number("R3").await.unwrap()).await;
     let tr = object(&stage, "acct_cy").await;
@@ -146,10 +149,10 @@ async fn a_payment_that_the_hold_has_stopped_is_named() {
     let of_r9 = shown.unpaid.iter().find(|one| one.value.decimal() == "7.00").unwrap();
     let label = format!("PT-{:06}", of_r9.payment.unwrap());
     assert!(of_r9.says().contains(&format!("is in {label}, which can be sent")), "{}", of_r9.says());
-    let told = say_of_found(app, actor, &tr, "voided R3").await.unwrap();
+    let message = say_of_found(app, actor, &tr, "voided R3").await.unwrap();
     assert!(
-        told.contains(&format!("Stopped because the payee was on hold, and not sent: {label}")),
-        "{told}"
+        message.contains(&format!("Stopped because the payee was on hold, and not sent: {label}")),
+        "{message}"
     );
     stage.close(Ok(())).await;
 }
@@ -195,7 +198,7 @@ async fn what_comes_back_after_it_was_settled_is_listed_again() {
     play(&mut stage, &["batch B1 R1", "pay B1", "live 1 hour"]).await;
     assert!(stage.restart(async |database| database.put_back("old").await).await, "the mark is ahead");
     play(&mut stage, &["live 1 minute"]).await;
-    until_left(&mut stage).await;
+    leave_safe_mode(&mut stage).await;
     let item = object(&stage, TO).await;
     let mut browser = Browser::of(&stage.world, Role::Admin, "adm").await;
     browser
@@ -211,8 +214,8 @@ async fn what_comes_back_after_it_was_settled_is_listed_again() {
     page.says(
         "had settled it before (“voided R1”): enter the rewards again that were voided for it and not paid since.",
     );
-    let (done, told) = command(&stage.world, &["safe-mode"]).await;
-    assert!(done && told.contains("PayPal says RETURNED. Its money came back"), "{told}");
+    let (done, message) = command(&stage.world, &["safe-mode"]).await;
+    assert!(done && message.contains("PayPal says RETURNED. Its money came back"), "{message}");
     say_of_found(&stage.world.app, &stage.world.actor, &item, "R1 was entered again").await.unwrap();
     play(&mut stage, &["blocked B2", "live 3 days", "blocked B2"]).await;
     stage.close(Ok(())).await;
@@ -231,21 +234,21 @@ async fn a_found_transfer_is_asked_about_with_its_bank_payout() {
     play(&mut stage, &["batch B1 R1", "pay B1", "live 1 day", "expect gil success"]).await;
     assert!(stage.restart(async |database| database.put_back("old").await).await, "the mark is ahead");
     play(&mut stage, &["live 1 minute"]).await;
-    until_left(&mut stage).await;
+    leave_safe_mode(&mut stage).await;
     let tr = object(&stage, TO).await;
-    let told = async |stage: &Stage| {
-        let (done, told) = command(&stage.world, &["safe-mode"]).await;
-        assert!(done, "{told}");
-        told
+    let describe = async |stage: &Stage| {
+        let (done, message) = command(&stage.world, &["safe-mode"]).await;
+        assert!(done, "{message}");
+        message
     };
-    let paid = told(&stage).await;
+    let paid = describe(&stage).await;
     assert!(paid.contains(" is paid. It has not come back."), "{paid}");
     void(&stage, &stage.number("R1").await.unwrap()).await;
     say_of_found(&stage.world.app, &stage.world.actor, &tr, "voided R1").await.unwrap();
-    assert!(!told(&stage).await.contains(&tr));
+    assert!(!describe(&stage).await.contains(&tr));
     // Another payment of the same amount to the same account proves nothing about this one.
     play(&mut stage, &["reward R2 gil 75.00 approved", "batch B2 R2", "pay B2", "live 8 days"]).await;
-    let lies = told(&stage).await;
+    let lies = describe(&stage).await;
     assert!(
         lies.contains(" came back. The payee does not have it: the money is in their Stripe balance"),
         "{lies}"
@@ -267,7 +270,7 @@ async fn what_holds_nobody_is_not_settled_by_a_word_alone() {
     play(&mut stage, &["live 10 minutes", "live 10 minutes"]).await;
     let item = object(&stage, "eve@example.com").await;
     let (app, actor) = (&stage.world.app, &stage.world.actor);
-    let alone = safe_mode::Said { note: "looked at it", none_of: None };
+    let alone = safe_mode::SettlementNote { note: "looked at it", none_of: None };
     let refused = safe_mode::settle_found(app, actor, &item, alone).await;
     let Err(OpsError::Conflict(refusal)) = refused else { panic!("{refused:?}") };
     assert_eq!(refusal.code, "nobody_held");
@@ -279,8 +282,8 @@ async fn what_holds_nobody_is_not_settled_by_a_word_alone() {
     let held = "No payee is on hold for it. For 1 of them nobody is on hold: find out who was paid.";
     page.says(held);
     page.says("Nobody is on hold eve@example.com");
-    let (_, told) = command(&stage.world, &["doctor"]).await;
-    assert!(told.contains(held), "{told}");
+    let (_, message) = command(&stage.world, &["doctor"]).await;
+    assert!(message.contains(held), "{message}");
     say_of_found(app, actor, &item, "eve is on hold").await.unwrap();
     stage.close(Ok(())).await;
 }
@@ -297,7 +300,7 @@ async fn a_clawback_that_a_lost_payment_took_off_is_listed() {
     play(&mut stage, &["batch B9 R9", "pay B9", "live 1 hour"]).await;
     assert!(stage.restart(async |database| database.put_back("old").await).await, "the mark is ahead");
     play(&mut stage, &["live 1 minute"]).await;
-    until_left(&mut stage).await;
+    leave_safe_mode(&mut stage).await;
     let item = found(&stage).await.into_iter().find(|(_, amount, _)| amount == "46.00 USD").unwrap().2;
     let shown = safe_mode::open_one(&mut stage.world.app.store.read().await.unwrap(), &item).await;
     let shown = shown.unwrap().unwrap();

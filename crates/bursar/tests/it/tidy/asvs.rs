@@ -123,7 +123,7 @@ fn left_out(file: &Source) -> Vec<Breach> {
     let strange = rows.iter().filter(|row| items.iter().all(|item| row.item != item));
     found.extend(strange.map(|row| (row.line, format!("{} is no item of levels 1 and 2", row.item))));
     let count = |wanted: &str| rows.iter().filter(|row| word(row) == wanted).count();
-    let told = format!(
+    let message = format!(
         "Of the {} items {} are met, {} do not apply and {} are gaps; {} of the gaps are of level 1.",
         items.len(),
         count("met"),
@@ -131,8 +131,8 @@ fn left_out(file: &Source) -> Vec<Breach> {
         count("gap"),
         rows.iter().filter(|row| word(row) == "gap" && row.level == "1").count()
     );
-    if !file.text.contains(&told) {
-        found.push((1, format!("it does not say: {told}")));
+    if !file.text.contains(&message) {
+        found.push((1, format!("it does not say: {message}")));
     }
     found
 }

@@ -25,7 +25,7 @@ pub const RULES: &[Rule] = &[
         bad: &[("crates/bursar/src/ops/pay.rs", "#[must_use]\npub fn total() -> i64 { 0 }")],
         good: &[
             ("crates/payout/src/money.rs", "#[must_use]\npub fn total() -> i64 { 0 }"),
-            ("crates/bursar/src/turns.rs", "#[must_use]\npub struct Turn;"),
+            ("crates/bursar/src/work_limit.rs", "#[must_use]\npub struct Turn;"),
         ],
     },
     Rule {

@@ -82,10 +82,10 @@ const KNOWN: &[(&str, &[&str])] = &[
             "work::ask",
             "work::bank_payouts",
             "work::prove",
-            "work::relook",
+            "work::recheck",
             "work::settle",
             "work::shown",
-            "work::swept",
+            "work::scheduled_payouts",
         ],
     ),
 ];

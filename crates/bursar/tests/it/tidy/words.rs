@@ -63,7 +63,7 @@ pub const RULES: &[Rule] = &[
         ],
         good: &[
             ("crates/payout/src/eligibility.rs", "// the other, when they, the history, there, gather\n"),
-            ("crates/bursar/src/mail/told/de.rs", "\"her damit\""),
+            ("crates/bursar/src/mail/partner_text/de.rs", "\"her damit\""),
             ("crates/bursar/tests/it/told.rs", "let hers = 1;"),
             ("crates/bursar/src/store/migrations/0006_portal.sql", "-- what his browser calls itself"),
         ],

@@ -33,31 +33,31 @@ async fn why_names_what_comes_next_and_who_does_it() {
         (stage.payee("ana").to_string(), stage.payee("bo").to_string(), stage.payee("cy").to_string());
     let waits = format!("It is in {batch}, which waits for a payer to press Pay.");
     assert!(why_of(&stage, &ana).await.contains(&waits), "{}", why_of(&stage, &ana).await);
-    let told = why_of(&stage, &batch).await;
-    assert!(told.contains(&format!("{batch} waits for a payer to press Pay.")), "{told}");
-    assert!(told.contains("The payer must act"), "{told}");
-    let told = why_of(&stage, &bo).await;
+    let message = why_of(&stage, &batch).await;
+    assert!(message.contains(&format!("{batch} waits for a payer to press Pay.")), "{message}");
+    assert!(message.contains("The payer must act"), "{message}");
+    let message = why_of(&stage, &bo).await;
     let of_bo = format!("The reward is not approved. It concerns {}.", stage.number("R2").await.unwrap());
-    assert!(told.contains(&of_bo) && told.contains("An administrator must act"), "{told}");
-    let told = why_of(&stage, &cy).await;
-    assert_eq!(told, "Nothing stands in the way. They have no reward to be paid.");
+    assert!(message.contains(&of_bo) && message.contains("An administrator must act"), "{message}");
+    let message = why_of(&stage, &cy).await;
+    assert_eq!(message, "Nothing stands in the way. They have no reward to be paid.");
     let mut browser = Browser::of(&stage.world, Role::Admin, "reader").await;
     let page = browser.read(&format!("/partners/{ana}")).await;
     page.says("1 approved reward waits to be paid: 10.00 USD");
     page.says(&waits);
     browser.read(&format!("/partners/{bo}")).await.says(&of_bo);
     play(&mut stage, "approve R2").await;
-    let told = why_of(&stage, &bo).await;
-    assert!(told.contains("1 reward. It can be in the next payout"), "{told}");
-    assert!(told.contains("The preparer must act"), "{told}");
+    let message = why_of(&stage, &bo).await;
+    assert!(message.contains("1 reward. It can be in the next payout"), "{message}");
+    assert!(message.contains("The preparer must act"), "{message}");
     play(&mut stage, "brake on").await;
     for name in [&ana, &bo, &batch] {
-        let told = why_of(&stage, name).await;
-        assert!(told.contains("[books_do_not_balance, "), "{told}");
+        let message = why_of(&stage, name).await;
+        assert!(message.contains("[books_do_not_balance, "), "{message}");
     }
     play(&mut stage, "brake off\nhold ana on").await;
-    let told = why_of(&stage, &batch).await;
-    assert!(told.contains("[partner_on_hold, ana]"), "the payee is named: {told}");
+    let message = why_of(&stage, &batch).await;
+    assert!(message.contains("[partner_on_hold, ana]"), "the payee is named: {message}");
     let pay = browser.read(&format!("/claims/{batch}/pay")).await;
     assert!(pay.body.contains(&format!("<a href=\"/partners/{ana}\"><bdi>ana</bdi></a>")), "{}", pay.body);
     play(&mut stage, "hold ana off").await;
@@ -86,10 +86,10 @@ async fn a_closed_payment_asks_nobody_for_anything() {
         (&ana, "Paid outside", "its rewards count as paid. Do not pay them again."),
         (&bo, "Failed", "its rewards went back to the pool, and another payment can pay them."),
     ] {
-        let told = why_of(&stage, number).await;
-        assert!(told.starts_with(&format!("{number}  {status}")), "{told}");
+        let message = why_of(&stage, number).await;
+        assert!(message.starts_with(&format!("{number}  {status}")), "{message}");
         let page = plain(&browser.read(&format!("/transactions/{number}")).await.words());
-        for said in [&told, &page] {
+        for said in [&message, &page] {
             assert!(said.contains(closed), "{said}");
             assert!(!said.contains("must act") && said.contains("Nobody needs to act"), "{said}");
         }
@@ -139,7 +139,7 @@ async fn what_was_paid_wrongly_is_clawed_back_on_its_page() {
     let page = browser.read(&format!("/rewards/{number}")).await;
     page.says("You can take back up to 10.00 USD.");
     let form = format!("/rewards/{number}/clawback");
-    for (amount, reason, told) in [
+    for (amount, reason, message) in [
         ("ten", "paid twice", "This is not an amount"),
         ("10.01", "paid twice", "this is more than was paid for the reward"),
         ("4.00", " ", "Give a reason"),
@@ -148,7 +148,7 @@ async fn what_was_paid_wrongly_is_clawed_back_on_its_page() {
         let page = browser.read(&format!("/rewards/{number}")).await;
         let (csrf, once) = (page.hidden("csrf"), page.hidden("once"));
         let sent = [("csrf", csrf.as_str()), ("once", &once), ("amount", amount), ("reason", reason)];
-        browser.post_on(&form, &sent).await.says(told);
+        browser.post_on(&form, &sent).await.says(message);
     }
     browser.read(&format!("/rewards/{number}")).await.says("You can take back up to 6.00 USD.");
     stage.close(Ok(())).await;
@@ -177,13 +177,13 @@ async fn what_a_signed_event_names_is_told_before_people_call_a_payment_not_made
     .await;
     let payout = stage.world.simulator.books().payouts.last().unwrap().id.clone();
     let number = stage.number("bo").await.unwrap();
-    let told = format!("Look for {payout} at Stripe before you settle it as not made.");
+    let message = format!("Look for {payout} at Stripe before you settle it as not made.");
     let mut browser = Browser::of(&stage.world, Role::Payer, "payer").await;
     let page = browser.read(&format!("/transactions/{number}")).await;
-    page.says(&told);
+    page.says(&message);
     assert!(page.body.contains(&format!("value=\"{payout}\"")), "the form offers it: {}", page.body);
     let why = why_of(&stage, &number).await;
-    assert!(why.contains(&told), "{why}");
+    assert!(why.contains(&message), "{why}");
     // The first of two people's statements stays in the timeline, with their note.
     play(&mut stage, "settle bo not-made").await;
     let page = browser.read(&format!("/transactions/{number}")).await;

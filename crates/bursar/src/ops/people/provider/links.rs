@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::app::{Actor, App};
 use crate::ops::people::factor::{end_elsewhere, still_theirs, tell_owner};
-use crate::ops::people::{AtTheMachine, OPERATOR, Session, note};
+use crate::ops::people::{MachineUser, OPERATOR, Session, note};
 use crate::ops::{OpsError, Result};
 use crate::store::people::{self, Person};
 use crate::store::{self, Db, Tx, factors, identities};
@@ -49,14 +49,14 @@ pub async fn unlink_own(app: &App, session: &Session) -> Result<()> {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         still_theirs(tx, session, now).await?;
         if person.password_hash.is_none() && !session.has_passkey {
-            let told = "You have no password and no passkey here, so you could not sign in any more. Choose a password first.";
-            return Err(Refusal::new("no_other_way_in", told).into());
+            let message = "You have no password and no passkey here, so you could not sign in any more. Choose a password first.";
+            return Err(Refusal::new("no_other_way_in", message).into());
         }
         take_away(tx, app, &person, (&id.to_string(), ""), json!({ "from": session.actor.came_from }))
             .await?;
         end_elsewhere(tx, session).await
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -67,8 +67,8 @@ pub async fn unlink_own(app: &App, session: &Session) -> Result<()> {
 /// any more.
 pub async fn unlink(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     if actor.id == id {
-        let told = "Your own login is unlinked on your own page, which sees that you can still sign in.";
-        return Err(Refusal::new("own_login", told).into());
+        let message = "Your own login is unlinked on your own page, which sees that you can still sign in.";
+        return Err(Refusal::new("own_login", message).into());
     }
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -76,13 +76,13 @@ pub async fn unlink(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
         let person = people::hold(tx, id).await?.filter(|one| one.kind == "person");
         let person = person.ok_or(OpsError::Missing)?;
         if is_the_last_way_in(tx, app, &person, now).await? {
-            let told = "Nobody else could sign in as an administrator any more. Let one choose a password or add a passkey first.";
-            return Err(Refusal::new("last_admin", told).into());
+            let message = "Nobody else could sign in as an administrator any more. Let one choose a password or add a passkey first.";
+            return Err(Refusal::new("last_admin", message).into());
         }
         take_away(tx, app, &person, (&actor.id.to_string(), &actor.name), json!({})).await?;
         end_all(tx, id).await
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(())
 }
 
@@ -91,7 +91,7 @@ pub async fn unlink(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
 ///
 /// # Errors
 /// As [`unlink`].
-pub async fn unlink_at_the_machine(app: &App, email: &str, by: AtTheMachine<'_>) -> Result<bool> {
+pub async fn unlink_at_the_machine(app: &App, email: &str, by: MachineUser<'_>) -> Result<bool> {
     let now = app.clock.now();
     let last = transact!(app, |tx| {
         people::hold_administrators(tx).await?;
@@ -102,7 +102,7 @@ pub async fn unlink_at_the_machine(app: &App, email: &str, by: AtTheMachine<'_>)
         end_all(tx, person.id).await?;
         Ok(last)
     })?;
-    app.nudge.notify.ring();
+    app.nudge.notify.notify();
     Ok(last)
 }
 
@@ -113,7 +113,7 @@ async fn held(tx: &mut Tx, email: &str) -> Result<Person> {
 
 async fn end_all(tx: &mut Tx, id: PersonId) -> Result<()> {
     store::sessions::end_all(tx, id).await?;
-    factors::end_halves(tx, id).await?;
+    factors::end_half_logins(tx, id).await?;
     Ok(())
 }
 
@@ -127,8 +127,8 @@ async fn take_away(
     let now = app.clock.now();
     let unlinked = identities::unlink(tx, person.id, now).await?;
     if unlinked.is_empty() {
-        let told = "This login is linked to nobody at the provider, so nothing was done.";
-        return Err(Refusal::new("not_linked", told).into());
+        let message = "This login is linked to nobody at the provider, so nothing was done.";
+        return Err(Refusal::new("not_linked", message).into());
     }
     for one in &unlinked {
         note(tx, now, by, "login_unlinked", person.id, naming(&detail, one));
@@ -164,7 +164,7 @@ pub async fn allow_again_at_the_machine(
     app: &App,
     email: &str,
     subject: Option<&str>,
-    by: AtTheMachine<'_>,
+    by: MachineUser<'_>,
 ) -> Result<()> {
     transact!(app, |tx| {
         let person = held(tx, email).await?;
@@ -185,23 +185,24 @@ async fn allow(
     // Only an account at the current provider can be linked.
     let issuer = app.config.oidc.issuer.clone().or_else(|| all.first().map(|one| one.issuer.clone()));
     let Some(issuer) = issuer.filter(|_| !all.is_empty()) else {
-        let told = "No account at the provider was unlinked from this login, so nothing was done.";
-        return Err(Refusal::new("nothing_unlinked", told).into());
+        let message = "No account at the provider was unlinked from this login, so nothing was done.";
+        return Err(Refusal::new("nothing_unlinked", message).into());
     };
     let subject = match (subject.map(str::trim).filter(|subject| !subject.is_empty()), all.as_slice()) {
         (Some(subject), _) => subject.to_owned(),
         (None, [one]) => one.subject.clone(),
         (None, _) => {
-            let told = "More than one account was unlinked from this login. Say which of them may be linked again, by its subject.";
-            return Err(Refusal::new("which_account", told).at("subject").into());
+            let message = "More than one account was unlinked from this login. Say which of them may be linked again, by its subject.";
+            return Err(Refusal::new("which_account", message).at("subject").into());
         }
     };
     let issuer = all.iter().find(|one| one.subject == subject).map_or(issuer, |one| one.issuer.clone());
     if !all.iter().any(|one| one.subject == subject)
         && !identities::expect(tx, (&issuer, &subject), person.id, now).await?
     {
-        let told = "That account belongs to another login, or opens this one already, so nothing was done.";
-        return Err(Refusal::new("account_taken", told).at("subject").into());
+        let message =
+            "That account belongs to another login, or opens this one already, so nothing was done.";
+        return Err(Refusal::new("account_taken", message).at("subject").into());
     }
     identities::allow(tx, (&issuer, &subject), person.id, now).await?;
     note(tx, now, by, "login_link_allowed", person.id, naming(&detail, &(issuer, subject)));

@@ -12,10 +12,10 @@ use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Shown, address, of_issuer};
+use super::{IdentityClaims, address, of_issuer};
 use crate::app::App;
 use crate::ops::people::note;
-use crate::ops::people::team::waits;
+use crate::ops::people::team::delay_second_person;
 use crate::ops::{OpsError, Result, master_key};
 use crate::store::people::{self, Person};
 use crate::store::sealed::Column;
@@ -43,7 +43,7 @@ pub(in crate::ops) struct Provided {
 }
 
 impl Provided {
-    pub(super) fn of(shown: &Shown, role: Option<Role>, now: i64) -> Self {
+    pub(super) fn of(shown: &IdentityClaims, role: Option<Role>, now: i64) -> Self {
         Self {
             issuer: shown.issuer.clone(),
             subject: shown.subject.clone(),
@@ -93,7 +93,7 @@ impl Provided {
 
 /// What has happened to a login, for a notice.
 #[derive(Clone, Copy)]
-enum What<'a> {
+enum LoginEvent<'a> {
     Made,
     Linked,
     Factor,
@@ -106,7 +106,7 @@ enum What<'a> {
     NotOfUs(&'a str),
 }
 
-impl What<'_> {
+impl LoginEvent<'_> {
     fn as_str(self) -> &'static str {
         match self {
             Self::Made => "made",
@@ -127,20 +127,26 @@ impl What<'_> {
 }
 
 /// Tells every administrator what the provider's claims have changed about a login.
-async fn tell(tx: &mut Tx, app: &App, whose: &Person, what: What<'_>, now: i64) -> Result<()> {
+async fn notify_administrators(
+    tx: &mut Tx,
+    app: &App,
+    whose: &Person,
+    what: LoginEvent<'_>,
+    now: i64,
+) -> Result<()> {
     let (mut keys, mut old, mut claim, mut last) = (String::new(), "", "", false);
     match what {
-        What::Role(Role::Admin) => {
+        LoginEvent::Role(Role::Admin) => {
             (keys, old) = (people::keys_made_by(tx, whose.id).await?.join(", "), Role::Admin.label());
         }
-        What::Role(before) => old = before.label(),
-        What::NoRole { last: is_last } => last = is_last,
-        What::NotOfUs(lacks) => claim = lacks,
-        What::Made | What::Linked | What::Factor => {}
+        LoginEvent::Role(before) => old = before.label(),
+        LoginEvent::NoRole { last: is_last } => last = is_last,
+        LoginEvent::NotOfUs(lacks) => claim = lacks,
+        LoginEvent::Made | LoginEvent::Linked | LoginEvent::Factor => {}
     }
     let provider = app.config.oidc.issuer.clone().unwrap_or_default();
     // Whoever has another role hears of it as well.
-    let to = matches!(what, What::Role(_)).then_some(&whose.email);
+    let to = matches!(what, LoginEvent::Role(_)).then_some(&whose.email);
     let detail = json!({
         "to": to, "what": what.as_str(), "whose": whose.name, "address": whose.email, "role": whose.role.label(), "old": old,
         "provider": provider, "keys": keys, "claim": claim, "last": last,
@@ -190,11 +196,11 @@ pub(in crate::ops::people) async fn settle(
         let person = Person { role, ..person.clone() };
         let detail = json!({ "issuer": issuer, "subject": subject, "address": provided.address });
         note(tx, now, &person.id.to_string(), "login_linked", person.id, detail);
-        waits(tx, person.id, role, now).await?;
+        delay_second_person(tx, person.id, role, now).await?;
         // Somebody shown an old link could still set the password of a login that is in use.
         people::drop_links(tx, person.id).await?;
         tell_owner(tx, app, &person, issuer, now).await?;
-        tell(tx, app, &person, What::Linked, now).await?;
+        notify_administrators(tx, app, &person, LoginEvent::Linked, now).await?;
     }
     Ok(true)
 }
@@ -208,8 +214,8 @@ pub(in crate::ops::people) async fn first_factor(
     now: i64,
 ) -> Result<()> {
     if identities::of(tx, whose.id).await?.iter().any(|one| one.unlinked_at.is_none()) {
-        waits(tx, whose.id, whose.role, now).await?;
-        tell(tx, app, whose, What::Factor, now).await?;
+        delay_second_person(tx, whose.id, whose.role, now).await?;
+        notify_administrators(tx, app, whose, LoginEvent::Factor, now).await?;
     }
     Ok(())
 }
@@ -230,12 +236,12 @@ pub(in crate::ops::people) async fn came(
 /// Creates a linked login for somebody the mapping gives a role; `None` if another sign-in was first.
 pub(super) async fn make(
     app: &App,
-    shown: &Shown,
+    shown: &IdentityClaims,
     provided: &Provided,
     role: Role,
 ) -> Result<Option<Person>> {
     let Some(email) = address(shown) else { return Ok(None) };
-    let (now, id) = (app.clock.now(), PersonId::fresh(app.clock.now(), app.clock.chance()));
+    let (now, id) = (app.clock.now(), PersonId::fresh(app.clock.now(), app.clock.random()));
     let name = without_unseen(shown.name.as_deref().unwrap_or_default());
     let name = if name.trim().is_empty() { email.as_str() } else { name.trim() };
     let person = Person {
@@ -258,11 +264,11 @@ pub(super) async fn make(
             // Roll back: the login must not stay without an owner.
             return Err(OpsError::Conflict(Refusal::new(BELONGS_ELSEWHERE, "They have a login already.")));
         }
-        waits(tx, id, role, now).await?;
+        delay_second_person(tx, id, role, now).await?;
         let detail = json!({ "role": role.as_str(), "issuer": provided.issuer, "subject": provided.subject });
         note(tx, now, PROVIDER, "person_added", id, detail);
         tell_owner(tx, app, &person, &provided.issuer, now).await?;
-        tell(tx, app, &person, What::Made, now).await?;
+        notify_administrators(tx, app, &person, LoginEvent::Made, now).await?;
         Ok(true)
     });
     match made {
@@ -290,12 +296,12 @@ async fn take_role(tx: &mut Tx, app: &App, person: &Person, role: Role, now: i64
         return Ok(person.role);
     }
     people::set_role(tx, person.id, role).await?;
-    waits(tx, person.id, role, now).await?;
+    delay_second_person(tx, person.id, role, now).await?;
     let detail = json!({ "old": person.role.as_str(), "new": role.as_str() });
     note(tx, now, PROVIDER, "role_changed", person.id, detail);
     if needs_second_factor(person.role) || needs_second_factor(role) {
         let now_is = Person { role, ..person.clone() };
-        tell(tx, app, &now_is, What::Role(person.role), now).await?;
+        notify_administrators(tx, app, &now_is, LoginEvent::Role(person.role), now).await?;
     }
     Ok(role)
 }
@@ -317,14 +323,14 @@ pub(super) async fn is_the_last_way_in(tx: &mut Tx, app: &App, person: &Person, 
 }
 
 /// The login linked to an account at the provider.
-async fn opened_by(app: &App, shown: &Shown) -> Result<Option<PersonId>> {
+async fn opened_by(app: &App, shown: &IdentityClaims) -> Result<Option<PersonId>> {
     let known = identities::known(&mut app.store.read().await?, &shown.issuer, &shown.subject).await?;
     Ok(known.filter(|known| known.unlinked_at.is_none()).map(|known| known.person))
 }
 
 /// Signs out at once somebody who no longer has a role at the provider. Every administrator is told, once until they have a
 /// role again. Their password and API keys stay: an administrator decides about those.
-pub(super) async fn without_role(app: &App, shown: &Shown) -> Result<()> {
+pub(super) async fn without_role(app: &App, shown: &IdentityClaims) -> Result<()> {
     let Some(id) = opened_by(app, shown).await? else { return Ok(()) };
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -332,7 +338,7 @@ pub(super) async fn without_role(app: &App, shown: &Shown) -> Result<()> {
         let person = people::hold(tx, id).await?.filter(|person| person.disabled_at.is_none());
         let Some(person) = person else { return Ok(()) };
         let ended = sessions::end_all(tx, person.id).await?;
-        factors::end_halves(tx, person.id).await?;
+        factors::end_half_logins(tx, person.id).await?;
         let is_news = identities::refuse(tx, &shown.issuer, &shown.subject, now).await?;
         let last = is_the_last_way_in(tx, app, &person, now).await?;
         if last {
@@ -342,7 +348,7 @@ pub(super) async fn without_role(app: &App, shown: &Shown) -> Result<()> {
         }
         if is_news || ended > 0 {
             note(tx, now, PROVIDER, "no_role_any_more", person.id, json!({ "sessions": ended }));
-            tell(tx, app, &person, What::NoRole { last }, now).await?;
+            notify_administrators(tx, app, &person, LoginEvent::NoRole { last }, now).await?;
         }
         Ok(())
     })
@@ -351,7 +357,7 @@ pub(super) async fn without_role(app: &App, shown: &Shown) -> Result<()> {
 /// A required claim does not hold for somebody. It may concern this sign-in only, like the authentication method, and
 /// whoever came may only know the person's password there. So only sessions that came through the provider are ended, and
 /// every administrator is told, once until they sign in again.
-pub(super) async fn not_of_us(app: &App, shown: &Shown, claim: &str) -> Result<()> {
+pub(super) async fn not_of_us(app: &App, shown: &IdentityClaims, claim: &str) -> Result<()> {
     let Some(id) = opened_by(app, shown).await? else { return Ok(()) };
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -363,7 +369,7 @@ pub(super) async fn not_of_us(app: &App, shown: &Shown, claim: &str) -> Result<(
         if is_news || ended > 0 {
             let detail = json!({ "claim": claim, "subject": shown.subject, "sessions": ended });
             note(tx, now, PROVIDER, "claim_does_not_hold", person.id, detail);
-            tell(tx, app, &person, What::NotOfUs(claim), now).await?;
+            notify_administrators(tx, app, &person, LoginEvent::NotOfUs(claim), now).await?;
         }
         Ok(())
     })

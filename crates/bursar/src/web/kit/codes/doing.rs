@@ -1,12 +1,12 @@
 //! Codes about the operation: rewards, payees, payouts, payments, settings and vendors. What is deliberately not here:
 //! codes about the request itself (`requests`), and those documented in `payout`.
 
-use super::{Area, Row};
+use super::{CodeGroup, Row};
 
 pub(super) const PAYMENTS: &str = "about-payments";
 
-pub(super) const AREAS: &[Area] = &[
-    Area {
+pub(super) const AREAS: &[CodeGroup] = &[
+    CodeGroup {
         id: "about-rewards",
         title: "Rewards, programs and activities",
         lead: "Nothing was entered or changed; in a file or a bulk decision, only the item with the code is refused.",
@@ -89,7 +89,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Ask Bursar's operator to check its log and have the record fixed.";
         },
     },
-    Area {
+    CodeGroup {
         id: "about-payees",
         title: "Partners, accounts and where they are paid",
         lead: "Nothing was changed: every payee keeps their destination.",
@@ -156,7 +156,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Compare it with the form. Dashes are placed like 123-45-6789 or 12-3456789.";
         },
     },
-    Area {
+    CodeGroup {
         id: "about-payouts",
         title: "Drafts, releases and Pay",
         lead: "Nothing was sent. A payout is paid as a whole, as it was shown, or not at all.",
@@ -195,7 +195,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Nothing to do: the threshold does not stop it.";
         },
     },
-    Area {
+    CodeGroup {
         id: PAYMENTS,
         title: "Payments",
         lead: "The payment was not changed, unless the code says otherwise. Do not pay it another way until it is clear where its money is.",
@@ -242,7 +242,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Read the payment again.";
         },
     },
-    Area {
+    CodeGroup {
         id: "about-settings",
         title: "Settings, vendors, mails and reconciliation",
         lead: "Nothing was saved.",
@@ -293,7 +293,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Read the day again.";
         },
     },
-    Area {
+    CodeGroup {
         id: "about-webhooks",
         title: "Webhooks",
         lead: "What Bursar answers to vendors. Bursar also polls the vendors, so payments settle without webhooks too, only later.",

@@ -1,13 +1,13 @@
 //! Codes about the request itself: authentication, transport, content, files and idempotency. What is deliberately not
 //! here: codes about the operation (`doing`).
 
-use super::{Area, Row};
+use super::{CodeGroup, Row};
 
 pub(super) const AMOUNTS: &str = "about-amounts";
 pub(super) const FILES: &str = "about-files";
 
-pub(super) const AREAS: &[Area] = &[
-    Area {
+pub(super) const AREAS: &[CodeGroup] = &[
+    CodeGroup {
         id: "about-asking",
         title: "Who asks, and whether Bursar can do it now",
         lead: "Nothing was done, unless the code says otherwise.",
@@ -82,7 +82,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Retry it once with the same key. If it fails again, give the request id to Bursar's operator.";
         },
     },
-    Area {
+    CodeGroup {
         id: "about-sending",
         title: "Requests that cannot be read",
         lead: "Nothing was done. errors[] points to the place, if there is one.",
@@ -217,7 +217,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Give the reference; it is kept as evidence that the payee was paid.";
         },
     },
-    Area {
+    CodeGroup {
         id: AMOUNTS,
         title: "Amounts and currencies",
         lead: "Nothing was done; in a file, only the row with the error is refused.",
@@ -232,7 +232,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Give only one of the two.";
         },
     },
-    Area {
+    CodeGroup {
         id: "about-once",
         title: "Idempotency and concurrent changes",
         lead: "These keep a repeated or late request from doing something twice, or from acting on data that nobody has seen.",
@@ -271,7 +271,7 @@ pub(super) const AREAS: &[Area] = &[
                 "Read the list again, then send its current number.";
         },
     },
-    Area {
+    CodeGroup {
         id: FILES,
         title: "Files",
         lead: "An error in the file as a whole refuses all of it; an error in a row refuses only that row, and the others are entered. The same file can be sent again: nothing is entered twice.",

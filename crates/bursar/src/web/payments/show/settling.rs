@@ -12,19 +12,19 @@ use payout::reward::RewardStatus;
 
 use super::{again, id_of};
 use crate::app::App;
-use crate::ops::by_hand::{self as by_hand_verbs, ParkedFinding, TakesTwo};
+use crate::ops::by_hand::{self as by_hand_verbs, ParkedFinding, TwoPersonReason};
 use crate::store::transactions::{self, Transaction};
 use crate::store::{Db, clawbacks, contradictions};
 use crate::web::kit::form::{Form, Key};
 use crate::web::kit::format::payment_chip;
-use crate::web::kit::layout::{Told, Visit};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::{Flash, PageContext};
+use crate::web::kit::problem::Problem;
 use crate::web::kit::route::Web;
 use crate::work::ask;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ByHand {
+pub(super) struct SettleForm {
     outcome: Option<String>,
     vendor_id: Option<String>,
     note: Option<String>,
@@ -32,11 +32,11 @@ pub(super) struct ByHand {
 
 pub(super) async fn settle_by_hand(
     State(web): State<Web>,
-    visit: Visit,
+    visit: PageContext,
     key: Key,
     Path(number): Path<String>,
-    Form(sent): Form<ByHand>,
-) -> Result<Response, Fault> {
+    Form(sent): Form<SettleForm>,
+) -> Result<Response, Problem> {
     let id = id_of(&web.app, &number).await?;
     let page = format!("/transactions/{number}");
     let mut db = web.app.store.read().await?;
@@ -46,11 +46,11 @@ pub(super) async fn settle_by_hand(
     let finding = match (sent.outcome.as_deref(), sent.vendor_id) {
         (Some("made"), Some(vendor_id)) => ask::found(&web.work, id, &vendor_id).await,
         (Some("made"), None) => {
-            return Ok(Told::bad("Enter the vendor's id of the payment. Nothing was changed.").on(&page));
+            return Ok(Flash::bad("Enter the vendor's id of the payment. Nothing was changed.").on(&page));
         }
         (Some("not_made"), _) => ask::not_made(&web.work, id).await,
         (Some(_) | None, _) => {
-            return Ok(Told::bad("Choose what you found at the vendor. Nothing was changed.").on(&page));
+            return Ok(Flash::bad("Choose what you found at the vendor. Nothing was changed.").on(&page));
         }
     };
     let settled = match finding {
@@ -60,11 +60,11 @@ pub(super) async fn settle_by_hand(
         }
         Err(error) => Err(error),
     };
-    Ok(told_of_settling(&web.app, settled, &with).await?.on(&page))
+    Ok(settled_flash(&web.app, settled, &with).await?.on(&page))
 }
 
 /// The payments that have already been settled together with another one.
-async fn ended(db: &mut Db, with: &[String]) -> Result<Vec<String>, Fault> {
+async fn ended(db: &mut Db, with: &[String]) -> Result<Vec<String>, Problem> {
     let mut ended = Vec::new();
     for label in with {
         if transactions::find(db, label).await?.state.settled() {
@@ -76,30 +76,30 @@ async fn ended(db: &mut Db, with: &[String]) -> Result<Vec<String>, Fault> {
 
 /// Why something takes two people, in words.
 pub(super) fn takes_two(why: &str) -> &'static str {
-    match TakesTwo::ALL.iter().find(|one| one.as_str() == why) {
-        Some(TakesTwo::Rule) => "The two-person rule is on.",
-        Some(TakesTwo::NotLookedThrough) => {
+    match TwoPersonReason::ALL.iter().find(|one| one.as_str() == why) {
+        Some(TwoPersonReason::Rule) => "The two-person rule is on.",
+        Some(TwoPersonReason::NotLookedThrough) => {
             "The vendor cannot be searched for this payment, so only people can confirm whether it was made."
         }
-        Some(TakesTwo::NothingProvesIt) | None => {
+        Some(TwoPersonReason::NothingProvesIt) | None => {
             "The vendor shows no proof of this, or not for the whole amount."
         }
     }
 }
 
 /// The message: settled, or recorded until a second person confirms.
-async fn told_of_settling(
+async fn settled_flash(
     app: &App,
     settled: Result<Transaction, crate::ops::OpsError>,
     with: &[String],
-) -> Result<Told, Fault> {
+) -> Result<Flash, Problem> {
     let after = match settled {
         Ok(after) => after,
-        Err(error) => return Told::refused(error),
+        Err(error) => return Flash::refused(error),
     };
     let waits = contradictions::opinion(&mut app.store.read().await?, after.id).await?;
     Ok(match waits {
-        Some(one) => Told::warn(format!(
+        Some(one) => Flash::warn(format!(
             "Recorded. {} Nothing has changed yet. A second person must check at the vendor and record the same here. Your own API keys do not count as a second person.",
             takes_two(&one.why)
         )),
@@ -109,7 +109,7 @@ async fn told_of_settling(
             let are = if labels.len() == 1 { "is" } else { "are" };
             let taken = taken_for(&mut app.store.read().await?, &after).await?;
             let taken = taken.map(|told| format!(" {told}")).unwrap_or_default();
-            Told::good(format!("{} {are} settled: {}.{taken}", listed(&labels), payment_chip(&after).words))
+            Flash::good(format!("{} {are} settled: {}.{taken}", listed(&labels), payment_chip(&after).words))
         }
     })
 }
@@ -128,7 +128,7 @@ fn listed(labels: &[String]) -> String {
 }
 
 /// What is deducted from the payee's next claim because of this payment, if anything.
-async fn taken_for(db: &mut Db, of: &Transaction) -> Result<Option<String>, Fault> {
+async fn taken_for(db: &mut Db, of: &Transaction) -> Result<Option<String>, Problem> {
     let covered = transactions::covered(db, of.id).await?;
     let ids: Vec<RewardId> = covered.iter().filter_map(|row| RewardId::parse(&row.id)).collect();
     let mut taken = clawbacks::of_rewards(db, ids).await?;
@@ -159,15 +159,15 @@ pub(super) struct ParkedForm {
 
 pub(super) async fn settle_parked(
     State(web): State<Web>,
-    visit: Visit,
+    visit: PageContext,
     key: Key,
     Path(number): Path<String>,
     Form(sent): Form<ParkedForm>,
-) -> Result<Response, Fault> {
+) -> Result<Response, Problem> {
     let id = id_of(&web.app, &number).await?;
     let page = format!("/transactions/{number}");
     let Some(how) = sent.outcome.as_deref().and_then(Parked::parse) else {
-        return Ok(Told::bad("Choose what happened to the money. Nothing was changed.").on(&page));
+        return Ok(Flash::bad("Choose what happened to the money. Nothing was changed.").on(&page));
     };
     let found = ParkedFinding {
         how,
@@ -182,5 +182,5 @@ pub(super) async fn settle_parked(
         }
         Err(error) => Err(error),
     };
-    Ok(told_of_settling(&web.app, settled, &[]).await?.on(&page))
+    Ok(settled_flash(&web.app, settled, &[]).await?.on(&page))
 }

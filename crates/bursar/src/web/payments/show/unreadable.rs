@@ -17,10 +17,10 @@ use crate::ops::looked;
 use crate::store::transactions::{self, AsText};
 use crate::store::{Db, past, payees};
 use crate::web::kit::form::Form;
-use crate::web::kit::format::{self, Cash, When, Why, whys};
+use crate::web::kit::format::{self, BlockerSummary, Cash, When, summarize};
 use crate::web::kit::history;
-use crate::web::kit::layout::{Frame, Place, Told, Visit};
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
+use crate::web::kit::problem::Problem;
 
 #[derive(Template)]
 #[template(path = "payments/unreadable.html")]
@@ -33,7 +33,7 @@ struct UnreadablePage {
     net: Option<Cash>,
     of: AsText,
     pressed: Option<When>,
-    whys: Vec<Why>,
+    whys: Vec<BlockerSummary>,
     /// Who has investigated it, if somebody has.
     looked: Option<String>,
     /// Who has said so and waits for another, and from when on they can say it alone.
@@ -50,11 +50,11 @@ struct UnreadablePage {
 /// If there is no such payment, or the database fails.
 pub(super) async fn show(
     db: &mut Db,
-    visit: &Visit,
+    visit: &PageContext,
     (number, now): (&str, i64),
     blockers: &[Blocker],
-) -> Result<Response, Fault> {
-    let of = transactions::as_text(db, number).await?.ok_or_else(Fault::missing)?;
+) -> Result<Response, Problem> {
+    let of = transactions::as_text(db, number).await?.ok_or_else(Problem::missing)?;
     let payee = match Payee::parse(&of.payee) {
         Some(payee) => {
             let named = payees::names(db, &[payee]).await?.remove(&payee);
@@ -74,7 +74,7 @@ pub(super) async fn show(
     let currency = Currency::parse(&of.currency).ok();
     let number = format!("PT-{:06}", of.number);
     let page = UnreadablePage {
-        frame: visit.frame(number.clone(), Place::Dashboard),
+        frame: visit.frame(number.clone(), MenuItem::Dashboard),
         number,
         payee,
         net: currency
@@ -82,7 +82,7 @@ pub(super) async fn show(
             .map(|(currency, minor)| Cash(Money::new(minor, currency))),
         pressed: of.created_at.map(When),
         of,
-        whys: whys(blockers),
+        whys: summarize(blockers),
         may_look: looked.is_none() && administers,
         may_hold: (looked.is_some() || asked.is_some()) && administers,
         asked,
@@ -92,13 +92,13 @@ pub(super) async fn show(
 }
 
 /// What somebody is called; their id where they have no name.
-async fn named(db: &mut Db, id: String) -> Result<String, Fault> {
+async fn named(db: &mut Db, id: String) -> Result<String, Problem> {
     Ok(history::names(db, std::iter::once(id.as_str())).await?.remove(&id).unwrap_or(id))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Looked {
+pub(super) struct NoteForm {
     #[serde(default)]
     note: String,
 }
@@ -106,26 +106,26 @@ pub(super) struct Looked {
 /// An administrator confirms that they have investigated.
 pub(super) async fn say_looked(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-    Form(sent): Form<Looked>,
-) -> Result<Response, Fault> {
-    let told = match looked::say(&app, &visit.actor, &number, &sent.note).await {
-        Ok(()) => Told::good("Recorded. This payment no longer holds its payee."),
-        Err(error) => Told::refused(error)?,
+    Form(sent): Form<NoteForm>,
+) -> Result<Response, Problem> {
+    let flash = match looked::say(&app, &visit.actor, &number, &sent.note).await {
+        Ok(()) => Flash::good("Recorded. This payment no longer holds its payee."),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&format!("/transactions/{number}")))
+    Ok(flash.on(&format!("/transactions/{number}")))
 }
 
 /// An administrator says that what another one has said is not so.
 pub(super) async fn hold_again(
     State(app): State<App>,
-    visit: Visit,
+    visit: PageContext,
     Path(number): Path<String>,
-) -> Result<Response, Fault> {
-    let told = match looked::hold_again(&app, &visit.actor, &number).await {
-        Ok(()) => Told::good("This payment holds its payee."),
-        Err(error) => Told::refused(error)?,
+) -> Result<Response, Problem> {
+    let flash = match looked::hold_again(&app, &visit.actor, &number).await {
+        Ok(()) => Flash::good("This payment holds its payee."),
+        Err(error) => Flash::refused(error)?,
     };
-    Ok(told.on(&format!("/transactions/{number}")))
+    Ok(flash.on(&format!("/transactions/{number}")))
 }

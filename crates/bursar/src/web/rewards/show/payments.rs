@@ -8,17 +8,17 @@ use crate::store::transactions::{self, Transaction};
 use crate::store::{Db, past};
 use crate::web::kit::format::{When, detail, detail_of, label_of};
 use crate::web::kit::history::Line;
-use crate::web::kit::problem::Fault;
+use crate::web::kit::problem::Problem;
 
 /// The state of the payment a reward is in: the text before and after its number.
-pub(super) struct Placed {
+pub(super) struct PaymentLink {
     pub(super) before: String,
     pub(super) number: String,
     pub(super) behind: String,
 }
 
 /// Every payment that a reward was ever in, oldest first.
-pub(super) async fn of(db: &mut Db, reward: &Reward) -> Result<Vec<Transaction>, Fault> {
+pub(super) async fn of(db: &mut Db, reward: &Reward) -> Result<Vec<Transaction>, Problem> {
     let ids = past::payments_of(db, reward.entered.id).await?;
     let mut all = Vec::new();
     for id in ids {
@@ -34,11 +34,11 @@ pub(super) async fn of(db: &mut Db, reward: &Reward) -> Result<Vec<Transaction>,
 }
 
 /// The current payment. Says "Paid by" only for a successful one.
-pub(super) fn placed(reward: &Reward, payments: &[Transaction], clawback: bool) -> Option<Placed> {
+pub(super) fn placed(reward: &Reward, payments: &[Transaction], clawback: bool) -> Option<PaymentLink> {
     let (id, number) = reward.transaction?;
     let number = format!("PT-{number:06}");
     let Some(payment) = payments.iter().find(|one| one.id == id) else {
-        return Some(Placed { before: "in payment".to_owned(), number, behind: String::new() });
+        return Some(PaymentLink { before: "in payment".to_owned(), number, behind: String::new() });
     };
     let (before, behind) = match (&payment.outside, payment.state.status()) {
         (Some((_, on, reference)), _) => {
@@ -60,7 +60,7 @@ pub(super) fn placed(reward: &Reward, payments: &[Transaction], clawback: bool) 
             (before.to_owned(), format!("({})", stands(payment)))
         }
     };
-    Some(Placed { before, number, behind })
+    Some(PaymentLink { before, number, behind })
 }
 
 /// The state of a payment, with its detail.

@@ -4,7 +4,7 @@
 
 use payout::Refusal;
 
-use super::{Typed, filled};
+use super::{FormInput, filled};
 
 /// An amount as it is typed.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -61,7 +61,7 @@ fn has_lead(list: &str) -> bool {
     matches!(list, "per_payment" | "tax_thresholds")
 }
 
-fn text_of<'a>(typed: &'a mut Typed, list: &str) -> Option<&'a mut String> {
+fn text_of<'a>(typed: &'a mut FormInput, list: &str) -> Option<&'a mut String> {
     Some(match list {
         "thresholds" => &mut typed.thresholds,
         "per_reward" => &mut typed.per_reward,
@@ -90,7 +90,7 @@ fn field_of(list: &str) -> &'static str {
 }
 
 /// The rows that were sent of a list, as they were typed.
-fn sent(typed: &Typed, list: &str) -> Vec<Row> {
+fn sent(typed: &FormInput, list: &str) -> Vec<Row> {
     let places = typed.row_of.iter().enumerate().filter(|(_, name)| *name == list);
     let cell = |column: &[String], place: usize| {
         column.get(place).map_or_else(String::new, |text| text.trim().to_owned())
@@ -108,7 +108,7 @@ fn sent(typed: &Typed, list: &str) -> Vec<Row> {
 ///
 /// # Errors
 /// If a row is not whole.
-pub fn gathered(typed: &Typed) -> Result<Typed, Refusal> {
+pub fn gathered(typed: &FormInput) -> Result<FormInput, Refusal> {
     let mut whole = typed.clone();
     for list in &typed.row_of {
         let Some(text) = text_of(&mut whole, list) else { continue };
@@ -116,8 +116,8 @@ pub fn gathered(typed: &Typed) -> Result<Typed, Refusal> {
         let rows = sent(typed, list).into_iter().filter(|row| !row.is_blank(list));
         for (place, row) in rows.enumerate() {
             if let Some(why) = row.wrong(list) {
-                let told = format!("Row {} (“{}”) {why}.", place + 1, row.line());
-                return Err(Refusal::new("invalid", told).at(field_of(list)));
+                let message = format!("Row {} (“{}”) {why}.", place + 1, row.line());
+                return Err(Refusal::new("invalid", message).at(field_of(list)));
             }
             if !row.drop {
                 lines.push(row.line());
@@ -129,7 +129,7 @@ pub fn gathered(typed: &Typed) -> Result<Typed, Refusal> {
 }
 
 /// The rows of a list: those that were sent or else those of its text, and one for another.
-pub fn rows(typed: &Typed, list: &str) -> Vec<Row> {
+pub fn rows(typed: &FormInput, list: &str) -> Vec<Row> {
     let new = [Row::default()];
     if typed.row_of.iter().any(|name| name == list) {
         return sent(typed, list).into_iter().filter(|row| !row.is_blank(list)).chain(new).collect();
@@ -149,9 +149,9 @@ pub fn rows(typed: &Typed, list: &str) -> Vec<Row> {
 mod tests {
     use super::*;
 
-    fn typed(rows: &[(&str, &str, &str, &str)], drop: &[&str]) -> Typed {
+    fn typed(rows: &[(&str, &str, &str, &str)], drop: &[&str]) -> FormInput {
         let column = |of: fn(&(&str, &str, &str, &str)) -> String| rows.iter().map(of).collect();
-        Typed {
+        FormInput {
             row_of: column(|row| row.0.to_owned()),
             row_lead: column(|row| row.1.to_owned()),
             row_value: column(|row| row.2.to_owned()),
@@ -159,7 +159,7 @@ mod tests {
             row_drop: drop.iter().map(|place| (*place).to_owned()).collect(),
             thresholds: "7 USD".to_owned(),
             per_day: "1 USD".to_owned(),
-            ..Typed::default()
+            ..FormInput::default()
         }
     }
 
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(rows(&sent, "per_payment"), [row("paypal", "5000.00", "USD"), Row::default()]);
         let ticked = Row { drop: true, ..row("", "", "EUR") };
         assert_eq!(rows(&sent, "thresholds")[1..3], [ticked, row("", "5000", "JPY")], "as they were typed");
-        let saved = Typed { per_payment: whole.per_payment, ..Typed::default() };
+        let saved = FormInput { per_payment: whole.per_payment, ..FormInput::default() };
         assert_eq!(rows(&saved, "per_payment"), [row("paypal", "5000.00", "USD"), Row::default()]);
         assert!(rows(&sent, "per_batch")[0].is_empty());
     }

@@ -3,7 +3,7 @@
 
 use payout::Refusal;
 
-use super::Typed;
+use super::FormInput;
 use crate::ops::settings::FeeTable;
 
 /// So many empty rows stand below those that are filled.
@@ -33,7 +33,7 @@ impl Row {
     }
 }
 
-fn typed(of: &Typed) -> Vec<Row> {
+fn typed(of: &FormInput) -> Vec<Row> {
     let text = |column: &[String], place: usize| {
         column.get(place).map_or_else(String::new, |text| text.trim().to_owned())
     };
@@ -50,7 +50,7 @@ fn typed(of: &Typed) -> Vec<Row> {
 }
 
 /// The rows of the form: the filled ones, and some empty ones.
-pub fn rows(of: &Typed) -> Vec<Row> {
+pub fn rows(of: &FormInput) -> Vec<Row> {
     let mut rows = typed(of);
     rows.extend(vec![Row::default(); EMPTY]);
     rows
@@ -60,19 +60,19 @@ pub fn rows(of: &Typed) -> Vec<Row> {
 ///
 /// # Errors
 /// The first row that is incomplete, or whose percentage is invalid; anything else is validated when it is saved.
-pub fn read(of: &Typed) -> Result<Vec<FeeTable>, Refusal> {
+pub fn read(of: &FormInput) -> Result<Vec<FeeTable>, Refusal> {
     let some = |text: String| (!text.is_empty()).then_some(text);
     let table = |row: Row| {
         if row.currency.is_empty() {
-            let told = "A fee has no currency. Write its three letters, like USD, or empty its row.";
-            return Err(Refusal::new("invalid", told).at("fees"));
+            let message = "A fee has no currency. Write its three letters, like USD, or empty its row.";
+            return Err(Refusal::new("invalid", message).at("fees"));
         }
         if [&row.percent, &row.fixed, &row.monthly].iter().all(|text| text.is_empty()) {
-            let told = format!(
+            let message = format!(
                 "The fee in {} has neither a percentage nor a fixed or monthly part. Write what the vendor takes, 0 where it takes nothing, or empty its row.",
                 row.currency
             );
-            return Err(Refusal::new("invalid", told).at("fees"));
+            return Err(Refusal::new("invalid", message).at("fees"));
         }
         Ok(FeeTable {
             basis_points: basis_points(&row.percent)?,
@@ -94,8 +94,8 @@ pub fn percent(basis_points: u32) -> String {
 
 fn basis_points(text: &str) -> Result<u32, Refusal> {
     let wrong = || {
-        let told = format!("“{text}” is no percentage. Write it with at most two decimals, like 2.00.");
-        Refusal::new("invalid", told).at("fees")
+        let message = format!("“{text}” is no percentage. Write it with at most two decimals, like 2.00.");
+        Refusal::new("invalid", message).at("fees")
     };
     if text.is_empty() {
         return Ok(0);
@@ -139,12 +139,12 @@ mod tests {
 
     #[test]
     fn a_row_of_which_nothing_is_filled_is_none() {
-        let typed = Typed {
+        let typed = FormInput {
             fee_vendor: vec!["paypal".into(), "stripe".into()],
             fee_currency: vec!["usd".into(), String::new()],
             fee_percent: vec!["2".into(), String::new()],
             fee_maximum: vec!["20.00".into(), String::new()],
-            ..Typed::default()
+            ..FormInput::default()
         };
         let read = read(&typed).unwrap();
         assert_eq!(read.len(), 1);

@@ -29,10 +29,11 @@ async fn told(world: &World) -> Vec<String> {
     for place in 0..many.parse().unwrap() {
         let one = format!("SELECT detail {of} ORDER BY id LIMIT 1 OFFSET {place}");
         let detail: Value = serde_json::from_str(&crate::nodes::text(&mut database, &one).await).unwrap();
-        let told = ["what", "address", "role", "old", "claim"].map(|name| detail[name].as_str().unwrap());
+        let messages = ["what", "address", "role", "old", "claim"].map(|name| detail[name].as_str().unwrap());
         let last = if detail["last"] == true { "last" } else { "" };
-        let told: Vec<&str> = told.into_iter().chain([last]).filter(|word| !word.is_empty()).collect();
-        found.push(told.join(" "));
+        let messages: Vec<&str> =
+            messages.into_iter().chain([last]).filter(|word| !word.is_empty()).collect();
+        found.push(messages.join(" "));
     }
     found.sort();
     found
@@ -481,7 +482,7 @@ async fn an_address_of_other_letters_is_nobodys() {
 #[tokio::test]
 async fn two_sign_ins_at_once_are_one_link() {
     let (world, played) = world("provider_at_once", 832, &MAPPING).await;
-    let shown = provider::Shown {
+    let shown = provider::IdentityClaims {
         issuer: played.issuer.clone(),
         subject: "u-1".to_owned(),
         email: Some("kim@example.com".to_owned()),
@@ -504,7 +505,7 @@ async fn two_sign_ins_at_once_are_one_link() {
 /// The second window of somebody who comes in for the first time, let in before a question of the first one's.
 struct Meets {
     app: bursar::app::App,
-    shown: provider::Shown,
+    shown: provider::IdentityClaims,
     at: usize,
     seen: AtomicUsize,
 }
@@ -538,7 +539,7 @@ async fn whoever_comes_by_two_windows_at_once_is_let_in_by_both() {
             password: None,
         };
         people::add(&world.app, &new).await.unwrap();
-        let shown = provider::Shown {
+        let shown = provider::IdentityClaims {
             issuer: played.issuer.clone(),
             subject: format!("lee-{at}"),
             email: Some(email),
@@ -641,12 +642,12 @@ async fn what_the_provider_lacks_is_told_to_whoever_sets_it_up() {
         (json!(["sub", "email", "email_verified"]), Some("does not say that it sends auth_time.")),
         (json!(["sub"]), Some("does not say that it sends email, email_verified, auth_time.")),
     ];
-    for (sends, told) in rows {
+    for (sends, message) in rows {
         world.pass(61 * MINUTE);
         played.set(|said| said.sends = sends.clone());
         let lacks = lacking(work).await;
-        assert_eq!(lacks.is_some(), told.is_some(), "{lacks:?}");
-        assert!(lacks.unwrap_or_default().contains(told.unwrap_or_default()), "{sends}");
+        assert_eq!(lacks.is_some(), message.is_some(), "{lacks:?}");
+        assert!(lacks.unwrap_or_default().contains(message.unwrap_or_default()), "{sends}");
     }
     played.set(|said| said.away = true);
     world.pass(25 * 60 * MINUTE);

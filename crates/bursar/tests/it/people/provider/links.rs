@@ -2,7 +2,7 @@
 //! again automatically.
 
 use bursar::ops::people::provider::links;
-use bursar::ops::people::{self, AtTheMachine};
+use bursar::ops::people::{self, MachineUser};
 use payout::access::Role;
 use serde_json::json;
 
@@ -57,7 +57,7 @@ async fn after_one_was_unlinked_an_administrator_says_which_account_is_theirs() 
         played.say(json!({ "sub": subject }));
         comes(&world, &played, &mut Browser::new(&world)).await.to
     };
-    let (by, out) = (AtTheMachine("anna (user id 1000)"), "/login?why=provider_unlinked");
+    let (by, out) = (MachineUser("anna (user id 1000)"), "/login?why=provider_unlinked");
     let unlink = async || links::unlink_at_the_machine(&world.app, KIM, by).await.unwrap();
     let allow = async |one: Option<&str>| links::allow_again_at_the_machine(&world.app, KIM, one, by).await;
     assert_eq!(come("u-evil").await, "/rewards");
@@ -134,7 +134,7 @@ async fn the_last_way_in_is_not_unlinked() {
         tokio::join!(links::unlink(&world.app, &by_lee, kim), links::unlink(&world.app, &by_kim, lee));
     assert_eq!([one.is_ok(), other.is_ok()].iter().filter(|done| **done).count(), 1, "{one:?} {other:?}");
     // The command line may do it, with a warning.
-    let machine = AtTheMachine("anna (user id 1000)");
+    let machine = MachineUser("anna (user id 1000)");
     let rest = if one.is_ok() { "lee@example.com" } else { KIM };
     assert!(links::unlink_at_the_machine(&world.app, rest, machine).await.unwrap());
     world.close().await;
@@ -168,7 +168,7 @@ async fn a_reset_leaves_the_link_and_says_so() {
     kim(&world, Role::Payer).await;
     assert!(!opens(&world).await);
     comes(&world, &played, &mut Browser::new(&world)).await;
-    let by = AtTheMachine("anna (user id 1000)");
+    let by = MachineUser("anna (user id 1000)");
     people::reset(&world.app, KIM, None, by).await.unwrap();
     assert!(opens(&world).await, "what the command line says it by");
     assert!(

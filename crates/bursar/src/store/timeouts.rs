@@ -31,8 +31,8 @@ pub(super) async fn within<T>(
 ) -> sqlx::Result<T> {
     let Some(most) = most else { return answer.await };
     tokio::time::timeout(most, answer).await.unwrap_or_else(|_| {
-        let told = format!("the database was silent for {} s; its connection is closed", most.as_secs());
-        Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, told)))
+        let message = format!("the database was silent for {} s; its connection is closed", most.as_secs());
+        Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, message)))
     })
 }
 

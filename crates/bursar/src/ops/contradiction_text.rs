@@ -11,7 +11,7 @@ use crate::store::{Db, Result, named, put_back};
 
 /// One sentence per attempt that the vendor contradicts, and per object that its events name under our key but we do not
 /// count. Empty unless the payment is contradicted or in review.
-pub async fn told(db: &mut Db, payment: &Transaction) -> Result<Vec<String>> {
+pub async fn sentences(db: &mut Db, payment: &Transaction) -> Result<Vec<String>> {
     let in_doubt = matches!(payment.state, State::Review | State::PayoutReview);
     if payment.contradicted_at.is_none() && !in_doubt {
         return Ok(Vec::new());
@@ -19,15 +19,15 @@ pub async fn told(db: &mut Db, payment: &Transaction) -> Result<Vec<String>> {
     let attempts = transactions::attempts(db, &[payment.id]).await?;
     let lines = transactions::timeline(db, payment.id).await?;
     let against = attempts.iter().filter(|one| one.contradicted_at.is_some());
-    let mut told: Vec<String> = against.map(|one| sentence(payment, one, &lines)).collect();
+    let mut messages: Vec<String> = against.map(|one| sentence(payment, one, &lines)).collect();
     let vendor = payment.terms.vendor.label();
     for (object, at) in named::of_payment(db, payment.id).await? {
-        told.push(format!(
+        messages.push(format!(
             "On {}, {vendor} sent a signed event that names {object} under this payment's key: it may well have been made. Look for {object} at {vendor} before you settle it as not made.",
-            clock::told(at)
+            clock::human(at)
         ));
     }
-    Ok(told)
+    Ok(messages)
 }
 
 /// The vendor object that may be this payment, if there is exactly one; the manual settlement form offers it. PayPal's
@@ -59,7 +59,7 @@ fn sentence(payment: &Transaction, attempt: &Attempt, lines: &[ReadLine]) -> Str
 
 /// What the books say about an attempt, and who said so.
 fn held(attempt: &Attempt, lines: &[ReadLine]) -> String {
-    let ended = attempt.ended_at.map(|at| format!(" on {}", clock::told(at))).unwrap_or_default();
+    let ended = attempt.ended_at.map(|at| format!(" on {}", clock::human(at))).unwrap_or_default();
     if called_not_made(attempt) {
         return format!("Here it was settled as not made{ended}{}.", by(attempt, lines));
     }

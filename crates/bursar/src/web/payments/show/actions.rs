@@ -13,11 +13,11 @@ use crate::ops::transactions as verbs;
 use crate::ops::why;
 use crate::store::Db;
 use crate::store::transactions::{Attempt, Transaction};
-use crate::web::kit::layout::Visit;
-use crate::web::kit::problem::Fault;
+use crate::web::kit::layout::PageContext;
+use crate::web::kit::problem::Problem;
 
 /// An action, or why it is not possible.
-pub(super) struct Deed {
+pub(super) struct Action {
     pub(super) path: &'static str,
     pub(super) words: &'static str,
     pub(super) told: &'static str,
@@ -29,14 +29,14 @@ pub(super) struct Deed {
 
 /// What prevents a person from changing any payment.
 #[derive(Clone, Copy)]
-pub struct Held {
+pub struct ActionsBlocked {
     /// Whether their role does not allow it.
     role: bool,
     safe_mode: bool,
 }
 
-impl Held {
-    pub async fn of(db: &mut Db, visit: &Visit) -> Result<Self, Fault> {
+impl ActionsBlocked {
+    pub async fn of(db: &mut Db, visit: &PageContext) -> Result<Self, Problem> {
         Ok(Self { role: !visit.may(Permission::Pay), safe_mode: safe_mode::on(db).await? })
     }
 
@@ -44,8 +44,8 @@ impl Held {
         match (self.role, self.safe_mode) {
             (true, _) => Some("Your role does not allow this. A payer or an administrator can.".to_owned()),
             (false, true) => {
-                let told = "Safe mode is on. Payments cannot be changed until an administrator ends it.";
-                Some(told.to_owned())
+                let message = "Safe mode is on. Payments cannot be changed until an administrator ends it.";
+                Some(message.to_owned())
             }
             (false, false) => None,
         }
@@ -56,19 +56,24 @@ impl Held {
 pub async fn refused_now(
     db: &mut Db,
     app: &App,
-    held: Held,
+    held: ActionsBlocked,
     transaction: &Transaction,
     resubmits: bool,
-) -> Result<Option<String>, Fault> {
+) -> Result<Option<String>, Problem> {
     let closed = why::closed_to_resubmit(db, transaction, app.clock.now()).await?;
-    let [_, resubmit, return_to_pool, _] = deeds(app, held, transaction, &closed);
+    let [_, resubmit, return_to_pool, _] = actions(app, held, transaction, &closed);
     let deed = if resubmits { resubmit } else { return_to_pool };
     let gate = closed.first().filter(|_| resubmits && !why::may_open(transaction, &closed));
     Ok(gate.map(Blocker::message).or(deed.why_not))
 }
 
 /// The actions according to the law: refresh, resubmit, return to pool, mark as paid outside.
-pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[Blocker]) -> [Deed; 4] {
+pub(super) fn actions(
+    app: &App,
+    held: ActionsBlocked,
+    transaction: &Transaction,
+    closed: &[Blocker],
+) -> [Action; 4] {
     let why_not = |refused: Option<NotNow>| match (held.why_not(), transaction.closed_as(), refused) {
         (Some(held), _, _) => Some(held),
         (None, Some(why), _) => Some(why.sentence().to_owned()),
@@ -77,9 +82,9 @@ pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[
         }
         (None, None, refused) => refused.map(|why| why.sentence().to_owned()),
     };
-    let refresh_why_not = Held { safe_mode: false, ..held }.why_not();
+    let refresh_why_not = ActionsBlocked { safe_mode: false, ..held }.why_not();
     let once = || app.clock.secret();
-    let deed = |path, words, told, why_not| Deed { path, words, told, why_not, once: once(), sure: None };
+    let deed = |path, words, told, why_not| Action { path, words, told, why_not, once: once(), sure: None };
     let (state, terms) = (transaction.state, &transaction.terms);
     let release = law::return_to_pool(state);
     let returning = match &release {
@@ -100,7 +105,7 @@ pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[
     let (sure_to_send, sure_to_return) = sure(transaction);
     [
         deed("refresh", "Refresh", "Checks the status with the vendor now.", refresh_why_not),
-        Deed {
+        Action {
             sure: Some(sure_to_send),
             ..deed(
                 "resubmit",
@@ -109,7 +114,7 @@ pub(super) fn deeds(app: &App, held: Held, transaction: &Transaction, closed: &[
                 why_not(law::resubmit(state, terms).err()).or_else(first),
             )
         },
-        Deed {
+        Action {
             sure: Some(sure_to_return),
             ..deed("return-to-pool", "Return to pool", returning, return_why_not)
         },
@@ -142,16 +147,21 @@ fn sure(of: &Transaction) -> ((String, String), (String, String)) {
 }
 
 /// Why none of the actions is possible, if the reason is the same.
-pub(super) fn alike(deeds: [&Deed; 3]) -> Option<String> {
+pub(super) fn shared_reason(deeds: [&Action; 3]) -> Option<String> {
     let why = deeds[0].why_not.as_ref()?;
     deeds.iter().all(|deed| deed.why_not.as_ref() == Some(why)).then(|| why.clone())
 }
 
 /// Canceling, shown only while the payment is unclaimed.
-pub(super) fn cancel(app: &App, held: Held, transaction: &Transaction, attempts: &[Attempt]) -> Option<Deed> {
+pub(super) fn cancel(
+    app: &App,
+    held: ActionsBlocked,
+    transaction: &Transaction,
+    attempts: &[Attempt],
+) -> Option<Action> {
     let under_way =
         attempts.iter().any(verbs::canceling).then(|| NotNow::CancelUnderWay.sentence().to_owned());
-    (transaction.state == Stands::Unclaimed).then(|| Deed {
+    (transaction.state == Stands::Unclaimed).then(|| Action {
         path: "cancel-unclaimed",
         words: "Cancel at PayPal",
         told: "Asks PayPal to cancel the payment and return the money. It stays unclaimed here until PayPal confirms. Then you can resubmit it or return it to the pool. If the receiver claims it first, it is paid.",
@@ -164,13 +174,13 @@ pub(super) fn cancel(app: &App, held: Held, transaction: &Transaction, attempts:
 /// Manual settlement, shown only if something needs review, people may have been wrong, or a found payment belongs to it.
 pub(super) fn by_hand(
     app: &App,
-    held: Held,
+    held: ActionsBlocked,
     transaction: &Transaction,
     (attempts, found): (&[Attempt], bool),
-) -> Option<Deed> {
+) -> Option<Action> {
     let waits_for_somebody = attempts.iter().any(|one| one.state == AttemptState::Review);
     let waits = waits_for_somebody || attempts.iter().any(by_hand_verbs::may_have_been_made);
-    (waits || found || transaction.contradicted_at.is_some()).then(|| Deed {
+    (waits || found || transaction.contradicted_at.is_some()).then(|| Action {
         path: "settle-by-hand",
         words: "Settle by hand",
         told: if !waits_for_somebody { SAID_OTHERWISE } else { "Bursar cannot determine how this payment ended. Record what you found at the vendor. If it was made, Bursar reads its object there before it records anything. If it was not, Bursar asks the vendor first, where the vendor can be searched for this payment; where it cannot (the payee revoked our access to their account, or PayPal never returned the id of the batch), your word counts, and a second person is needed. A second person is also needed if the two-person rule is on." },
@@ -184,11 +194,11 @@ pub(super) fn by_hand(
 const SAID_OTHERWISE: &str = "Use this if the vendor shows something different from what is recorded here: for example, a payment that was settled as not made but was made after all, or a vendor payment that this database does not know. Record what you found at the vendor. If it was made, Bursar reads its object there before it records anything. If it was not, Bursar asks the vendor first, where the vendor can be searched; where it cannot, your word counts, and a second person is needed.";
 
 /// Settling parked money, shown only if there is some.
-pub(super) fn parked(app: &App, held: Held, transaction: &Transaction) -> Option<Deed> {
+pub(super) fn parked(app: &App, held: ActionsBlocked, transaction: &Transaction) -> Option<Action> {
     let lies = law::settle_parked(transaction.state, &transaction.terms, Parked::GivenUp).is_ok();
     let contradicted = transaction.contradicted_at.map(|_| NotNow::Contradicted.sentence().to_owned());
     let why_not = held.why_not().or(contradicted);
-    lies.then(|| Deed {
+    lies.then(|| Action {
         path: "settle-parked",
         words: "Settle the money in the payee's balance",
         told: "For money that Stripe can neither pay out nor return. It takes two people: nothing changes until a second person records the same.",

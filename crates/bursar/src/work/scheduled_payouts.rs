@@ -18,26 +18,26 @@ use vendors::ReadError;
 use vendors::stripe::balance::BalanceTransaction;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
-use super::answer::Looked;
-use super::bank_payouts::Ours;
+use super::answer::LookOutcome;
+use super::bank_payouts::FoundPayouts;
 use super::submission::Ready;
-use super::{Work, beside, settle};
+use super::{Work, settle, unclaimed};
 use crate::clock::Clock;
 use crate::ops::Result;
-use crate::ops::against;
-use crate::ops::record::Heard;
+use crate::ops::contradiction_text;
+use crate::ops::record::Observation;
 use crate::store::transactions::{self, Attempt, Transaction};
 
 /// A bank payout that cannot be funded.
-pub(super) struct Gone {
+pub(super) struct UnpayablePayout {
     pub(super) ready: Ready,
     /// Why not; decides how long it may be missing before a person is told.
-    pub(super) why: Why,
+    pub(super) why: UnpayableReason,
 }
 
 /// Why money cannot be paid out.
 #[derive(Clone)]
-pub(super) enum Why {
+pub(super) enum UnpayableReason {
     /// The balance holds less than was transferred.
     Short,
     /// It is held but has not become available for a long time.
@@ -54,9 +54,9 @@ pub(super) enum Why {
     Unreadable(String),
 }
 
-impl Why {
+impl UnpayableReason {
     /// The balance was requested, but not obtained.
-    pub(super) fn not_told(error: &ReadError) -> Self {
+    pub(super) fn unknown(error: &ReadError) -> Self {
         let words = error.to_string();
         if matches!(error, ReadError::Unreadable(_)) { Self::Unreadable(words) } else { Self::Hidden(words) }
     }
@@ -99,7 +99,7 @@ impl Why {
 #[derive(Default)]
 pub(super) struct Outcome {
     /// What became of their money.
-    pub(super) settled: Vec<(Attempt, Heard)>,
+    pub(super) settled: Vec<(Attempt, Observation)>,
     pub(super) still: Vec<Ready>,
     /// Those whose money nothing has taken: they can be paid out.
     pub(super) clear: Vec<Ready>,
@@ -116,11 +116,17 @@ pub(super) struct Outcome {
 ///
 /// # Errors
 /// If the database fails. A vendor that does not answer settles nothing.
-pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64) -> Result<Outcome> {
+pub(super) async fn look(
+    work: &Work,
+    stripe: &Stripe,
+    gone: Vec<UnpayablePayout>,
+    now: i64,
+) -> Result<Outcome> {
     let account =
         gone.first().and_then(|one| ConnectedAccount::parse(one.ready.transaction.destination.address()));
     let account = account.filter(|_| !payout::planted::on("swept_unseen"));
-    let (mut outcome, waits) = (Outcome::default(), |gone: Vec<Gone>| gone.into_iter().map(|one| one.ready));
+    let (mut outcome, waits) =
+        (Outcome::default(), |gone: Vec<UnpayablePayout>| gone.into_iter().map(|one| one.ready));
     let Some(account) = account else {
         return Ok(Outcome { still: waits(gone).collect(), ..outcome });
     };
@@ -129,7 +135,7 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
     let attempts = transactions::attempts(&mut db, &ids).await?;
     let beside = transactions::payouts_beside(&mut db, &ids).await?;
     drop(db);
-    let taken = taken(stripe, (&account, &work.app.clock), &gone, (&attempts, beside));
+    let taken = funds_taken(stripe, (&account, &work.app.clock), &gone, (&attempts, beside));
     let mut taken = match work.ask(Vendor::Stripe, taken).await {
         Ok(taken) => taken,
         // An answer, but unusable: it must not keep long-waiting payouts from a person.
@@ -142,9 +148,9 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
             return Ok(Outcome { still: waits(gone).collect(), ..outcome });
         }
     };
-    for Gone { ready, why } in gone {
+    for UnpayablePayout { ready, why } in gone {
         let id = ready.transaction.id;
-        let hidden = matches!(why, Why::Hidden(_));
+        let hidden = matches!(why, UnpayableReason::Hidden(_));
         let seen = if hidden { &mut outcome.unseen } else { &mut outcome.shown };
         seen.extend((hidden || ready.transaction.unseen_since.is_some()).then_some(id));
         match taken.facts.remove(&id) {
@@ -156,7 +162,7 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
             Some(heard) => {
                 outcome.settled.extend(heard.into_iter().map(|heard| (ready.attempt.clone(), heard)));
             }
-            None if matches!(why, Why::Late) && !taken.untold && !taken.unnamed.contains(&id) => {
+            None if matches!(why, UnpayableReason::Late) && !taken.untold && !taken.unnamed.contains(&id) => {
                 outcome.clear.push(ready);
             }
             // It will be reported within hours; until then nothing counts as missing.
@@ -164,7 +170,7 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
             None if ready.out_of_sight_us(&why, now) >= why.patience_us() => {
                 let reason = why.reason();
                 let detail = reason.message.clone();
-                let heard = heard(&ready.attempt, Fact::OutOfSight(Leg::Payout, reason), detail);
+                let heard = observation(&ready.attempt, Fact::OutOfSight(Leg::Payout, reason), detail);
                 outcome.settled.push((ready.attempt, heard));
             }
             None => outcome.still.push(ready),
@@ -175,12 +181,17 @@ pub(super) async fn look(work: &Work, stripe: &Stripe, gone: Vec<Gone>, now: i64
 
 impl Ready {
     /// How long its money has been missing, or not shown to us.
-    fn out_of_sight_us(&self, why: &Why, now: i64) -> i64 {
+    fn out_of_sight_us(&self, why: &UnpayableReason, now: i64) -> i64 {
         match why {
-            Why::Hidden(_) => self.transaction.unseen_since.map_or(0, |since| now.saturating_sub(since)),
-            Why::Short | Why::Unavailable | Why::Promised | Why::Refused | Why::Late | Why::Unreadable(_) => {
-                self.waited_us(now)
+            UnpayableReason::Hidden(_) => {
+                self.transaction.unseen_since.map_or(0, |since| now.saturating_sub(since))
             }
+            UnpayableReason::Short
+            | UnpayableReason::Unavailable
+            | UnpayableReason::Promised
+            | UnpayableReason::Refused
+            | UnpayableReason::Late
+            | UnpayableReason::Unreadable(_) => self.waited_us(now),
         }
     }
 }
@@ -188,7 +199,7 @@ impl Ready {
 /// What became of the payments' money.
 #[derive(Default)]
 struct Taken {
-    facts: HashMap<TransactionId, Vec<Heard>>,
+    facts: HashMap<TransactionId, Vec<Observation>>,
     /// Stripe does not report everything yet that its payouts took.
     untold: bool,
     /// As `untold`, but it will within hours.
@@ -199,10 +210,10 @@ struct Taken {
 
 /// What became of each payment's money: the payout of Stripe's automatic schedule that took it, or the reversal of its
 /// transfer, full or partial, with the amount to post.
-async fn taken(
+async fn funds_taken(
     stripe: &Stripe,
     (account, clock): (&ConnectedAccount, &Clock),
-    gone: &[Gone],
+    gone: &[UnpayablePayout],
     (attempts, mut beside): (&[Attempt], HashMap<TransactionId, HashSet<String>>),
 ) -> std::result::Result<Taken, ReadError> {
     let (mut taken, mut traces) = (Taken::default(), Vec::new());
@@ -214,10 +225,10 @@ async fn taken(
         };
         let Some(object) = &attempt.vendor_id else { continue };
         let transfer = stripe.transfer(object).await?;
-        let (told, facts) = settle::transfer_facts(&transfer);
+        let (message, facts) = settle::transfer_facts(&transfer);
         if !facts.is_empty() {
-            let detail = format!("Stripe says {told}");
-            let facts = facts.into_iter().map(|fact| heard(attempt, fact, detail.clone()));
+            let detail = format!("Stripe says {message}");
+            let facts = facts.into_iter().map(|fact| observation(attempt, fact, detail.clone()));
             taken.facts.insert(of.id, facts.collect());
         } else if let Some(payment) = transfer.destination_payment {
             let others = beside.remove(&of.id).unwrap_or_default();
@@ -226,17 +237,19 @@ async fn taken(
             taken.unnamed.insert(of.id);
         }
     }
-    let shown = gone.iter().any(|one| !matches!(one.why, Why::Hidden(_) | Why::Unreadable(_)));
+    let shown = gone
+        .iter()
+        .any(|one| !matches!(one.why, UnpayableReason::Hidden(_) | UnpayableReason::Unreadable(_)));
     if traces.is_empty() || !shown {
         return Ok(taken);
     }
-    let since = gone.iter().map(|one| beside::since(&one.ready.transaction)).min().unwrap_or_default();
+    let since = gone.iter().map(|one| unclaimed::since(&one.ready.transaction)).min().unwrap_or_default();
     let by_schedule = by_schedule(stripe, account, (since, clock), traces).await?;
     (taken.untold, taken.not_yet) = (by_schedule.in_progress, by_schedule.not_yet);
     for one in gone {
         if let Some((payout, fact)) = by_schedule.found.get(&one.ready.transaction.id) {
-            let told = heard(&one.ready.attempt, fact.clone(), words(payout));
-            let told = Heard { vendor_id: Some(payout.clone()), ..told };
+            let told = observation(&one.ready.attempt, fact.clone(), words(payout));
+            let told = Observation { vendor_id: Some(payout.clone()), ..told };
             taken.facts.insert(one.ready.transaction.id, vec![told]);
         }
     }
@@ -255,7 +268,7 @@ pub(super) async fn named_as(
 }
 
 /// Whether a transfer was completely reversed.
-pub(super) fn came_back(heard: &[Heard]) -> bool {
+pub(super) fn came_back(heard: &[Observation]) -> bool {
     heard.iter().any(|one| one.fact == Fact::TransferReversed)
 }
 
@@ -292,7 +305,7 @@ pub(super) struct Trace {
 
 /// Whether a payout took a payment's money.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Lies {
+enum PayoutCoverage {
     /// It did.
     Here,
     /// It did, or it took what a payout of ours with an id not known here had left.
@@ -309,7 +322,9 @@ impl Trace {
             match (&attempt.vendor_id, &attempt.submission) {
                 (Some(id), Some(_)) => own.push(id.clone()),
                 (Some(id), None) => shared.push(id.clone()),
-                (None, Some(_)) => unknown |= !attempt.state.ended() || against::called_not_made(attempt),
+                (None, Some(_)) => {
+                    unknown |= !attempt.state.ended() || contradiction_text::called_not_made(attempt)
+                }
                 (None, None) => {}
             }
         }
@@ -334,7 +349,7 @@ impl Trace {
     }
 
     /// Whether a payout that covers these entries took the payment's money. The payout's own entry is excluded.
-    fn lies_in(&self, entries: &[BalanceTransaction]) -> Lies {
+    fn lies_in(&self, entries: &[BalanceTransaction]) -> PayoutCoverage {
         let from = |sources: &[String], entry: &BalanceTransaction| {
             entry.source.as_ref().is_some_and(|source| sources.contains(source))
         };
@@ -346,15 +361,15 @@ impl Trace {
             Some(-entry.amount_units) == self.unknown_units && !known && !from(&self.own, entry)
         };
         match own > 0 || (own == 0 && shared) {
-            true if entries.iter().any(may_be_ours) => Lies::Perhaps,
-            true => Lies::Here,
-            false => Lies::Elsewhere,
+            true if entries.iter().any(may_be_ours) => PayoutCoverage::Perhaps,
+            true => PayoutCoverage::Here,
+            false => PayoutCoverage::Elsewhere,
         }
     }
 }
 
 /// What Stripe's automatic schedule has paid out.
-pub(super) struct BySchedule {
+pub(super) struct ScheduledPayouts {
     /// The payout that has a payment's money, and its state.
     pub(super) found: HashMap<TransactionId, (String, Fact)>,
     /// The payout that has it, unless an unknown payout of ours does. Either way, the payee has it.
@@ -376,7 +391,7 @@ pub(super) async fn by_schedule(
     account: &ConnectedAccount,
     (since, clock): (i64, &Clock),
     mut traces: Vec<Trace>,
-) -> std::result::Result<BySchedule, ReadError> {
+) -> std::result::Result<ScheduledPayouts, ReadError> {
     let all = stripe.payouts_since(account, since).await?;
     for payout in all.iter().filter(|payout| payout.fetched_back) {
         // Money from a reversed payout of ours comes back under the id of the payout that reversed it.
@@ -405,15 +420,16 @@ pub(super) async fn by_schedule(
         entries.retain(|entry| entry.source.as_ref() != Some(&payout.id));
         let Some(fact) = fact else {
             // Whether it went out is unknown, so the payee may have what it took.
-            in_progress |= untold || traces.iter().any(|trace| trace.lies_in(&entries) != Lies::Elsewhere);
+            in_progress |=
+                untold || traces.iter().any(|trace| trace.lies_in(&entries) != PayoutCoverage::Elsewhere);
             continue;
         };
         in_progress |= untold;
-        for trace in traces.iter().filter(|trace| out && trace.lies_in(&entries) == Lies::Perhaps) {
+        for trace in traces.iter().filter(|trace| out && trace.lies_in(&entries) == PayoutCoverage::Perhaps) {
             perhaps.insert(trace.of, (payout.id.clone(), fact.clone()));
             in_progress = true;
         }
-        for trace in traces.iter_mut().filter(|trace| trace.lies_in(&entries) == Lies::Here) {
+        for trace in traces.iter_mut().filter(|trace| trace.lies_in(&entries) == PayoutCoverage::Here) {
             if out {
                 found.insert(trace.of, (payout.id.clone(), fact.clone()));
             } else {
@@ -431,7 +447,12 @@ pub(super) async fn by_schedule(
     }
     // By the clock after the lists were read.
     let unlisted = may_be_unlisted(clock.now());
-    Ok(BySchedule { found, perhaps, in_progress: in_progress || unlisted, not_yet: not_yet || unlisted })
+    Ok(ScheduledPayouts {
+        found,
+        perhaps,
+        in_progress: in_progress || unlisted,
+        not_yet: not_yet || unlisted,
+    })
 }
 
 /// Whether an automatic payout may not be listed yet: the schedule pays at the start of a UTC day, and a list may omit
@@ -443,7 +464,7 @@ fn may_be_unlisted(now: i64) -> bool {
 /// Whether the money should be in the payee's balance, from where Stripe's automatic schedule may pay it out: parked,
 /// being reversed, written off, or waiting or missing before any payout of ours was sent. Money two people settled as
 /// paid otherwise is the payee's.
-pub(super) fn lies_there(of: &Transaction, attempts: &[&Attempt]) -> bool {
+pub(super) fn is_in_payee_balance(of: &Transaction, attempts: &[&Attempt]) -> bool {
     match of.state {
         State::PayoutFailed | State::PayoutCanceled | State::Recalling => true,
         State::WrittenOff => of.otherwise_at.is_none(),
@@ -477,46 +498,47 @@ fn missing<'a>(attempts: &[&'a Attempt]) -> Option<&'a Attempt> {
 }
 
 /// A transfer whose money should be in the payee's balance, or was reversed from there.
-pub(super) struct Lying<'a> {
+pub(super) struct ParkedTransfer<'a> {
     pub(super) of: &'a Transaction,
     pub(super) transfer: &'a Attempt,
     pub(super) payouts: &'a [Attempt],
     /// Bank payouts to the same account known to belong to other payments.
     pub(super) beside: &'a HashSet<String>,
     /// The result of looking for bank payouts of ours, if one was needed.
-    pub(super) ours: Option<&'a Ours>,
+    pub(super) ours: Option<&'a FoundPayouts>,
     pub(super) came_back: bool,
     /// When it was made, in seconds by Stripe's clock.
     pub(super) made_s: i64,
 }
 
 /// What Stripe shows about money that left the payee's balance.
-pub(super) struct Left {
+pub(super) struct OutgoingFunds {
     /// A note to add to the transfer's state.
     pub(super) what: String,
     /// The payout of Stripe's automatic schedule that took the money.
-    pub(super) swept: Option<Heard>,
+    pub(super) swept: Option<Observation>,
     /// Stripe does not show everything, so the money may still have gone to the bank.
     pub(super) hidden: bool,
     /// Stripe will: what its payouts took is reported within hours.
     pub(super) not_yet: bool,
 }
 
-impl Left {
+impl OutgoingFunds {
     /// Stripe does not name the transfer's payment on the connected account.
-    pub(super) fn not_told() -> Self {
+    pub(super) fn unknown() -> Self {
         let what = "; what happened to it in the payee's balance is not reported".to_owned();
         Self { what, swept: None, hidden: true, not_yet: false }
     }
 }
 
-impl Lying<'_> {
+impl ParkedTransfer<'_> {
     fn trace(&self, named_as: Vec<String>) -> Trace {
         let payouts: Vec<&Attempt> = self.payouts.iter().collect();
         let out = self.ours.map_or(&[][..], |ours| &ours.out);
         let named_as = named_as.into_iter().chain(out.iter().cloned()).collect();
         let trace = Trace::of(self.of, &payouts, named_as).beside(self.beside.clone()).made(self.made_s);
-        let through = self.ours.is_some_and(|ours| ours.looked == Looked::Through && ours.out.is_empty());
+        let through =
+            self.ours.is_some_and(|ours| ours.looked == LookOutcome::Through && ours.out.is_empty());
         if through { trace.looked_through() } else { trace }
     }
 
@@ -527,44 +549,53 @@ impl Lying<'_> {
         stripe: &Stripe,
         named_as: Vec<String>,
         (source, clock): (&'static str, &Clock),
-    ) -> std::result::Result<Left, ReadError> {
-        let hidden = |what: String| Left { what, swept: None, hidden: true, not_yet: false };
+    ) -> std::result::Result<OutgoingFunds, ReadError> {
+        let hidden = |what: String| OutgoingFunds { what, swept: None, hidden: true, not_yet: false };
         let Some(account) = ConnectedAccount::parse(self.of.destination.address()) else {
-            return Ok(Left { hidden: false, ..hidden(String::new()) });
+            return Ok(OutgoingFunds { hidden: false, ..hidden(String::new()) });
         };
         let trace = self.trace(named_as);
-        match by_schedule(stripe, &account, (beside::since(self.of), clock), vec![trace]).await {
+        match by_schedule(stripe, &account, (unclaimed::since(self.of), clock), vec![trace]).await {
             Ok(mut by_schedule) => {
                 // Either of the two may have taken the money that came back: the payee was paid, and the reversal took
                 // other money.
                 let perhaps = by_schedule.perhaps.remove(&self.of.id).filter(|_| self.came_back);
                 let Some((payout, fact)) = by_schedule.found.remove(&self.of.id).or(perhaps) else {
                     return Ok(match (by_schedule.in_progress, self.ours.map(|ours| ours.looked)) {
-                        (true, _) => Left {
+                        (true, _) => OutgoingFunds {
                             not_yet: by_schedule.not_yet,
                             ..hidden(
                                 "; what the payouts of the payee's account took is not fully reported yet"
                                     .to_owned(),
                             )
                         },
-                        (false, Some(Looked::NotShown | Looked::NotYet | Looked::NotAnswered)) => hidden(
+                        (
+                            false,
+                            Some(LookOutcome::NotShown | LookOutcome::NotYet | LookOutcome::NotAnswered),
+                        ) => hidden(
                             "; some payouts of the payee's account are reported in an unknown form"
                                 .to_owned(),
                         ),
-                        (false, Some(Looked::Through) | None) => {
-                            Left { hidden: false, ..hidden(String::new()) }
+                        (false, Some(LookOutcome::Through) | None) => {
+                            OutgoingFunds { hidden: false, ..hidden(String::new()) }
                         }
                     });
                 };
                 let payouts: Vec<&Attempt> = self.payouts.iter().collect();
                 let told = match missing(&payouts) {
-                    Some(waits) => {
-                        Heard { vendor_id: Some(payout.clone()), ..heard(waits, fact, words(&payout)) }
-                    }
-                    None => heard(self.transfer, swept(&payout, &fact), words(&payout)),
+                    Some(waits) => Observation {
+                        vendor_id: Some(payout.clone()),
+                        ..observation(waits, fact, words(&payout))
+                    },
+                    None => observation(self.transfer, paid_by_schedule(&payout, &fact), words(&payout)),
                 };
                 let what = format!("; {}", words(&payout));
-                Ok(Left { what, swept: Some(Heard { source, ..told }), hidden: false, not_yet: false })
+                Ok(OutgoingFunds {
+                    what,
+                    swept: Some(Observation { source, ..told }),
+                    hidden: false,
+                    not_yet: false,
+                })
             }
             // The transfer was shown, so this counts as an answer.
             Err(error @ (ReadError::Missing | ReadError::Refused { .. })) => {
@@ -579,12 +610,12 @@ impl Lying<'_> {
 }
 
 /// The fact about a transfer whose parked money a payout of Stripe's automatic schedule took.
-pub(super) fn swept(payout: &str, fact: &Fact) -> Fact {
+pub(super) fn paid_by_schedule(payout: &str, fact: &Fact) -> Fact {
     Fact::Swept { payout: payout.to_owned(), arrived: *fact == Fact::PayoutPaid }
 }
 
-fn heard(attempt: &Attempt, fact: Fact, detail: String) -> Heard {
-    Heard {
+fn observation(attempt: &Attempt, fact: Fact, detail: String) -> Observation {
+    Observation {
         transaction: attempt.transaction,
         attempt: attempt.id,
         fact,
@@ -622,10 +653,10 @@ mod tests {
             made_s: 0,
         };
         let took = [entry("py_1", 7_500), entry("py_2", 5_000)];
-        assert_eq!(trace.lies_in(&took), Lies::Here);
+        assert_eq!(trace.lies_in(&took), PayoutCoverage::Here);
         for back in ["trr_1", "pyr_1"] {
             let took = [entry("py_1", 7_500), entry(back, -7_500), entry("py_2", 5_000)];
-            assert_eq!(trace.lies_in(&took), Lies::Elsewhere, "{back}");
+            assert_eq!(trace.lies_in(&took), PayoutCoverage::Elsewhere, "{back}");
         }
     }
 }

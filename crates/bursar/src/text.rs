@@ -1,7 +1,7 @@
 //! Text normalization for search: lower case, no accents.
 
 /// Lower case without accents; anything that is neither a letter nor a digit separates words.
-pub fn folded(text: &str) -> String {
+pub fn normalize(text: &str) -> String {
     let mut letters = String::new();
     for letter in text.chars().flat_map(char::to_lowercase) {
         match plain(letter) {
@@ -51,7 +51,7 @@ fn plain(letter: char) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::folded;
+    use super::normalize;
 
     #[test]
     fn capitals_accents_and_signs_do_not_matter() {
@@ -63,7 +63,7 @@ mod tests {
             ("--", ""),
         ];
         for (text, like) in rows {
-            assert_eq!(folded(text), like, "{text}");
+            assert_eq!(normalize(text), like, "{text}");
         }
     }
 }

@@ -16,11 +16,11 @@ use payout::transaction::{AttemptState, Fact, Leg, State};
 use vendors::ReadError;
 use vendors::stripe::payout as bank;
 
-use super::answer::Looked;
-use super::beside::{self, Other};
+use super::answer::LookOutcome;
 use super::search::{self, Cases, Unknown};
-use super::{Done, Work, swept};
-use crate::ops::record::{self, Heard};
+use super::unclaimed::{self, UnclaimedObject};
+use super::{PassResult, Work, scheduled_payouts};
+use crate::ops::record::{self, Observation};
 use crate::ops::{OpsError, Result, safe_mode};
 use crate::store::put_back::{self, Found};
 use crate::store::transactions::{self, Attempt, Transaction};
@@ -34,7 +34,7 @@ const AGAIN_US: i64 = 60_000_000;
 const NOT_SHOWN_US: i64 = 10 * AGAIN_US;
 
 /// One pass. Returns how many payments are now searched.
-pub(super) async fn once(work: &Work, now: i64) -> Done {
+pub(super) async fn once(work: &Work, now: i64) -> PassResult {
     let app = &work.app;
     let mut db = app.store.read().await?;
     if put_back::any_found(&mut db, None).await? {
@@ -44,10 +44,10 @@ pub(super) async fn once(work: &Work, now: i64) -> Done {
     let due = put_back::unlooked(&mut db, now, safe_mode::APART_US, AT_ONCE).await?;
     drop(db);
     let looks = futures::stream::iter(due).map(|id| through(work, id, now));
-    let mut looks = looks.buffer_unordered(work.side_by_side(SIDE_BY_SIDE));
+    let mut looks = looks.buffer_unordered(work.concurrency(SIDE_BY_SIDE));
     let mut done = 0;
     while let Some(looked) = looks.next().await {
-        done += usize::from(looked? == Looked::Through);
+        done += usize::from(looked? == LookOutcome::Through);
     }
     Ok(done)
 }
@@ -56,11 +56,11 @@ pub(super) async fn once(work: &Work, now: i64) -> Done {
 ///
 /// # Errors
 /// If there is no such payment or the database fails.
-pub(super) async fn before(work: &Work, id: TransactionId) -> Result<Looked> {
+pub(super) async fn before(work: &Work, id: TransactionId) -> Result<LookOutcome> {
     let mut db = work.app.store.read().await?;
     let needed = !put_back::to_look_for(&mut db, &[id]).await?.is_empty();
     drop(db);
-    if needed { through(work, id, work.app.clock.now()).await } else { Ok(Looked::Through) }
+    if needed { through(work, id, work.app.clock.now()).await } else { Ok(LookOutcome::Through) }
 }
 
 /// Splits payments into those that may be asked about and those that must be searched first: a reversed transfer frees
@@ -73,7 +73,7 @@ pub(super) async fn first(
     let (mut may, mut waits) = (Vec::new(), Vec::new());
     for one in of {
         let looks = unlooked.contains(&one.id) && frees_when_reversed(&one);
-        if looks && before(work, one.id).await? != Looked::Through {
+        if looks && before(work, one.id).await? != LookOutcome::Through {
             waits.push(one.id);
         } else {
             may.push(one);
@@ -89,25 +89,25 @@ pub(super) fn frees_when_reversed(of: &Transaction) -> bool {
 }
 
 /// Searches one payment and records the findings. An incomplete search is retried later.
-async fn through(work: &Work, id: TransactionId, now: i64) -> Result<Looked> {
+async fn through(work: &Work, id: TransactionId, now: i64) -> Result<LookOutcome> {
     let looked = match look(work, id).await? {
-        Ok(true) => Looked::Through,
-        Ok(false) => Looked::NotAnswered,
+        Ok(true) => LookOutcome::Through,
+        Ok(false) => LookOutcome::NotAnswered,
         Err(error) => {
             tracing::warn!(payment = %id, %error, "a payment could not be searched for after the database was restored");
             match error {
-                ReadError::Missing | ReadError::Refused { .. } => Looked::NotShown,
+                ReadError::Missing | ReadError::Refused { .. } => LookOutcome::NotShown,
                 ReadError::Credentials(_)
                 | ReadError::RateLimited { .. }
                 | ReadError::Unreachable(_)
-                | ReadError::Unreadable(_) => Looked::NotAnswered,
+                | ReadError::Unreadable(_) => LookOutcome::NotAnswered,
             }
         }
     };
     let wait = match looked {
-        Looked::Through => return Ok(looked),
-        Looked::NotShown => NOT_SHOWN_US,
-        Looked::NotYet | Looked::NotAnswered => AGAIN_US,
+        LookOutcome::Through => return Ok(looked),
+        LookOutcome::NotShown => NOT_SHOWN_US,
+        LookOutcome::NotYet | LookOutcome::NotAnswered => AGAIN_US,
     };
     let app = &work.app;
     transact!(app, |tx| { Ok(put_back::look_again(tx, id, now.saturating_add(wait)).await?) })?;
@@ -129,7 +129,7 @@ async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool
     if !stripe.may_have(of.vendor_account.as_deref()) {
         return told("it was paid from a different account than the one connected now");
     }
-    match work.ask(Vendor::Stripe, beside::others(&stripe.client, &of, &attempts)).await {
+    match work.ask(Vendor::Stripe, unclaimed::others(&stripe.client, &of, &attempts)).await {
         Ok(others) => Ok(Ok(note(work, id, &others, epoch).await?)),
         Err(error) => Ok(Err(error)),
     }
@@ -137,7 +137,7 @@ async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool
 
 /// Records what Stripe has of a payment that was unknown here. Returns whether nothing unknown is left. Stripe was
 /// asked in `epoch`: if the database was restored again since, that says nothing about the next epoch.
-async fn note(work: &Work, id: TransactionId, others: &[Other], epoch: i64) -> Result<bool> {
+async fn note(work: &Work, id: TransactionId, others: &[UnclaimedObject], epoch: i64) -> Result<bool> {
     let app = &work.app;
     let looked = transact!(app, |tx| {
         let now = app.clock.now();
@@ -147,15 +147,15 @@ async fn note(work: &Work, id: TransactionId, others: &[Other], epoch: i64) -> R
         let objects: Vec<String> = others.iter().map(|one| one.id().to_owned()).collect();
         let mut known = put_back::known(tx, &objects).await?;
         known.extend(put_back::settled_by_people(tx, id).await?);
-        let others: Vec<&Other> = others.iter().filter(|one| !known.contains(one.id())).collect();
+        let others: Vec<&UnclaimedObject> = others.iter().filter(|one| !known.contains(one.id())).collect();
         let (mut heard, mut found) = (Vec::new(), Vec::new());
         if let Some(adopted) = adopted(of, &cases, &others) {
             heard.push(adopted);
         } else {
             for one in &others {
                 match cases.unknown(id, one.leg(), (one.id(), one.mark())) {
-                    Unknown::Contradicts(told) => {
-                        heard.push(*told);
+                    Unknown::Contradicts(observation) => {
+                        heard.push(*observation);
                         found.push(as_found(of, one));
                     }
                     Unknown::LookedUp => {}
@@ -172,15 +172,15 @@ async fn note(work: &Work, id: TransactionId, others: &[Other], epoch: i64) -> R
         }
         Ok(through)
     })?;
-    app.nudge.settle.ring();
+    app.nudge.settle.notify();
     Ok(looked)
 }
 
 /// The lost database had sent parked money to the bank again: if Stripe has a bank payout of this payment with our key
 /// and its amount, that payout settles what is parked here.
-fn adopted(of: &Transaction, cases: &Cases, others: &[&Other]) -> Option<Heard> {
+fn adopted(of: &Transaction, cases: &Cases, others: &[&UnclaimedObject]) -> Option<Observation> {
     let parked = matches!(of.state, State::PayoutFailed | State::PayoutCanceled);
-    let [Other::Payout { payout, named: true }] = others else { return None };
+    let [UnclaimedObject::Payout { payout, named: true }] = others else { return None };
     // A payout sent by an attempt here belongs to that attempt.
     if payout.metadata.get("attempt").is_some_and(|mark| cases.is_ours(mark)) {
         return None;
@@ -188,13 +188,13 @@ fn adopted(of: &Transaction, cases: &Cases, others: &[&Other]) -> Option<Heard> 
     let transfer = cases.newest(of.id, Leg::Transfer).filter(|one: &&Attempt| !one.state.ended())?;
     let fact = bank::fact(payout).filter(|fact| matches!(fact, Fact::PayoutMade | Fact::PayoutPaid))?;
     let ours = parked && of.contradicted_at.is_none() && !of.closed() && payout.money() == Some(of.terms.net);
-    ours.then(|| search::hear(transfer, swept::swept(&payout.id, &fact), None))
+    ours.then(|| search::observation(transfer, scheduled_payouts::paid_by_schedule(&payout.id, &fact), None))
 }
 
-fn as_found(of: &Transaction, one: &Other) -> Found {
+fn as_found(of: &Transaction, one: &UnclaimedObject) -> Found {
     let (amount, created) = match one {
-        Other::Transfer(made) => (made.money(), made.created),
-        Other::Payout { payout, .. } => (payout.money(), payout.created),
+        UnclaimedObject::Transfer(made) => (made.money(), made.created),
+        UnclaimedObject::Payout { payout, .. } => (payout.money(), payout.created),
     };
     Found {
         vendor: Vendor::Stripe,

@@ -20,14 +20,14 @@ pub(super) fn since(of: &Transaction) -> i64 {
 }
 
 /// A Stripe object for a payment that belongs to none of its known attempts: money that is out, or may be.
-pub(super) enum Other {
+pub(super) enum UnclaimedObject {
     /// A transfer in its transfer group.
     Transfer(Transfer),
     /// A bank payout that names the payment; `named` if an event says it was created with one of our keys.
     Payout { payout: bank::Payout, named: bool },
 }
 
-impl Other {
+impl UnclaimedObject {
     /// Stripe's id for it.
     pub(super) fn id(&self) -> &str {
         match self {
@@ -62,7 +62,7 @@ pub(super) async fn others(
     stripe: &Stripe,
     of: &Transaction,
     attempts: &[Attempt],
-) -> std::result::Result<Vec<Other>, ReadError> {
+) -> std::result::Result<Vec<UnclaimedObject>, ReadError> {
     let (ours, known) =
         (of.id.to_string(), |id: &str| attempts.iter().any(|one| one.vendor_id.as_deref() == Some(id)));
     let group = stripe.transfers_by_group(&ours).await?;
@@ -76,7 +76,7 @@ pub(super) async fn others(
     let transferred = !group.is_empty();
     let stands = |one: &Transfer| one.amount_reversed_units < one.amount_units;
     let transfers = group.into_iter().filter(|one| stands(one) && !known(&one.id));
-    let mut others: Vec<Other> = transfers.map(Other::Transfer).collect();
+    let mut others: Vec<UnclaimedObject> = transfers.map(UnclaimedObject::Transfer).collect();
     let Some(account) = ConnectedAccount::parse(of.destination.address()).filter(|_| transferred) else {
         return Ok(others);
     };
@@ -84,16 +84,16 @@ pub(super) async fn others(
     let named = named_payouts(stripe, &account, (&ours, since)).await?;
     let all = stripe.payouts_since(&account, since).await?;
     if let Some(hidden) = named.iter().find(|id| !known(id) && all.iter().all(|one| one.id != **id)) {
-        let told =
+        let message =
             format!("an event names our key for the payout {hidden:?}, but {account} does not list it");
-        return Err(ReadError::Unreadable(told));
+        return Err(ReadError::Unreadable(message));
     }
     let over =
         |one: &bank::Payout| matches!(bank::fact(one), Some(Fact::PayoutFailed(_) | Fact::PayoutCanceled(_)));
     for payout in all.into_iter().filter(|one| !known(&one.id) && !over(one)) {
         let named = named.contains(&payout.id);
         if named || (!payout.automatic && payout.metadata.get("transaction") == Some(&ours)) {
-            others.push(Other::Payout { payout, named });
+            others.push(UnclaimedObject::Payout { payout, named });
         }
     }
     Ok(others)

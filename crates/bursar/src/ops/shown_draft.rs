@@ -21,7 +21,7 @@ const MOST: i64 = 20;
 
 /// A snapshot of a draft.
 #[derive(Serialize, Deserialize)]
-struct Look {
+struct ShownDraft {
     claims: Vec<Row>,
 }
 
@@ -78,7 +78,7 @@ async fn kept(app: &App, view: &BatchView) -> Result<()> {
     if store::shown::find(&mut app.store.read().await?, id, digest).await?.is_some() {
         return Ok(());
     }
-    let look = Look { claims: view.claims.iter().map(Row::of).collect() };
+    let look = ShownDraft { claims: view.claims.iter().map(Row::of).collect() };
     let body = serde_json::to_string(&look).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     transact!(app, |tx| { Ok(store::shown::keep(tx, id, digest, &body, app.clock.now(), MOST).await?) })
 }
@@ -94,7 +94,7 @@ pub struct Difference {
     /// Claims that were added, removed or changed in amount.
     pub payees: Vec<OfPayee>,
     /// Claims with a changed destination.
-    pub destinations: Vec<Moved>,
+    pub destinations: Vec<MovedClaim>,
     /// Changed totals: currency, what was shown, what it is now.
     pub totals: Vec<(Currency, Option<Sum>, Option<Sum>)>,
 }
@@ -125,7 +125,7 @@ pub struct OfPayee {
 
 /// A claim's destination before and now, masked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Moved {
+pub struct MovedClaim {
     pub payee: Payee,
     pub name: Option<String>,
     /// Vendor and destination as shown.
@@ -143,15 +143,15 @@ pub async fn difference(
 ) -> Result<Difference> {
     let view = batches::view(db, &id.to_string(), now).await?;
     let look = store::shown::find(db, id, digest).await?;
-    let look: Option<Look> = look
+    let look: Option<ShownDraft> = look
         .map(|body| serde_json::from_str(&body))
         .transpose()
         .map_err(|error| StoreError::Corrupt(format!("what was shown of {id}: {error}")))?;
-    let is = Look { claims: view.claims.iter().map(Row::of).collect() };
+    let is = ShownDraft { claims: view.claims.iter().map(Row::of).collect() };
     let (was, forgotten) = match look {
         Some(look) => (look, false),
         // Without a snapshot, no differences in rewards and payees are reported.
-        None => (Look { claims: is.claims.clone() }, true),
+        None => (ShownDraft { claims: is.claims.clone() }, true),
     };
     let seen: Option<Vec<Sum>> = totals.map(<[Sum]>::to_vec).or_else(|| (!forgotten).then(|| sums(&was)));
     let mut difference = compared(&was, &is);
@@ -161,7 +161,7 @@ pub async fn difference(
 }
 
 /// The totals of a snapshot, by currency.
-fn sums(look: &Look) -> Vec<Sum> {
+fn sums(look: &ShownDraft) -> Vec<Sum> {
     let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
     for row in &look.claims {
         if let Ok(currency) = Currency::parse(&row.currency) {
@@ -180,12 +180,12 @@ fn others(seen: &[Sum], is: &[Sum]) -> Vec<(Currency, Option<Sum>, Option<Sum>)>
 
 type Keyed<'a> = BTreeMap<(Payee, Currency), &'a Row>;
 
-fn keyed(look: &Look) -> Keyed<'_> {
+fn keyed(look: &ShownDraft) -> Keyed<'_> {
     let key = |row: &Row| Some((Payee::parse(&row.payee)?, Currency::parse(&row.currency).ok()?));
     look.claims.iter().filter_map(|row| Some((key(row)?, row))).collect()
 }
 
-fn compared(was: &Look, is: &Look) -> Difference {
+fn compared(was: &ShownDraft, is: &ShownDraft) -> Difference {
     let (was, is) = (keyed(was), keyed(is));
     let mut difference = Difference {
         rewards_added: apart(&is, &was),
@@ -210,7 +210,7 @@ fn compared(was: &Look, is: &Look) -> Difference {
             && (&before.vendor, &before.fingerprint) != (&after.vendor, &after.fingerprint)
         {
             let (was, now) = (place(before), place(after));
-            difference.destinations.push(Moved { payee, name, was, now });
+            difference.destinations.push(MovedClaim { payee, name, was, now });
         }
     }
     difference

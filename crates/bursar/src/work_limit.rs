@@ -4,7 +4,7 @@
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The slots for one kind of work.
-pub struct Turns {
+pub struct WorkLimit {
     running: Semaphore,
     taken: Semaphore,
 }
@@ -18,12 +18,12 @@ pub fn cores() -> usize {
 pub struct Busy;
 
 /// A slot, held while the work runs.
-pub struct Turn<'a> {
+pub struct WorkPermit<'a> {
     _running: SemaphorePermit<'a>,
     _taken: SemaphorePermit<'a>,
 }
 
-impl Turns {
+impl WorkLimit {
     /// At most `at_once` run while `waiting` more wait.
     pub fn new(at_once: usize, waiting: usize) -> Self {
         Self { running: Semaphore::new(at_once), taken: Semaphore::new(at_once + waiting) }
@@ -37,10 +37,10 @@ impl Turns {
     ///
     /// # Errors
     /// [`Busy`] if too many are waiting already.
-    pub async fn take(&self) -> Result<Turn<'_>, Busy> {
+    pub async fn take(&self) -> Result<WorkPermit<'_>, Busy> {
         let taken = self.taken.try_acquire().map_err(|_| Busy)?;
         let running = self.running.acquire().await.map_err(|_| Busy)?;
-        Ok(Turn { _running: running, _taken: taken })
+        Ok(WorkPermit { _running: running, _taken: taken })
     }
 }
 
@@ -50,7 +50,7 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_run_so_many_wait_and_the_next_is_told() {
-        let turns = Turns::new(1, 2);
+        let turns = WorkLimit::new(1, 2);
         let first = turns.take().await.unwrap();
         let mut waiting = vec![Box::pin(turns.take()), Box::pin(turns.take())];
         for one in &mut waiting {

@@ -15,17 +15,17 @@ use super::Language;
 
 /// A problem, and what the partner can do about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Told {
+pub struct PartnerText {
     /// What keeps them from being paid.
     pub message: &'static str,
     pub remedy: &'static str,
 }
 
-const fn told(message: &'static str, remedy: &'static str) -> Told {
-    Told { message, remedy }
+const fn text(message: &'static str, remedy: &'static str) -> PartnerText {
+    PartnerText { message, remedy }
 }
 
-pub fn gate(language: Language, code: Code) -> Told {
+pub fn gate(language: Language, code: Code) -> PartnerText {
     match language {
         Language::En | Language::Pseudo => en::gate(code),
         Language::De => de::gate(code),
@@ -36,7 +36,7 @@ pub fn gate(language: Language, code: Code) -> Told {
 }
 
 /// Why a payment did not arrive.
-pub fn cause(language: Language, cause: Cause) -> Told {
+pub fn cause(language: Language, cause: Cause) -> PartnerText {
     match language {
         Language::En | Language::Pseudo => en::cause(cause),
         Language::De => de::cause(cause),
@@ -47,7 +47,7 @@ pub fn cause(language: Language, cause: Cause) -> Told {
 }
 
 /// A payment's reason by code: a gate's or the vendor's.
-pub fn reason(language: Language, code: &str) -> Told {
+pub fn reason(language: Language, code: &str) -> PartnerText {
     Code::parse(code).map_or_else(|| cause(language, Cause::of(code)), |code| gate(language, code))
 }
 

@@ -15,7 +15,7 @@ const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug)]
-pub struct Watched {
+pub struct LoopWatch {
     /// Its name in logs and metrics.
     pub name: &'static str,
     /// The time limit for one pass.
@@ -24,17 +24,17 @@ pub struct Watched {
 
 /// Runs passes until stopped or until one says it was the last. A panic is logged and counted, and the loop restarts
 /// after a backoff. Its leases in the database lapse, as they do when a process dies.
-pub async fn watch<F>(app: App, of: Watched, stop: CancellationToken, mut pass: impl FnMut() -> F)
+pub async fn watch<F>(app: App, of: LoopWatch, stop: CancellationToken, mut pass: impl FnMut() -> F)
 where
     F: Future<Output = bool>,
 {
     let pulse = &app.nudge.pulse;
-    pulse.beat(of.name, of.limit, app.clock.now());
+    pulse.record(of.name, of.limit, app.clock.now());
     let mut wait = FIRST;
     while !stop.is_cancelled() {
         match AssertUnwindSafe(pass()).catch_unwind().await {
             Ok(goes_on) => {
-                pulse.beat(of.name, of.limit, app.clock.now());
+                pulse.record(of.name, of.limit, app.clock.now());
                 wait = FIRST;
                 if !goes_on {
                     break;
