@@ -794,7 +794,7 @@ fn whatever_is_stored_sealed_is_sealed_anew() {
         let is_there = |places: &[&str]| places.iter().any(|place| file.path.ends_with(place));
         let seals = code.contains("app.master_key.seal(");
         assert!(!seals || is_there(&by_browsers), "{} seals past the check", file.path);
-        let makes_places = code.contains("Place::stored(") && !file.path.contains("/secrets/");
+        let makes_places = code.contains("SealedAt::stored(") && !file.path.contains("/secrets/");
         assert!(!makes_places || is_there(&["store/sealed.rs", "ops/master_key.rs"]), "{}", file.path);
     }
 }

@@ -45,6 +45,14 @@ impl Strike {
     pub fn of(point: &str, nth: u32, deed: Deed) -> Self {
         Self { point: point.to_owned(), nth, deed }
     }
+
+    /// How wrong it makes a clock, in microseconds.
+    pub fn wrong_us(&self) -> i64 {
+        match self.deed {
+            Deed::WrongClock(us, _) => us.abs(),
+            Deed::Kill | Deed::Freeze(_) | Deed::Trouble(..) => 0,
+        }
+    }
 }
 
 impl std::fmt::Display for Strike {

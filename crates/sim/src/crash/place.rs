@@ -21,7 +21,7 @@ use simulator::{Options, Simulator};
 use tokio::task::JoinHandle;
 
 use super::Plan;
-use super::leader::Leader;
+use super::leader::{Leader, Strike};
 use crate::invariants::Known;
 use crate::world::database::Database;
 use crate::world::memory::Lost;
@@ -46,6 +46,8 @@ pub struct Place {
     pub clock: Clock,
     /// Whether time was advanced by more than an event's maximum age.
     leapt: AtomicBool,
+    /// How wrong the plan makes a clock at most, in microseconds.
+    wrong_us: i64,
     engine: &'static str,
     database: Database,
     servers: Vec<JoinHandle<()>>,
@@ -88,6 +90,7 @@ impl Place {
             roots_file,
             clock,
             leapt: AtomicBool::new(false),
+            wrong_us: plan.strikes.iter().map(Strike::wrong_us).max().unwrap_or(0),
             engine: "",
             database,
             servers,
@@ -136,6 +139,11 @@ impl Place {
         self.leapt.load(Ordering::Relaxed)
     }
 
+    /// Whether the plan makes a clock wrong.
+    pub fn has_wrong_clock(&self) -> bool {
+        self.wrong_us > 0
+    }
+
     /// The processes' time, in microseconds UTC.
     pub fn now(&self) -> i64 {
         self.clock.now() + self.leader.ahead_us()
@@ -165,7 +173,8 @@ impl Place {
             engine: self.engine,
             aims: Vec::new(),
             safe: Vec::new(),
-            latitude: LATITUDE_US,
+            // What a wrong clock wrote is off by as much.
+            latitude: LATITUDE_US + self.wrong_us,
             people: Vec::new(),
             elsewhere: 0,
             lost: Lost::default(),

@@ -1,5 +1,6 @@
 //! What a payout of the automatic schedule can cover, and that an unresponsive vendor changes nothing.
 
+use super::schedule::covers;
 use super::*;
 
 #[test]

@@ -83,9 +83,9 @@ const KNOWN: &[(&str, &[&str])] = &[
             "work::bank_payouts",
             "work::prove",
             "work::recheck",
+            "work::scheduled_payouts",
             "work::settle",
             "work::shown",
-            "work::scheduled_payouts",
         ],
     ),
 ];

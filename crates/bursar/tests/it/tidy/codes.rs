@@ -21,7 +21,7 @@ pub const RULES: &[Rule] = &[Rule {
             "crates/bursar/src/ops/pay.rs",
             "Refusal::new(\n    \"no_such_code\",\n    format!(\"{name}, and \\\"more\\\"\"),\n)",
         ),
-        ("crates/bursar/src/web/guard.rs", "Fault::new(StatusCode::CONFLICT, \"no_such_code\", told)"),
+        ("crates/bursar/src/web/guard.rs", "Problem::new(StatusCode::CONFLICT, \"no_such_code\", told)"),
         ("crates/bursar/src/ops/settings.rs", "return refuse(\"fees\", \"no_such_code\", told);"),
         ("crates/bursar/src/web/payments/api.rs", "FieldError { pointer, code: \"no_such_code\", detail }"),
         ("crates/payout/src/tax.rs", "let code = if odd { \"no_such_code\" } else { \"invalid\" };"),
@@ -50,7 +50,7 @@ pub const RULES: &[Rule] = &[Rule {
 /// The functions that refuse: the code is the last argument but one, before the message.
 const CALLS: [&str; 11] = [
     "Refusal::new",
-    "Fault::new",
+    "Problem::new",
     "Self::new",
     "bad_request",
     "refuse",
