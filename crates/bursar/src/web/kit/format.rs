@@ -296,10 +296,10 @@ pub fn detail(state: State) -> Option<&'static str> {
     })
 }
 
-/// What a payment stands for that was paid out of the money that lay in the payee's balance.
+/// The meaning of a payment settled with the money in the payee's balance.
 const PAID_OTHERWISE: &str = "The payment is complete. The payee has the money from their Stripe balance, or was paid by other means instead. Two people confirmed this.";
 
-/// What a payment stands for that somebody made in another way.
+/// The meaning of a payment that was made outside Bursar.
 const PAID_OUTSIDE: &str =
     "The vendor did not make this payment. The payee was paid outside Bursar, as recorded here.";
 

@@ -79,7 +79,7 @@ impl Field {
             .into_iter()
             .map(|(code, name)| (code.to_owned(), name.to_owned()))
             .collect();
-        // What is stored stays chosen, even if it is no country of the list.
+        // The stored country stays selected, even if it is not in the list.
         if let Some(code) = given(value).filter(|code| all.iter().all(|(known, _)| known != code)) {
             all.push((code.clone(), code));
         }

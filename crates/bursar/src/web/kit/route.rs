@@ -45,7 +45,7 @@ pub struct Shared {
     pub refusals: Refusals,
     /// How many were answered lately, for the log.
     pub answers: Answers,
-    /// Whose turn it is to do what is heavy.
+    /// Limits concurrent expensive work.
     pub heavy: Arc<WorkLimit>,
     /// The API description, generated once from the route table.
     pub description: Arc<str>,
@@ -81,15 +81,15 @@ impl FromRef<Web> for Work {
 /// Who may call a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Anybody.
+    /// Open to anyone, without signing in.
     Open,
-    /// Anybody with a session or an API key.
+    /// Any session or API key.
     Login,
-    /// Whoever has the permission.
+    /// Requires the permission.
     May(Permission),
-    /// Whoever has one of the permissions.
+    /// Requires one of the permissions.
     MayAny(&'static [Permission]),
-    /// Whoever has the permission, and partners for their own records: the handler shows them nothing else.
+    /// Requires the permission; partners may also call it for their own records, and the handler shows them nothing else.
     MayOrOwn(Permission),
 }
 

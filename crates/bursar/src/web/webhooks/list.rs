@@ -41,7 +41,7 @@ impl ListParams {
         asked.filter(|(of, value)| *of != name && !value.is_empty()).collect()
     }
 
-    /// The address with one filter said otherwise; an empty word takes it off.
+    /// The address with one filter replaced; an empty value removes it.
     fn with(&self, name: &str, value: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(self.besides(name));
