@@ -1,6 +1,6 @@
-//! What is wrong with an installation, described once: `bursar doctor` reports all of it, `/readyz` what concerns a running
-//! process. Each finding has a description and a remedy. What is deliberately not here: asking the vendors
-//! (`work::checkup`), and files, disks and configuration (`cli::doctor`).
+//! What is wrong with an installation, described once: `bursar doctor` reports all of it, `/readyz` what concerns a
+//! running process. Each finding has a description and a remedy. Not here: asking the vendors (`work::checkup`), and
+//! files, disks and configuration (`cli::doctor`).
 
 use payout::money::Vendor;
 use payout::transaction::State;

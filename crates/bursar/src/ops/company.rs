@@ -1,5 +1,5 @@
-//! The operating company: its name, its support contact for partners, and its main currency. What is deliberately not here:
-//! the rules of paying (`settings`).
+//! The operating company: its name, its support contact for partners, and its main currency. Not here: the rules of
+//! paying (`settings`).
 
 use payout::Refusal;
 use payout::money::Currency;

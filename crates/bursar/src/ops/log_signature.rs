@@ -2,9 +2,9 @@
 //! the program's own log and in a mail to the auditors. Somebody with write access to the database can cut off the newest
 //! rows and chain others in their place, but cannot make the log match an earlier signature.
 //!
-//! The signature covers the number of rows, the hash of the last, and the root of a Merkle tree over all hashes (as in RFC
-//! 6962), so one row can be proven to be in the log without revealing the others. What is deliberately not here: the chain
-//! (`verify`), and writing rows (`store::audit`).
+//! The signature covers the number of rows, the hash of the last, and the root of a Merkle tree over all hashes (as in
+//! RFC 6962), so one row can be proven to be in the log without revealing the others. Not here: the chain (`verify`), and
+//! writing rows (`store::audit`).
 
 use payout::notice::Notice;
 use serde::{Deserialize, Serialize};

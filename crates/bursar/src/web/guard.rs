@@ -1,5 +1,5 @@
 //! The middleware before and after every handler: authentication, authorization, CSRF, idempotency keys, and logging of
-//! responses. What is deliberately not here: what each route requires (the route table).
+//! responses. Not here: what each route requires (the route table).
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};

@@ -1,5 +1,5 @@
-//! The export parameters in the query string, shared by API and page. What is deliberately not here: the filters of lists,
-//! which are parsed where the lists are.
+//! The export parameters in the query string, shared by API and page. Not here: the filters of lists, which are parsed
+//! where the lists are.
 
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;

@@ -1,6 +1,5 @@
 //! Formatting for pages: times in the reader's zone, grouped amounts, status chips whose color never stands alone, and
-//! reasons why something cannot be done. What is deliberately not here: sentences that a rule owns; those come from
-//! `payout`.
+//! reasons why something cannot be done. Not here: sentences that a rule owns; those come from `payout`.
 
 use std::fmt;
 

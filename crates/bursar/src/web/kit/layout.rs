@@ -1,5 +1,5 @@
-//! The layout of every page: the menu, the signed-in person, and the flash message of the last form, shown once on the next
-//! page. What is deliberately not here: the pages.
+//! The layout of every page: the menu, the signed-in person, and the flash message of the last form, shown once on the
+//! next page. Not here: the pages.
 
 use std::sync::LazyLock;
 

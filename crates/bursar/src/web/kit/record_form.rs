@@ -1,6 +1,6 @@
 //! The form for creating or editing a partner, an account, a program or an activity. After an error the input is kept and
 //! the error shown; if somebody else has changed the record, its current values are shown, and nothing is overwritten
-//! unseen. What is deliberately not here: the fields of each (`payees::edit`, `programs::pages`).
+//! unseen. Not here: the fields of each (`payees::edit`, `programs::pages`).
 
 use askama::Template;
 use axum::http::StatusCode;

@@ -1,5 +1,5 @@
-//! Resolves an account or partner named in a filter: by id, by external id, or by a unique name. What is deliberately not
-//! here: choosing among several candidates; the page asks.
+//! Resolves an account or partner named in a filter: by id, by external id, or by a unique name. Not here: choosing among
+//! several candidates; the page asks.
 
 use payout::Refusal;
 use payout::ids::{AccountId, PartnerId};

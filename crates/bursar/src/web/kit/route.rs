@@ -1,5 +1,5 @@
-//! A route: its address, who may call it, and its middleware. Also the state that handlers share. What is deliberately not
-//! here: the route table itself (`web`), and enforcing access (`web::guard`).
+//! A route: its address, who may call it, and its middleware. Also the state that handlers share. Not here: the route
+//! table itself (`web`), and enforcing access (`web::guard`).
 
 use std::ops::Deref;
 use std::sync::Arc;

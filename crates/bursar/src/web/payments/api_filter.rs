@@ -1,5 +1,5 @@
-//! The filters of `/api/v1/transactions` and of exports. What is deliberately not here: the page's filters, which are the
-//! dashboard's (`dashboard::FilterParams`) and are parsed in `list`.
+//! The filters of `/api/v1/transactions` and of exports. Not here: the page's filters, which are the dashboard's
+//! (`dashboard::FilterParams`) and are parsed in `list`.
 
 use serde::Deserialize;
 use utoipa::IntoParams;

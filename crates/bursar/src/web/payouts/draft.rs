@@ -1,5 +1,5 @@
-//! Review Claims: the batch being prepared, why it cannot be paid yet, and what could be added to it. What is deliberately
-//! not here: the forms that change it (`edit`) and Pay itself (`pay`).
+//! Review Claims: the batch being prepared, why it cannot be paid yet, and what could be added to it. Not here: the forms
+//! that change it (`edit`) and Pay itself (`pay`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The filters of `/api/v1/rewards` and of exports, in a query string and in the body of a bulk decision. What is
-//! deliberately not here: the page's filters (`filter`).
+//! The filters of `/api/v1/rewards` and of exports, in a query string and in the body of a bulk decision. Not here: the
+//! page's filters (`filter`).
 
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};

@@ -1,5 +1,5 @@
-//! The vendors' events as received, with what each changed, including those without effect. What is deliberately not here:
-//! the raw bodies, which contain personal data; they are in the database.
+//! The vendors' events as received, with what each changed, including those without effect. Not here: the raw bodies,
+//! which contain personal data; they are in the database.
 
 use askama::Template;
 use axum::extract::State;

@@ -1,5 +1,5 @@
-//! The possible actions on one payment, or why they are not possible: the buttons of its page. What is deliberately not
-//! here: carrying them out.
+//! The possible actions on one payment, or why they are not possible: the buttons of its page. Not here: carrying them
+//! out.
 
 use payout::access::Permission;
 use payout::eligibility::Blocker;

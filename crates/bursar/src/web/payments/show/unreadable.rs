@@ -1,5 +1,5 @@
-//! The page of a payment whose record cannot be read: whom it pays, how much, and who must act. What is deliberately not
-//! here: the page of any other payment.
+//! The page of a payment whose record cannot be read: whom it pays, how much, and who must act. Not here: the page of any
+//! other payment.
 
 use askama::Template;
 use axum::extract::{Path, State};
