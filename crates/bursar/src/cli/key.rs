@@ -133,7 +133,7 @@ enum Makes {
     None,
     /// Create one unless the current key is new: whoever runs the command again may not know that the rotation has finished.
     One,
-    /// Always create one.
+    /// Create one in any case.
     Another,
 }
 

@@ -28,7 +28,7 @@ const fn rare<R>(name: &'static str, words: &'static str, read: fn(&R) -> Cell) 
     Column { heading: Heading { name, words, usual: false }, read }
 }
 
-/// A reward as exported.
+/// A reward as a row of an export.
 pub struct RewardRow {
     pub reward: Reward,
     /// Its blockers in words, if requested.
@@ -37,7 +37,7 @@ pub struct RewardRow {
     pub now: i64,
 }
 
-/// A payment as exported.
+/// A payment as a row of an export.
 pub struct TransactionRow {
     pub transaction: Transaction,
     pub named: Option<PayeeIdentity>,
@@ -46,7 +46,7 @@ pub struct TransactionRow {
     pub fee_taken: Option<i128>,
 }
 
-/// A payee's year in one currency, as exported.
+/// A payee's year in one currency, as a row of an export.
 pub struct EarningsRow {
     pub year: i32,
     pub payee: Payee,

@@ -51,7 +51,7 @@ pub struct Reward {
     pub activity: String,
     /// Who earned it, if not the payee.
     pub owner: Option<String>,
-    /// Negative for a clawback.
+    /// The amount; negative for a clawback.
     pub amount: Money,
 }
 

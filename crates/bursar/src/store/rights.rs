@@ -49,7 +49,7 @@ const CHANGING: &str = "account activity asked attempt batch connected_account c
      retired_key second_payment set_aside setting skipped_claim submission tax_report \
      threshold_override vendor_answer vendor_day vendor_event vendor_movement vendor_pull";
 
-/// Insert, update and delete.
+/// Tables with insert, update and delete.
 const FREE: &str = "address_confirmation factor factor_begun half_login idempotency import_refused login_identity \
      login_link meta node onboarding_state passkey recovery_code reward saved_view session \
      vendor_connection";

@@ -129,7 +129,7 @@ fn note_used(app: &App, key: &Key, from: Option<IpAddr>, now: i64) {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyStatus {
     Works,
-    /// It has expired.
+    /// Its expiry date has passed.
     Ended,
     /// Its creator may no longer create keys.
     MakerGone,

@@ -37,7 +37,7 @@ pub struct NewPerson {
 pub struct MachineUser<'a>(pub &'a str);
 
 impl MachineUser<'_> {
-    /// Their name in mails.
+    /// The name used for them in mails.
     fn named(self) -> String {
         format!("{} at the command line", self.0)
     }

@@ -48,7 +48,7 @@ pub struct PendingSignIn {
     /// Must match the ID token.
     pub nonce: String,
     pub verifier: String,
-    /// The page they requested.
+    /// The page that they requested first.
     pub next: String,
     /// Whether this is a step-up.
     pub again: bool,

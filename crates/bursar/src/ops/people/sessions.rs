@@ -52,7 +52,7 @@ pub struct Session {
     pub has_passkey: bool,
     /// When they signed in through the provider, if they did.
     pub provider_at: Option<i64>,
-    /// Their display preferences.
+    /// Their preferences for how pages look.
     pub preferences: Preferences,
     token_hash: String,
     proved_at: i64,

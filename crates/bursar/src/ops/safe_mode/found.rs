@@ -228,8 +228,8 @@ async fn shown(db: &mut Db, listed: FoundRow) -> store::Result<FoundPayment> {
 pub struct SettlementNote<'a> {
     /// What was done about it, in their words.
     pub note: &'a str,
-    /// The confirmed [`FoundPayment::none_of`], as they saw it: that it paid none of the payable rewards, or that its money came back;
-    /// or, if the payee is unknown, that whoever it paid is on hold, or that it was not ours.
+    /// The confirmed [`FoundPayment::none_of`], as they saw it: that it paid none of the payable rewards, or that its money
+    /// came back; or, if the payee is unknown, that whoever it paid is on hold, or that it was not ours.
     pub none_of: Option<&'a str>,
 }
 

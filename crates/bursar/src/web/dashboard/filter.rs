@@ -71,7 +71,7 @@ pub struct FilterParams {
     pub to: Option<String>,
     /// The calendar year of earnings.
     pub year: Option<String>,
-    /// The currency to show.
+    /// The currency whose figures to show.
     pub currency: Option<String>,
     pub status: Option<String>,
     pub vendor: Option<String>,
@@ -84,7 +84,7 @@ pub struct FilterParams {
     pub needs_attention: Option<bool>,
     /// Not completed for three days.
     pub stuck: Option<bool>,
-    /// Returned after success.
+    /// Returned after they had succeeded.
     pub after_success: Option<bool>,
     pub under_way: Option<bool>,
 }
@@ -96,7 +96,7 @@ pub struct ResolvedFilter {
     pub range: Range,
     /// The calendar year, on the tab that uses one.
     pub year: i32,
-    /// The requested currency.
+    /// The currency that was requested, if any.
     pub currency: Option<Currency>,
     /// The active filters in words, each with the address that removes it.
     pub on: Vec<(String, String)>,

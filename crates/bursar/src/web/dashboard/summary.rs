@@ -67,7 +67,7 @@ struct Before {
     net: Summed,
 }
 
-/// A currency to choose.
+/// A currency offered to choose from.
 struct Choice {
     code: &'static str,
     address: String,

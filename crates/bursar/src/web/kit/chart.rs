@@ -13,7 +13,7 @@ use super::format::bare;
 pub struct Column {
     /// The label below it, in two lines; the second may be empty.
     pub label: (String, String),
-    /// The tooltip.
+    /// The tooltip of the whole column.
     pub told: String,
     /// The part that was kept; nothing is drawn for zero or less.
     pub kept: i128,

@@ -38,7 +38,7 @@ pub struct Typed {
     pub kind: &'static str,
     pub value: String,
     pub hint: &'static str,
-    /// Value, label, whether selected.
+    /// Value, label and whether it is selected.
     pub options: Vec<(String, String, bool)>,
 }
 

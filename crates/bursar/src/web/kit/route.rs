@@ -45,7 +45,7 @@ pub struct Shared {
     pub refusals: Refusals,
     /// How many were answered lately, for the log.
     pub answers: Answers,
-    /// Limits concurrent expensive work.
+    /// The limit on concurrent expensive work.
     pub heavy: Arc<WorkLimit>,
     /// The API description, generated once from the route table.
     pub description: Arc<str>,
@@ -81,15 +81,15 @@ impl FromRef<Web> for Work {
 /// Who may call a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Open to anyone, without signing in.
+    /// Open to anyone, signed in or not.
     Open,
-    /// Any session or API key.
+    /// Anyone with a session or an API key.
     Login,
-    /// Requires the permission.
+    /// Anyone who has the permission.
     May(Permission),
-    /// Requires one of the permissions.
+    /// Anyone who has one of the permissions.
     MayAny(&'static [Permission]),
-    /// Requires the permission; partners may also call it for their own records, and the handler shows them nothing else.
+    /// Anyone who has the permission, and partners for their own records: the handler shows them nothing else.
     MayOrOwn(Permission),
 }
 

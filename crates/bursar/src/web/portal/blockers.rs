@@ -16,7 +16,7 @@ use crate::store::batches::{Candidate, PoolFilter};
 use crate::store::{Db, payees};
 
 pub struct Reason {
-    /// What blocks the payment.
+    /// What blocks the payment, in words.
     pub message: String,
     /// What to do about it.
     pub remedy: String,

@@ -12,7 +12,7 @@ pub struct Row {
     pub lead: String,
     pub value: String,
     pub currency: String,
-    /// Ticked for removal.
+    /// Whether the row is ticked for removal.
     pub drop: bool,
 }
 
