@@ -95,7 +95,7 @@ struct ListParams {
     /// `companies` for accounts.
     kind: Option<String>,
     q: Option<String>,
-    /// A company, by id or external id.
+    /// A company, by ID or external ID.
     account: Option<String>,
     standing: Option<String>,
     profile: Option<String>,

@@ -27,11 +27,11 @@ pub struct PaymentFilter {
     status: Option<String>,
     #[param(value_type = Option<shapes::VendorName>, inline)]
     vendor: Option<String>,
-    /// A partner or account, by id or external id.
+    /// A partner or account, by ID or external ID.
     payee: Option<String>,
     /// An account and its users.
     account: Option<String>,
-    /// Only what is paid to this partner.
+    /// Only payments to this partner.
     partner: Option<String>,
     #[param(value_type = Option<shapes::PaymentType>, inline)]
     payment_type: Option<String>,
