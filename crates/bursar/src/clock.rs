@@ -12,7 +12,7 @@ pub struct Clock(Source);
 #[derive(Clone)]
 enum Source {
     System,
-    /// The machine's own, so many microseconds behind it.
+    /// The machine's clock, minus this many microseconds.
     Behind(Arc<AtomicI64>),
     Virtual(Arc<VirtualClock>),
 }
@@ -38,8 +38,7 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// The machine's own clock, as far behind it as the handle says, in microseconds: what is made up of the past goes in at
-    /// its time.
+    /// The machine's clock, minus the handle's microseconds: used to create data in the past.
     pub fn behind(us: i64) -> (Self, Arc<AtomicI64>) {
         let behind = Arc::new(AtomicI64::new(us));
         (Self(Source::Behind(behind.clone())), behind)

@@ -1,7 +1,7 @@
 //! Countries as two-letter ISO 3166-1 codes. Not here: what depends on the country, such as tax forms (`tax`) and
 //! currencies (`money`).
 
-/// The assigned codes, and XK, which is in general use for Kosovo, one per line with its English name. Names here and in the
+/// The assigned codes, one per line with the English name, plus XK, which is in general use for Kosovo. Names here and in the
 /// portal follow Unicode CLDR (<https://cldr.unicode.org>, Unicode License v3).
 const COUNTRIES: &str = include_str!("countries.txt");
 

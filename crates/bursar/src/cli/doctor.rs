@@ -236,7 +236,7 @@ fn other_key() -> Finding {
     )
 }
 
-/// Some of what is sealed opens with no key, though the check does.
+/// Reports sealed values that no key opens, although a key opens the check.
 fn shut(all: &NotResealed) -> Option<Finding> {
     let remedy = "If their key lies elsewhere (`bursar key status` names those that are kept, `bursar key old` writes one), add it to the key file as another line below and run `bursar key finish`. Otherwise enter these values again.";
     let shut = all.shut()?;

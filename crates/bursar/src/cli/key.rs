@@ -1,4 +1,4 @@
-//! `key …`: rotating the master key, and its status. The process may die after any step; the same command then
+//! `key …`: rotating the master key, and its status. If the process dies at any step, running the same command again
 //! continues, because the key file and the database alone determine the next step. Not here: the steps themselves
 //! (`ops::key_rotation`), and replacing the file (`secrets::key_file`).
 
@@ -21,8 +21,8 @@ use crate::secrets::OneKey;
 use crate::secrets::key_file::{self, Locked};
 use crate::store::sealed::Column;
 
-/// How often, and at what interval, to check whether every node has the new key. A node reloads a changed key file and
-/// beats twice per second.
+/// How often, and at what interval, to check whether every node has the new key. Twice per second, each node reloads a
+/// changed key file and records its heartbeat.
 const LOOKS: usize = 10;
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -34,7 +34,7 @@ pub(super) struct Options {
 
 #[derive(Subcommand)]
 enum Order {
-    /// Show which key seals, which keys are in the key file and which were before; never prints key material
+    /// Show which key encrypts, which keys are in the key file and which are retired; never prints key material
     Status {
         #[command(flatten)]
         config: Config,
@@ -42,25 +42,25 @@ enum Order {
         #[arg(long)]
         json: bool,
     },
-    /// Change the master key: make another one, seal everything with it, take the old one out of the key file. It works while
-    /// the server runs. When it was stopped, run it again or run finish: both go on where it was. Copy the old key file first,
-    /// for your backups
+    /// Rotate the master key: create a new key, re-encrypt everything with it, and remove the old key from the key file. The
+    /// server can keep running. If this is interrupted, run it again, or run finish; both continue where it stopped. Copy the
+    /// old key file first: your backups need it
     Rotate {
         #[command(flatten)]
         config: Config,
         /// For a key file that is mounted read-only: write a file with both keys here, and stop
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
-        /// Remove the old key from the key file even if some values cannot be opened with any key; they stay as they
-        /// are
+        /// Remove the old key from the key file even if some values cannot be decrypted with any key; those values are left
+        /// unchanged
         #[arg(long)]
         leave_unreadable: bool,
-        /// Make another key even though the present one is younger than a day
+        /// Create another key even though the current one is less than a day old
         #[arg(long)]
         again: bool,
     },
-    /// Continue a rotation that was started, without creating a key; also for other machines with their own copy of the
-    /// key file
+    /// Continue a rotation that was started, without creating a key; also for other machines with their own copy of the key
+    /// file
     Finish {
         #[command(flatten)]
         config: Config,
@@ -119,7 +119,7 @@ fn locked(app: &App) -> Result<(Locked, Vec<OneKey>), Failure> {
     Ok((file, keys))
 }
 
-/// The key that the database is sealed with.
+/// The key that the database is currently encrypted with.
 async fn sealing(app: &App) -> Result<OneKey, Failure> {
     let found = master_key::of_database(&mut app.store.read().await?, &app.master_key).await?;
     found.ok_or_else(|| {
@@ -127,20 +127,20 @@ async fn sealing(app: &App) -> Result<OneKey, Failure> {
     })
 }
 
-/// Which key may be made where none waits in the file.
+/// Whether to create a key if the key file does not already hold a new one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Makes {
     None,
-    /// One, unless the present one is new: whoever asks again may not know that the change has ended.
+    /// Create one unless the current key is new: whoever runs the command again may not know that the rotation has finished.
     One,
-    /// One in any case.
+    /// Create one in any case.
     Another,
 }
 
-/// A key that has sealed for less than this was made just now.
+/// A key that has been in use for less than this counts as just rotated.
 const NEW_US: i64 = 24 * 3_600_000_000;
 
-/// Says that the change has ended, where it has just now.
+/// If the rotation has just finished, says so and returns true.
 async fn has_just_ended(app: &App, seals: &OneKey) -> Result<bool, Failure> {
     let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
     let since = retired.first().map(|one| one.at).filter(|at| app.clock.now() - at < NEW_US);
@@ -153,14 +153,14 @@ async fn has_just_ended(app: &App, seals: &OneKey) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Changes the key, or goes on with it.
+/// Starts a rotation, or continues one.
 async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
     let (mut file, mut keys) = locked(app)?;
     let seals = sealing(app).await?;
     let path = app.config.master_key_file.display();
     if keys.len() < 2 {
         if keys.first() == Some(&seals) {
-            // Somebody may have ended the rotation by hand.
+            // Someone may have finished the rotation by hand.
             let _ = std::fs::remove_file(spare_path(app, &seals));
         }
         if makes == Makes::None {
@@ -186,7 +186,7 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
                 new.id()
             )));
         }
-        // Until the rotation ends, nothing else has the new key if somebody puts another key file in place.
+        // Until the rotation finishes, this is the only other copy of the new key if someone replaces the key file.
         keep_spare(app, &new)?;
         let by = system_user();
         key_rotation::begin(app, &new, MachineUser(&by)).await.map_err(words)?;
@@ -199,13 +199,13 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
     Ok(())
 }
 
-/// Whether these keys still lie in the key file. Whoever puts another file there, as what manages configurations does, asks for
-/// no lock: a key in no file must not seal, and a line that was added must not be written over.
+/// Whether the key file still holds these keys. Configuration management tools replace the file without taking the lock. We
+/// must not encrypt with a key that is in no file, nor overwrite a line that someone added.
 fn lie_there(app: &App, keys: &[OneKey]) -> bool {
     key_file::read(&app.config.master_key_file).ok().flatten().as_deref() == Some(keys)
 }
 
-/// Makes a key, and puts it into the key file before anything is sealed with it; answers what lies there now.
+/// Creates a key and adds it to the key file before anything is encrypted with it; returns the keys now in the file.
 fn make(app: &App, file: &mut Locked, old: &OneKey) -> Result<Vec<OneKey>, Failure> {
     let keys = vec![OneKey::fresh(&app.clock), old.clone()];
     points::pass(PointSide::Before, "the new key in the key file");
@@ -220,7 +220,7 @@ fn make(app: &App, file: &mut Locked, old: &OneKey) -> Result<Vec<OneKey>, Failu
     Ok(keys)
 }
 
-/// Writes a key file for where the one in use cannot be written.
+/// Writes a key file for use where the current one is read-only.
 async fn prepare(app: &App, to: &Path, again: bool) -> Outcome {
     let (_file, keys) = locked(app)?;
     let path = app.config.master_key_file.display();
@@ -244,7 +244,7 @@ async fn prepare(app: &App, to: &Path, again: bool) -> Outcome {
     Ok(())
 }
 
-/// Refuses a retired key: going back to one is never intended.
+/// Refuses a retired key: nobody goes back to one on purpose.
 async fn refuse_one_from_before(app: &App, new: &OneKey) -> Outcome {
     let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
     if retired.iter().all(|one| one.id != new.id()) {
@@ -257,7 +257,7 @@ async fn refuse_one_from_before(app: &App, new: &OneKey) -> Outcome {
     )))
 }
 
-/// Waits until every node has the new key; one without it could not open credentials.
+/// Waits until every node has the new key; a node without it could not decrypt credentials.
 async fn everybody_has(app: &App, new: &OneKey) -> Outcome {
     let without = async || key_rotation::without_key(&mut app.store.read().await?, new).await;
     let first = without().await?;
@@ -288,7 +288,7 @@ async fn everybody_has(app: &App, new: &OneKey) -> Outcome {
     )))
 }
 
-/// Re-seals everything until a full pass finds nothing to do.
+/// Re-encrypts everything until a full pass finds nothing left to do.
 async fn seal_all(app: &App, new: &OneKey) -> Outcome {
     loop {
         let mut all = 0;
@@ -345,21 +345,21 @@ fn spare_path(app: &App, key: &OneKey) -> PathBuf {
     path.with_file_name(format!("{name}.{}", key.id()))
 }
 
-/// Writes a copy of the new key beside the key file, if there is none yet; returns its path.
+/// Writes a copy of the new key next to the key file, if there is none yet; returns its path.
 fn spare(app: &App, key: &OneKey) -> io::Result<PathBuf> {
     let path = spare_path(app, key);
     match key_file::read(&path) {
         Ok(Some(keys)) if keys.contains(key) => return Ok(path),
         Ok(Some(_)) => return Err(io::Error::new(ErrorKind::AlreadyExists, "another file is there")),
         Ok(None) => {}
-        // A killed run left it unfinished. Its name carries the key's id, so it is ours to replace.
+        // An interrupted run left it unfinished. Its name carries the key's ID, so it is ours to replace.
         Err(_) => std::fs::remove_file(&path)?,
     }
     key_file::make(&path, std::slice::from_ref(key)).map(|()| path)
 }
 
-/// Makes sure that there is a copy of the new key before anything is encrypted with it. A mounted secret lies in a folder that
-/// cannot be written; its keys are kept where the secret is.
+/// Makes sure that there is a copy of the new key before anything is encrypted with it. A mounted secret's folder is
+/// read-only; there, whoever manages the secret keeps the copy.
 fn keep_spare(app: &App, new: &OneKey) -> Outcome {
     let path = app.config.master_key_file.display();
     match spare(app, new) {
@@ -376,7 +376,7 @@ fn keep_spare(app: &App, new: &OneKey) -> Outcome {
     }
 }
 
-/// Takes the old keys, which lie there behind the first, out of the key file.
+/// Removes the old keys, all but the first, from the key file.
 fn take_out(app: &App, file: &mut Locked, keys: &[OneKey]) -> Outcome {
     let path = app.config.master_key_file.display();
     let Some(new) = keys.first() else { return Ok(()) };
@@ -395,7 +395,7 @@ fn take_out(app: &App, file: &mut Locked, keys: &[OneKey]) -> Outcome {
         Failure(format!("everything is encrypted with the key {}, but the old key cannot be removed from {path}: {error}. Run this again, or remove every line but the first by hand.", new.id()))
     })?;
     points::pass(PointSide::After, "the old key out of the key file");
-    // The key file has it now. Where this fails the copy is as private as the key file.
+    // The key file has it now. If this fails, the copy is as private as the key file.
     let _ = std::fs::remove_file(spare_path(app, new));
     output::say(&format!(
         "Everything is encrypted with the key {}, and {path} now holds only that key. Copy it to where you keep it. Older backups need the key of their time.",

@@ -1,7 +1,6 @@
-//! The log, on standard error, so that standard output holds results alone. What others said stands in it word for word, and
-//! so nothing that they say may end a line, move a terminal's cursor or turn the direction of letters: everything that is not
-//! written to be read is escaped here, at the last moment, whoever logs it, in the text format and in that of programs. What
-//! is deliberately not here: what is logged.
+//! The log, on standard error, so that standard output has only results. Log lines quote untrusted text, which must not break
+//! a line, move the terminal's cursor or change the text direction. So unprintable characters are escaped here, just before
+//! writing, whatever logs them, in the text format and in JSON. Not here: what is logged.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -34,13 +33,13 @@ struct OneLine<W> {
     signs: Signs,
 }
 
-/// What is done with signs that are not written to be read.
+/// How unprintable characters are handled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Signs {
     Plain,
-    /// The words for colours pass: they change how a line looks, and nothing that it says.
+    /// Color sequences pass: they change only the appearance of a line.
     Coloured,
-    /// JSON has escaped some of them, and writes the others as they are, within its texts alone.
+    /// JSON has escaped some of them, and writes the rest unchanged inside its strings.
     Json,
 }
 
@@ -55,7 +54,7 @@ impl<W: Write> Write for OneLine<W> {
     }
 }
 
-/// The same without anything that ends a line, moves a cursor or turns the direction of letters, but for the end of the whole.
+/// Escapes everything that breaks a line, moves the cursor or changes the text direction, except the final newline.
 fn escaped(line: &str, signs: Signs) -> String {
     let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
     let mut rest = line;
@@ -85,7 +84,7 @@ fn is_read(letter: char) -> bool {
     let turns = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{061c}')
         || ('\u{202a}'..='\u{202e}').contains(&letter)
         || ('\u{2066}'..='\u{2069}').contains(&letter);
-    // What has no width and joins nothing, and letters that only tag others.
+    // Zero-width characters that join nothing, and tag characters.
     let unseen = matches!(letter, '\u{200b}' | '\u{2060}' | '\u{feff}')
         || ('\u{e0000}'..='\u{e007f}').contains(&letter);
     !letter.is_control() && !turns && !unseen
@@ -121,7 +120,7 @@ mod tests {
         }
     }
 
-    /// What stands in the log where an error has these words.
+    /// The log output for an error with this text.
     fn logged(words: &str, signs: Signs) -> String {
         let kept = Kept::default();
         let to = kept.clone();
@@ -161,7 +160,7 @@ mod tests {
         assert!(!logged("\u{1b}[31mred", Signs::Plain).contains('\u{1b}'));
     }
 
-    /// Whoever reads the lines of programs on a terminal sees what they say, and a program reads what was said.
+    /// JSON lines are safe on a terminal, and a program that parses them gets the original text.
     #[test]
     fn what_is_written_for_programs_moves_no_terminal_either() {
         let forged = "no\n\u{85}\u{9b}2J\u{202e}\u{2028}\u{200b}\u{feff}\u{e0041}\u{7f}Zoë";

@@ -99,7 +99,7 @@ pub(super) async fn chain(options: ChainOptions) -> Outcome {
     print_invariants(&[found], options.json)
 }
 
-/// Checks a proof, against this database as well where that reaches so far.
+/// Checks a proof; also against this database, if its log reaches that far.
 async fn proof(app: &App, file: &Path) -> Outcome {
     let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
     let read = read.and_then(|text| serde_json::from_str::<Proof>(&text).map_err(|error| error.to_string()));

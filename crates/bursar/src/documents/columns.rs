@@ -28,7 +28,7 @@ const fn rare<R>(name: &'static str, words: &'static str, read: fn(&R) -> Cell) 
     Column { heading: Heading { name, words, usual: false }, read }
 }
 
-/// A reward as it is exported.
+/// A reward as a row of an export.
 pub struct RewardRow {
     pub reward: Reward,
     /// Its blockers in words, if requested.
@@ -37,7 +37,7 @@ pub struct RewardRow {
     pub now: i64,
 }
 
-/// A payment as it is exported.
+/// A payment as a row of an export.
 pub struct TransactionRow {
     pub transaction: Transaction,
     pub named: Option<PayeeIdentity>,
@@ -46,21 +46,21 @@ pub struct TransactionRow {
     pub fee_taken: Option<i128>,
 }
 
-/// A payee's year in one currency, as it is exported.
+/// A payee's year in one currency, as a row of an export.
 pub struct EarningsRow {
     pub year: i32,
     pub payee: Payee,
     pub named: Option<PayeeIdentity>,
     /// Rewards approved for them in that year.
     pub earned: Sum,
-    /// What left us for them.
+    /// Money that left us for them.
     pub paid: Sum,
-    /// What they did not keep of it.
+    /// The part of it that they did not keep.
     pub back: Back,
     pub net: Sum,
-    /// What is not at their bank yet.
+    /// The part that is not at their bank yet.
     pub to_bank: Sum,
-    /// What they kept through Stripe, through PayPal, and outside Bursar.
+    /// The amounts they kept through Stripe, through PayPal, and outside Bursar.
     pub by: [Sum; 3],
     /// The state of their tax report.
     pub report: String,

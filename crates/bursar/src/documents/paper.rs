@@ -1,5 +1,5 @@
-//! A paper that fills page after page: a letterhead, paragraphs, facts, one table whose heads repeat, and a foot. What is
-//! deliberately not here: what a document says (`statement`, `tax_form`), and how marks become a PDF (`pdf`).
+//! A multi-page document: a letterhead, paragraphs, labeled facts, one table whose header repeats, and a footer. Not here:
+//! what a document says (`statement`, `tax_form`), and writing the PDF (`pdf`).
 
 use payout::money::Sum;
 
@@ -7,11 +7,11 @@ use super::pdf::{self, HEIGHT, Length, Page, Role, TextRun, WIDTH, drawable, wid
 use super::words::Words;
 use crate::mail::Language;
 
-/// Whose program it is. What is empty was not said.
+/// The operating company. Fields that were not configured are empty.
 #[derive(Clone, Debug, Default)]
 pub struct Payer {
     pub name: String,
-    /// As it stands on letters, a line each.
+    /// The postal address, with line breaks.
     pub address: String,
     pub support: String,
 }
@@ -19,20 +19,20 @@ pub struct Payer {
 pub(super) const LEFT: Length = 4_800;
 pub(super) const RIGHT: Length = WIDTH - LEFT;
 pub(super) const TOP: Length = 6_000;
-/// The table goes down to here; below stands the foot of the page.
+/// The table ends here; the page footer is below.
 pub(super) const BOTTOM: Length = HEIGHT - 6_500;
 pub(super) const SMALL: Length = 750;
 pub(super) const TEXT: Length = 950;
 pub(super) const STEP: Length = 1_050;
-/// Where what a label names begins.
+/// The left end of a fact's value.
 pub(super) const FACT: Length = LEFT + 7_500;
-/// The words before the table and below the title stand to the left of this.
+/// The letterhead's lines end left of this.
 pub(super) const MIDDLE: Length = 33_000;
 
-/// A column: left end, right end, and whether its words end at the right.
+/// A column: left end, right end, and whether its text is right-aligned.
 pub(super) type Column = (Length, Length, bool);
 
-/// Where the next words go, page after page.
+/// A document being laid out, with the position of the next text.
 pub(super) struct Paper {
     pub(super) pages: Vec<Page>,
     pub(super) y: Length,
@@ -43,7 +43,7 @@ pub(super) struct Paper {
 }
 
 impl Paper {
-    /// An empty one whose table has these columns and heads.
+    /// An empty document whose table has these columns and headers.
     pub(super) fn new(language: Language, columns: &'static [Column], heads: Vec<&'static str>) -> Self {
         Self { pages: Vec::new(), y: TOP, words: Words::of(language), language, columns, heads }
     }
@@ -61,7 +61,7 @@ impl Paper {
         self.page().marks.push(mark);
     }
 
-    /// A paragraph over the whole width, and room below it.
+    /// A paragraph over the full width.
     pub(super) fn paragraph(&mut self, size: Length, text: &str, pale: bool, role: Role) {
         for line in pdf::lines(&drawable(text), size, RIGHT - LEFT) {
             if self.y > BOTTOM + 1_500 {
@@ -72,7 +72,7 @@ impl Paper {
         }
     }
 
-    /// A label and what it names beside it.
+    /// A label and its value next to it.
     pub(super) fn fact(&mut self, label: &str, told: &[&str], place: usize) {
         self.words(LEFT, SMALL, label, true, Role::Before(place));
         for line in told.iter().flat_map(|text| pdf::lines(&drawable(text), TEXT, RIGHT - FACT)) {
@@ -92,7 +92,7 @@ impl Paper {
         self.page().rules.push((LEFT, RIGHT, y));
     }
 
-    /// The heads of the columns; after the first page they only repeat.
+    /// The table header; after the first page it is marked as repeated.
     pub(super) fn heads(&mut self, first: bool) {
         let (columns, heads) = (self.columns, self.heads.clone());
         for (place, (head, (left, right, at_right))) in
@@ -117,7 +117,7 @@ impl Paper {
     }
 }
 
-/// Who pays, and where they are; nothing where nobody has said so.
+/// The payer's name and address; nothing if neither is configured.
 pub(super) fn letterhead(paper: &mut Paper, payer: &Payer) {
     if payer.name.is_empty() && payer.address.is_empty() {
         return;
@@ -136,7 +136,7 @@ pub(super) fn letterhead(paper: &mut Paper, payer: &Payer) {
     paper.y += 2_900;
 }
 
-/// The cells of a row, each in its column, and how many lines the highest takes.
+/// A row's cells with their columns and wrapped lines.
 pub(super) type Cells = Vec<(usize, Column, Vec<String>)>;
 
 pub(super) fn fitted(cells: Vec<(usize, Column, String)>) -> (Cells, Length) {
@@ -162,7 +162,7 @@ impl Paper {
         self.y = top + tall;
     }
 
-    /// Turns the page where so much has no room on it any more.
+    /// Starts a new page if a row of this height does not fit.
     pub(super) fn room(&mut self, tall: Length) {
         if self.y.saturating_add(tall) > BOTTOM {
             self.turn();
@@ -171,7 +171,7 @@ impl Paper {
     }
 }
 
-/// The foot of every page: whose paper it is, and which page of how many.
+/// The footer of every page: the document's subject and the page number.
 pub(super) fn feet(paper: &mut Paper, whose: &str) {
     let (count, t) = (paper.pages.len(), paper.words);
     let whose = pdf::lines(&drawable(whose), SMALL, RIGHT - LEFT - 8_000);

@@ -39,9 +39,9 @@ static FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(TYPE
 /// The structural role of a text, for screen readers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Role {
-    /// A line above the title: the sender and where they are.
+    /// A line above the title: the sender's name and address.
     Letterhead(usize),
-    /// What the document is called.
+    /// The title of the document.
     Title,
     /// A paragraph before the table.
     Before(usize),
@@ -137,7 +137,7 @@ fn pieces(word: &str, size: Length, most: Length) -> Vec<String> {
 /// The pages as a PDF in a language, such as `en`.
 ///
 /// # Errors
-/// When it cannot be made, which would be our fault.
+/// If it cannot be created, which would be a bug.
 pub fn written(title: &str, language: &str, pages: &[Page]) -> Result<Vec<u8>, String> {
     let font = Font::new(TYPEFACE.into(), 0).ok_or("the typeface cannot be read")?;
     let mut document = krilla::Document::new_with(SerializeSettings::default());
@@ -223,7 +223,7 @@ impl Read {
         let mut tree = TagTree::new().with_lang(Some(language.to_owned()));
         let (mut head, mut heads, mut after) = (TagGroup::new(Tag::TR), 0, Vec::new());
         let mut rows: Vec<Row> = Vec::new();
-        // Roles are in the order in which they are read: whose it is, title, before, heads, cells row by row, after.
+        // Roles are in reading order: letterhead, title, before, heads, cells row by row, after.
         for (role, identifiers) in self.parts {
             match role {
                 Role::Letterhead(_) => tree.push(group(TagGroup::new(Tag::P), identifiers)),
@@ -261,7 +261,7 @@ impl Read {
     }
 }
 
-/// A row of the table as it is read: an empty cell is one too, so that what follows it stays below its head.
+/// A row of the table in reading order. Empty cells are kept, so the following cells stay under their headers.
 struct Row {
     of: usize,
     cells: usize,

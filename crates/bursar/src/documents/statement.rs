@@ -1,5 +1,5 @@
-//! A payee's year as a statement on paper: who pays and who was paid, every payment with the rewards that it is for, the
-//! sums, and what the paper is not. What is deliberately not here: which payments those are (`ops::statements`).
+//! A payee's yearly statement as a PDF: payer and payee, every payment with the rewards it covers, the totals, and what the
+//! statement is not. Not here: selecting the payments (`ops::statements`).
 
 use std::collections::BTreeMap;
 
@@ -43,15 +43,15 @@ pub struct Payment {
     pub rewards: Vec<Reward>,
 }
 
-/// A reward that a payment is for.
+/// A reward covered by a payment.
 #[derive(Clone, Debug)]
 pub struct Reward {
     /// `RW-000231`.
     pub number: String,
     pub activity: String,
-    /// Who earned it, where that is not the payee.
+    /// Who earned it, if not the payee.
     pub owner: Option<String>,
-    /// What is taken back is below zero.
+    /// The amount; negative for a clawback.
     pub amount: Money,
 }
 
@@ -65,10 +65,10 @@ const COLUMNS: [Column; 7] = [
     (47_500, RIGHT, false),
 ];
 
-/// What a reward is for stands below the date and the destination.
+/// The rewards' descriptions, below the date and the destination.
 const FOR_WHAT: Column = (10_500, 27_500, false);
 
-/// The statement as a PDF. The same statement makes the same bytes.
+/// The statement as a PDF. The same statement produces the same bytes.
 ///
 /// # Errors
 /// The PDF cannot be made, which would be a bug.
@@ -124,7 +124,7 @@ fn table(paper: &mut Paper, of: &Statement) {
         let cells = payment_cells(paper, payment);
         let rewards: Vec<(Cells, Length)> =
             payment.rewards.iter().map(|reward| reward_cells(paper, reward)).collect();
-        // A payment is not left alone at the foot of a page, with what it is for on the next.
+        // Keep a payment on the same page as its first reward.
         let first = rewards.first().map_or(0, |(_, tall)| *tall);
         paper.room(cells.1.saturating_add(first));
         for (cells, pale) in std::iter::once((&cells, false)).chain(rewards.iter().map(|one| (one, true))) {
@@ -165,7 +165,7 @@ fn reward_cells(paper: &Paper, reward: &Reward) -> (Cells, Length) {
     ])
 }
 
-/// What one currency comes to.
+/// The totals of one currency.
 struct Total {
     count: usize,
     amount: Sum,
@@ -173,7 +173,7 @@ struct Total {
     net: Sum,
 }
 
-/// The sums of what stayed with the payee, by currency.
+/// The totals of what payees kept, by currency.
 fn sums_of(of: &Statement) -> BTreeMap<Currency, Total> {
     let mut sums = BTreeMap::<Currency, Total>::new();
     for payment in of.payments.iter().filter(|payment| payment.counts) {

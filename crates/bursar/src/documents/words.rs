@@ -1,15 +1,14 @@
-//! The words of papers, a table per language. What is deliberately not here: Japanese. The typeface of papers has no Japanese
-//! letters, so whoever reads Japanese has their papers in English; their page in the portal, which prints too, is in
-//! Japanese.
+//! The texts of PDF documents, one table per language. Not here: Japanese, because the font has no Japanese characters. Those
+//! partners get English PDFs; their portal pages, which can be printed, are in Japanese.
 
 use payout::transaction::Status;
 
 use crate::mail::Language;
 
-/// What a statement says. What stands in braces is filled in.
+/// The texts of a statement. Placeholders in braces are filled in.
 #[derive(Clone, Copy, Debug)]
 pub struct Words {
-    /// As documents name the language they are in.
+    /// The language code in the PDF.
     pub code: &'static str,
     pub title: &'static str,
     pub paid_to: &'static str,
@@ -34,7 +33,7 @@ pub struct Words {
     pub note: &'static str,
     pub questions: &'static str,
     pub page: &'static str,
-    /// Paid in another way than through a vendor, and by which reference.
+    /// Paid in a way other than a vendor, and with which reference.
     pub outside: &'static str,
     pub outside_by: &'static str,
     statuses: [&'static str; 6],
@@ -50,7 +49,7 @@ impl Words {
         }
     }
 
-    /// The label of a payment's status, as the portal has it.
+    /// The label of a payment's status, as in the portal.
     pub fn status(&self, status: Status) -> &'static str {
         let [pending, processing, ready, success, failed, payout_failed] = self.statuses;
         match status {

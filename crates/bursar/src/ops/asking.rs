@@ -1,5 +1,5 @@
-//! When to poll the vendor about a payment whose state has just changed. What is deliberately not here: the next poll when
-//! the vendor answered and nothing changed (`work::settle`).
+//! When to poll the vendor about a payment whose state has just changed. Not here: the next poll when the vendor answered
+//! and nothing changed (`work::settle`).
 
 use payout::transaction::State;
 

@@ -1,5 +1,4 @@
-//! Audit entries about batches, and the refusals for a batch that has changed. What is deliberately not here: the verbs
-//! that write them.
+//! Audit entries about batches, and the refusals for a batch that has changed. Not here: the verbs that write them.
 
 use payout::Refusal;
 use payout::ids::BatchId;

@@ -1,5 +1,5 @@
-//! When the database was last backed up, and putting a restored database into safe mode. What is deliberately not here: the
-//! backup file (`crate::backup`) and where it is stored (`cli`).
+//! When the database was last backed up, and putting a restored database into safe mode. Not here: the backup file
+//! (`crate::backup`) and where it is stored (`cli`).
 
 use serde::{Deserialize, Serialize};
 

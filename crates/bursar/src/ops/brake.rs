@@ -1,10 +1,10 @@
 //! The brake: if an invariant about money is violated, nothing is sent until an administrator has looked and said what
 //! happened. Payments already with the vendors are still followed.
 //!
-//! Once a minute, a pass reads the new rows of the activity log and checks the invariants for the payments they name; once
-//! a day, a pass checks every invariant for everything. A violation that people have reviewed does not stop payments again,
-//! unless it was fixed in the meantime and recurs. What is deliberately not here: the invariants (`store::invariants`), and
-//! the other checks (`verify`).
+//! Once a minute, a pass reads the new rows of the activity log and checks the invariants for the payments they name;
+//! once a day, a pass checks every invariant for everything. A violation that people have reviewed does not stop payments
+//! again, unless it was fixed in the meantime and recurs. Not here: the invariants (`store::invariants`), and the other
+//! checks (`verify`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

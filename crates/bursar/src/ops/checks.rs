@@ -1,6 +1,6 @@
-//! What is wrong with an installation, described once: `bursar doctor` reports all of it, `/readyz` what concerns a running
-//! process. Each finding has a description and a remedy. What is deliberately not here: asking the vendors
-//! (`work::checkup`), and files, disks and configuration (`cli::doctor`).
+//! What is wrong with an installation, described once: `bursar doctor` reports all of it, `/readyz` what concerns a
+//! running process. Each finding has a description and a remedy. Not here: asking the vendors (`work::checkup`), and
+//! files, disks and configuration (`cli::doctor`).
 
 use payout::money::Vendor;
 use payout::transaction::State;
@@ -93,7 +93,7 @@ pub fn database_away() -> Finding {
     )
 }
 
-/// The key that the database is sealed with is known to this process, and lies in the key file no more.
+/// This process has the key that the database is sealed with, but the key file no longer does.
 pub fn key_away() -> Finding {
     Finding::new(Severity::Urgent, "key_away", master_key::NOT_IN_FILE, master_key::PUT_IT_BACK)
 }
@@ -116,7 +116,7 @@ pub fn late(ages: &[Age]) -> Option<Finding> {
     Some(Finding::new(Severity::Urgent, "loops_late", what, remedy))
 }
 
-/// What is known of the installation apart from the database.
+/// Facts about the installation apart from the database.
 #[derive(Clone, Copy, Debug)]
 pub struct Installation {
     pub now: i64,

@@ -1,5 +1,5 @@
-//! Which claim a clawback is deducted from: its payee's next one in its currency, whichever rewards were named. What is
-//! deliberately not here: entering a clawback (`ops::rewards`), and other changes to a draft (`ops::batches`).
+//! Which claim a clawback is deducted from: its payee's next one in its currency, whichever rewards were named. Not here:
+//! entering a clawback (`ops::rewards`), and other changes to a draft (`ops::batches`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! The operating company: its name, its support contact for partners, and its main currency. What is deliberately not here:
-//! the rules of paying (`settings`).
+//! The operating company: its name, its support contact for partners, and its main currency. Not here: the rules of
+//! paying (`settings`).
 
 use payout::Refusal;
 use payout::money::Currency;
@@ -22,12 +22,12 @@ const MOST_LINES: usize = 6;
 #[serde(deny_unknown_fields, default)]
 pub struct Company {
     pub name: String,
-    /// Where it is, as it stands on letters: up to six lines.
+    /// Its postal address, up to six lines.
     pub address: String,
     pub support: String,
     /// Its main currency: three capital letters.
     pub currency: String,
-    /// When somebody hid the list of first steps on Home.
+    /// When someone hid the list of first steps on Home.
     pub steps_hidden_at: Option<i64>,
 }
 

@@ -1,6 +1,5 @@
 //! Describes how the vendor contradicts the books of one payment: the attempt, the vendor's id, the amount, and what was
-//! recorded about the attempt before. What is deliberately not here: what a contradiction is (`record`), and settling it
-//! (`by_hand`).
+//! recorded about the attempt before. Not here: what a contradiction is (`record`), and settling it (`by_hand`).
 
 use payout::money::Vendor;
 use payout::transaction::{AttemptState, Leg, State};

@@ -1,6 +1,6 @@
-//! The data of the dashboard, for pages, API and files alike: the summary by currency, and what payees earned and were paid
-//! in a year. What is deliberately not here: the queries (`store::dashboard`, `store::earnings`), and the reporting
-//! threshold of a year (`payout::tax`).
+//! The data of the dashboard, for pages, API and files alike: the summary by currency, and what payees earned and were
+//! paid in a year. Not here: the queries (`store::dashboard`, `store::earnings`), and the reporting threshold of a year
+//! (`payout::tax`).
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! Dates as people write them. What is deliberately not here: the calendar (`clock`).
+//! Dates as people write them. Not here: the calendar (`clock`).
 
 use payout::Refusal;
 

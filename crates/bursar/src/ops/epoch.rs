@@ -2,8 +2,8 @@
 //! writes. Compares the database with the mark beside the key at each start, and with what this process has seen at each
 //! send and twice a second. If the database is behind, safe mode begins automatically.
 //!
-//! The mark records the last request that was about to be sent. Later changes that moved no money may be lost unnoticed; no
-//! payment can be. What is deliberately not here: the file (`mark`), and what safe mode does.
+//! The mark records the last request that was about to be sent. Later changes that moved no money may be lost unnoticed;
+//! no payment can be. Not here: the file (`mark`), and what safe mode does.
 
 use std::io;
 

@@ -1,6 +1,6 @@
 //! The evidence of a payment: its timeline, plus events, answers and polls that changed nothing, and notices; and the raw
-//! requests and responses, for those who may read them. Every reading is logged. What is deliberately not here: who may
-//! read it (`payout::access`).
+//! requests and responses, for those who may read them. Every reading is logged. Not here: who may read it
+//! (`payout::access`).
 
 mod told;
 

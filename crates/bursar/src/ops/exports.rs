@@ -1,7 +1,7 @@
 //! Exporting data as files. Who exported what is logged before the first byte is sent. A small export is made at once; a
 //! large one in the background, in bounded steps, by any node. An API export is streamed as it is read and not stored.
 //!
-//! What is deliberately not here: the format of a file (`documents`), and who may have one (the route table).
+//! Not here: the format of a file (`documents`), and who may have one (the route table).
 
 pub mod accounts;
 pub mod earnings;

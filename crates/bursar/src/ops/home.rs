@@ -1,5 +1,5 @@
-//! Tasks and who must do them: for Home, the badges of the menu, and the setup steps of a new installation. Each role sees
-//! its own work. What is deliberately not here: problems with the installation (`checks`), and the pages.
+//! Tasks and who must do them: for Home, the badges of the menu, and the setup steps of a new installation. Each role
+//! sees its own work. Not here: problems with the installation (`checks`), and the pages.
 
 use payout::access::{Permission, allows};
 use payout::settings::Settings;

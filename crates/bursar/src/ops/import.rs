@@ -2,8 +2,8 @@
 //! that cannot be read is refused as a whole; otherwise its valid rows are saved, and each rejected row is reported by
 //! line, column and code. Importing the same file twice adds nothing.
 //!
-//! What is deliberately not here: asking a vendor about the destinations a file names (`work::connect`), which follows once
-//! the rows are saved; this module returns what to ask.
+//! Not here: asking a vendor about the destinations a file names (`work::connect`), which follows once the rows are
+//! saved; this module returns what to ask.
 
 mod catalogue;
 mod error_file;

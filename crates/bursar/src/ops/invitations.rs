@@ -1,6 +1,6 @@
-//! How a partner gets a login: an administrator invites them, they open the one-time link, choose a password and are signed
-//! in. Colleagues accept their invitations the same way (`people::team` invites them). What is deliberately not here: what
-//! each may see (`payout::access` and the pages).
+//! How a partner gets a login: an administrator invites them, they open the one-time link, choose a password and are
+//! signed in. Colleagues accept their invitations the same way (`people::team` invites them). Not here: what each may see
+//! (`payout::access` and the pages).
 
 use payout::Refusal;
 use payout::access::Role;

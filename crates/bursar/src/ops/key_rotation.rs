@@ -1,13 +1,13 @@
 //! Rotating the master key. Each step is safe to repeat, so the rotation can resume after a crash:
 //!
 //! 1. The new key is added to the key file, before the old one (`secrets::key_file`). Nothing is sealed with it yet.
-//! 2. [`begin`]: one transaction seals the database's key check with the new key, and stores the old key sealed under it.
+//! 2. [`begin`]: one transaction seals the database's key check with the new key, and stores the old key sealed with it.
 //!    Writers of sealed values hold the check, so nothing is sealed with the old key from here on.
 //! 3. [`seal_some`]: each value is opened and resealed, unless it has changed since it was read.
-//! 4. [`end`]: while holding the check, verifies that no value is left that an old key opens. Then the old key may be
+//! 4. [`end`]: while holding the check, verifies that no old key opens any remaining value. Then the old key can be
 //!    removed from the key file.
 //!
-//! What is deliberately not here: the order of the steps and the file (`cli::key`), and which key seals (`master_key`).
+//! Not here: the order of the steps and the file (`cli::key`), and which key seals (`master_key`).
 
 use payout::Refusal;
 use payout::ids::PersonId;
@@ -24,19 +24,18 @@ use crate::transact;
 
 /// How many values are resealed in one transaction.
 pub const AT_ONCE: i64 = 50;
-/// At most this many values that do not open are named.
+/// The maximum number of values that do not open to list.
 const MOST_NAMED: usize = 100;
 
-/// The processes that serve the database and do not have this key yet: name, heartbeats, and running since when.
+/// The processes using the database that do not have this key yet: name, number of heartbeats, running since.
 pub async fn without_key(db: &mut Db, key: &OneKey) -> store::Result<Vec<(String, i64, i64)>> {
     nodes::without_key(db, key.id()).await
 }
 
-/// Makes a key from the key file the sealing key, and retires the previous one; `false` if it already is the sealing key.
+/// Makes a key from the key file the sealing key and retires the previous one; `false` if it already is the sealing key.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] if the database's current key is not in the key file: another rotation has happened in the
-/// meantime.
+/// [`OpsError::Conflict`] if the database's current key is not in the key file because of another rotation.
 pub async fn begin(app: &App, new: &OneKey, by: MachineUser<'_>) -> Result<bool> {
     let begun = transact!(app, |tx| {
         let old = master_key::hold(tx, &app.master_key).await?;
@@ -58,11 +57,11 @@ pub async fn begin(app: &App, new: &OneKey, by: MachineUser<'_>) -> Result<bool>
     Ok(begun)
 }
 
-/// Stores a retired key, to verify what it has signed.
+/// Stores a retired key, so that log rows it signed can still be verified.
 async fn keep(tx: &mut Tx, app: &App, new: &OneKey, old: &OneKey) -> Result<()> {
     let place = Column::RetiredKey.place(old.id());
     let sealed = new.seal(&app.clock, &place, &old.line());
-    // Whoever signs the log holds the check as well, so it has signed none of the rows that come after these.
+    // Signing the log also holds the check, so no row after these is signed with the old key.
     let log_rows = Some(store::counted(tx, "audit").await?);
     let old = sealed::Retired { id: old.id().to_owned(), sealed, at: app.clock.now(), log_rows };
     Ok(sealed::retire(tx, &old).await?)
@@ -90,8 +89,8 @@ pub struct Pass {
     pub next: Option<String>,
 }
 
-/// Reseals some values of a column, starting after a row. Skips a value that does not open, and one that has changed in the
-/// meantime: that one is already sealed with the new key.
+/// Reseals some values of a column, starting after a row. Skips values that do not open, and values that have changed since
+/// they were read: those are already sealed with the new key.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] if this is no longer the database's key.
@@ -109,8 +108,8 @@ pub async fn seal_some(app: &App, new: &OneKey, column: Column, after: &str, mos
             let anew = new.seal(&app.clock, &place, &plain);
             pass.done += usize::from(sealed::exchange(tx, column, row, value, &anew).await?);
         }
-        // Take the check last, to hold it briefly. If another rotation has begun in the meantime, these values would be
-        // sealed with a key that is being retired.
+        // Take the check last, to hold it briefly. If another rotation has begun, `new` is being retired and must not seal
+        // these values.
         still_seals(tx, &app.master_key, new).await?;
         Ok(pass)
     })
@@ -124,19 +123,19 @@ async fn still_seals(tx: &mut Tx, key: &MasterKey, new: &OneKey) -> Result<()> {
     Err(OpsError::Conflict(Refusal::new("master_key_changed", message)))
 }
 
-/// What is not sealed with the new key, or all that is sealed.
+/// The values not sealed with the new key, or all sealed values.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct NotResealed {
-    /// How many values open with a key that is here.
+    /// How many values an available key opens.
     pub opens: usize,
-    /// How many open with no available key.
+    /// How many values no available key opens.
     pub closed: usize,
-    /// The first of those: table, column and row.
+    /// The first of the values that do not open: table, column and row.
     pub named: Vec<String>,
 }
 
 impl NotResealed {
-    /// What does not open, in a sentence; nothing where all of it does.
+    /// The values that do not open, in a sentence; `None` if all do.
     pub fn shut(&self) -> Option<String> {
         let named = self.named.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
         let more = if self.closed > 10 { " and others" } else { "" };
@@ -148,20 +147,20 @@ impl NotResealed {
     }
 }
 
-/// Looks for what is not sealed with a key. What is of use for minutes only and does not open is nobody's.
+/// Finds the values not sealed with this key. Ignores values that do not open and are needed for only a few minutes.
 pub async fn left(db: &mut Db, key: &MasterKey, new: &OneKey) -> store::Result<NotResealed> {
     but_for(db, key, &new.head()).await
 }
 
-/// Looks at everything that is sealed, each in its place.
+/// Checks every sealed value in its place.
 pub async fn all(db: &mut Db, key: &MasterKey) -> store::Result<NotResealed> {
     but_for(db, key, NO_HEAD).await
 }
 
-/// No value begins with this.
+/// No sealed value begins with this.
 const NO_HEAD: &str = "v1.________________.";
 
-/// Looks at what does not begin with this head.
+/// Checks the sealed values that do not begin with this head.
 async fn but_for(db: &mut Db, key: &MasterKey, head: &str) -> store::Result<NotResealed> {
     let mut left = NotResealed::default();
     for column in Column::ALL {
@@ -189,13 +188,13 @@ async fn but_for(db: &mut Db, key: &MasterKey, head: &str) -> store::Result<NotR
 /// The result of ending a rotation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FinishOutcome {
-    /// No value is left that an old key opens: the old keys may be removed from the key file.
+    /// No old key opens any remaining value: the old keys can be removed from the key file.
     Yes,
     No(NotResealed),
 }
 
-/// Ends the rotation if no value is left that an old key opens, and stores every old key of the key file. With `despite`,
-/// ends it even if values are left that no key opens. Holds the check, so it sees every value being stored, and none is
+/// Ends the rotation if no old key opens any remaining value, and stores every old key of the key file. With `despite`, ends
+/// it even if there are values that no key opens. Holds the check, so it sees every value being stored, and no value is
 /// sealed with an old key afterwards.
 ///
 /// # Errors

@@ -2,9 +2,9 @@
 //! the program's own log and in a mail to the auditors. Somebody with write access to the database can cut off the newest
 //! rows and chain others in their place, but cannot make the log match an earlier signature.
 //!
-//! The signature covers the number of rows, the hash of the last, and the root of a Merkle tree over all hashes (as in RFC
-//! 6962), so one row can be proven to be in the log without revealing the others. What is deliberately not here: the chain
-//! (`verify`), and writing rows (`store::audit`).
+//! The signature covers the number of rows, the hash of the last, and the root of a Merkle tree over all hashes (as in
+//! RFC 6962), so one row can be proven to be in the log without revealing the others. Not here: the chain (`verify`), and
+//! writing rows (`store::audit`).
 
 use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ impl Signature {
         parts.next().is_none().then_some(Self { rows, last, root, tag })
     }
 
-    /// Who has made it, where nothing in it was changed since.
+    /// Who made it, if its content is unchanged.
     pub fn signer(&self, signers: &Signers) -> Signer {
         let message = message(self.rows, &self.last, &self.root);
         let Some(key) = signers.keys.signer(&message, &self.tag) else { return Signer::Nobody };
@@ -61,8 +61,8 @@ impl Signature {
     }
 }
 
-/// Whoever may have signed the log: the keys in the key file, and those that were given up, each as far as the log reached
-/// then. A key is given up because somebody else may have it.
+/// The keys that may have signed the log: those in the key file, and retired ones, each for the rows that the log had when it
+/// was retired. A key may be retired because someone else has it.
 pub struct Signers {
     keys: MasterKey,
     given_up: Vec<master_key::Retired>,
@@ -88,14 +88,14 @@ pub enum Signer {
     Present,
     /// A key that was given up at this time.
     Before { id: String, at: i64 },
-    /// A key that was given up, and these are more rows than the log had then: whoever has found that key made it.
+    /// A retired key, for more rows than the log had when it was retired: whoever has found that key made it.
     TooLate,
     /// No key of this installation.
     Nobody,
 }
 
 impl Signer {
-    /// Why it proves nothing, where it does not; in words for whoever checks it.
+    /// Why it proves nothing, in words; `None` if it is valid.
     fn flaw(&self) -> Option<&'static str> {
         match self {
             Self::Present | Self::Before { .. } => None,
@@ -237,7 +237,7 @@ pub async fn sign(app: &App) -> Result<Signature> {
     Ok(Signature::of(&key, rows, last, hex(&tree.root())))
 }
 
-/// The key that signs now, and how many rows the log has. Nobody changes the key between the two.
+/// The current signing key, and the number of rows in the log, read together so that the key cannot change in between.
 async fn signed_by(app: &App) -> Result<(OneKey, i64)> {
     transact!(app, |tx| {
         let key = master_key::hold(tx, &app.master_key).await?;
@@ -288,7 +288,7 @@ pub async fn difference(db: &mut Db, key: &MasterKey, signed: &Signature) -> sto
     Ok((!same).then(|| format!("the first {} rows are not the ones that were signed", signed.rows)))
 }
 
-/// Proof that one row is in the log, for somebody who cannot see the others.
+/// Proof that one row is in the log, for someone who cannot see the others.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Proof {
     /// The row's number, from 1.
@@ -338,16 +338,17 @@ pub async fn inclusion_proof(app: &App, row: i64) -> Result<Proof> {
 }
 
 impl Proof {
-    /// Who has signed it; `None` where that cannot be read.
+    /// Who signed it; `None` if the signature cannot be parsed.
     pub fn signer(&self, signers: &Signers) -> Option<Signer> {
         Signature::parse(&self.signature).map(|signed| signed.signer(signers))
     }
 
-    /// Whether this database has the very row; `None` where its log does not reach so far.
+    /// Whether this database has exactly this row; `None` if its log does not reach that far.
     pub async fn stands_here(&self, db: &mut Db) -> store::Result<Option<bool>> {
         let there = audit::rows(db, self.row.saturating_sub(1), 1).await?.pop();
         let there = there.filter(|there| there.seq == self.row);
-        // The stored hash alone is only a column, which whoever changed the row could leave as it was.
+        // The stored hash alone proves nothing: whoever changed the row may have left it unchanged. Compare the computed hash
+        // too.
         let hash = self.told().computed_hash();
         Ok(there.map(|there| there.hash == hash && there.computed_hash() == hash))
     }
@@ -365,7 +366,7 @@ impl Proof {
         }
     }
 
-    /// Why it proves nothing; `None` where it holds.
+    /// Why it proves nothing; `None` if it is valid.
     pub fn flaw(&self, signers: &Signers) -> Option<&'static str> {
         let Some(signed) = Signature::parse(&self.signature) else {
             return Some("its signature cannot be read");
@@ -447,7 +448,7 @@ mod tests {
         };
         let signed = Signature::of(&OneKey::new([7; 32]), 12, "ab".to_owned(), "cd".to_owned());
         let before = Signer::Before { id: given_up(None).id, at: 5 };
-        // Also while it still lies in the key file.
+        // Even while it is still in the key file.
         for keys in [MasterKey::new([8; 32]).with([OneKey::new([7; 32])]), MasterKey::new([7; 32])] {
             for (log_rows, signer) in [(Some(12), &before), (Some(11), &Signer::TooLate), (None, &before)] {
                 let signers = Signers { keys: keys.clone(), given_up: vec![given_up(log_rows)] };

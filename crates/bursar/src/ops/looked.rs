@@ -1,6 +1,6 @@
-//! Saying of a payment whose record cannot be read that somebody looked what it was: once two administrators have, or one and a
-//! day later again, it holds its payee no more. The record stays as it is, and nothing is sent for it. What is deliberately not
-//! here: the hold itself (`gates`), and who counts as another one (`settings::lowering`).
+//! Recording that someone investigated a payment with an unreadable record: once two administrators have, or one repeats it
+//! after a day, the payment no longer holds its payee. The record stays as it is, and nothing is sent for it. Not here: the
+//! hold itself (`gates`), and who counts as a second person (`settings::lowering`).
 
 use payout::Refusal;
 use serde_json::{Value, json};
@@ -15,12 +15,12 @@ use crate::transact;
 /// The longest note, in characters.
 const MOST: usize = 1_000;
 
-/// Lifts the hold on the payment's payee: somebody has checked at the vendor that the next payment will not pay the same
+/// Lifts the hold on the payment's payee: someone has checked at the vendor that the next payment will not pay the same
 /// again.
 ///
 /// # Errors
-/// A refusal without a note, and for a payment that can be read; `second_person_needed` while another administrator is needed;
-/// [`OpsError::Missing`] when there is none.
+/// A refusal without a note, and for a payment that can be read; `second_person_needed` while another administrator is
+/// needed; [`OpsError::Missing`] if there is no such payment.
 pub async fn say(app: &App, actor: &Actor, number: &str, note: &str) -> Result<()> {
     let note = note.trim();
     if note.is_empty() || note.chars().count() > MOST {
@@ -46,10 +46,10 @@ pub async fn say(app: &App, actor: &Actor, number: &str, note: &str) -> Result<(
     said.map_err(OpsError::Conflict)
 }
 
-/// Lets it hold its payee again, or still: what somebody has said is not so.
+/// Makes it hold its payee again, or still: a statement about it was wrong.
 ///
 /// # Errors
-/// A refusal for a payment that can be read; [`OpsError::Missing`] when there is none.
+/// A refusal for a payment that can be read; [`OpsError::Missing`] if there is no such payment.
 pub async fn hold_again(app: &App, actor: &Actor, number: &str) -> Result<()> {
     transact!(app, |tx| {
         let of = unread(tx, number).await?;
@@ -63,7 +63,7 @@ pub async fn hold_again(app: &App, actor: &Actor, number: &str) -> Result<()> {
     })
 }
 
-/// Who has said that they looked, by their id, and from when on they can end the hold alone.
+/// Who stated that they investigated it (their ID), and from when on they can end the hold alone.
 pub async fn asked(db: &mut Db, of: &AsText, now: i64) -> Result<Option<(String, i64)>> {
     lowering::asked_of_payment(db, &label(of), now).await
 }
@@ -77,7 +77,7 @@ fn written(tx: &mut Tx, app: &App, actor: &Actor, (action, subject): (&'static s
     tx.audit(audit::Entry { at, actor, action, subject, detail });
 }
 
-/// What stands in its record, while that cannot be read.
+/// The raw content of its record, if the record cannot be parsed.
 async fn unread(db: &mut Db, number: &str) -> Result<AsText> {
     let of = transactions::as_text(db, number).await?.ok_or(OpsError::Missing)?;
     match transactions::find(db, number).await {

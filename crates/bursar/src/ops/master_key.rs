@@ -1,8 +1,7 @@
-//! Which master key the database is sealed with. The database stores a check that only that key opens. Under another key
-//! the program could read neither the vendors' credentials nor the tax numbers, and would seal new values that the right
-//! key cannot open, so it refuses to start. Writers of sealed values hold the check until they commit, so nothing is sealed
-//! with an old key once the check has changed. What is deliberately not here: the key file (`secrets`), and resealing
-//! (`key_rotation`).
+//! Which master key the database is sealed with. The database stores a check value that only that key opens. With another key
+//! the program could read neither vendor credentials nor tax numbers, and would seal new values that the right key cannot
+//! open, so it refuses to start. Writers of sealed values hold the check until they commit, so nothing is sealed with an old
+//! key once the check has changed. Not here: the key file (`secrets`), and resealing (`key_rotation`).
 
 use payout::Refusal;
 
@@ -13,40 +12,40 @@ use crate::secrets::{MasterKey, OneKey, SealedAt, id_in};
 use crate::store::sealed::{self, Column};
 use crate::store::{self, Db, Store, Tx, meta, tax, vendors};
 
-/// The key of the check in `meta`, and the text that is sealed.
+/// The key of the check in `meta`, and the plaintext that is sealed as its value.
 const CHECK: &str = "key_check";
 /// The message if the database's key is not in the key file.
 pub const NOT_HERE: &str = "The master key was changed, and the key file of this machine does not have the new key: nothing is sent or sealed from here. Copy the key file from the machine where `bursar key rotate` was run; nothing must be restarted.";
-/// What is said where the database is sealed with a key that this process alone still has.
+/// The message if only this process still has the key that the database is sealed with.
 pub const NOT_IN_FILE: &str = "The key that the database is sealed with does not lie in the key file any more, or the file cannot be used. This process still has the key, and none that starts would.";
-/// What to do then, while the process that has the key still lives.
+/// The remedy while the process that has the key is still running.
 pub const PUT_IT_BACK: &str =
     "Put the right key file back, from where you keep it, before anything is stopped or started again.";
-/// How many tax numbers are tried where there is no check yet.
+/// How many tax numbers to try if there is no check yet.
 const TRIED: i64 = 20;
 
 fn place_of_check() -> SealedAt {
     SealedAt::stored("meta", "value", CHECK).once(CHECK)
 }
 
-/// What the database can tell about its key.
+/// What the database reveals about its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeyCheck {
-    /// Nothing is sealed yet, so any key will do.
+    /// Nothing is sealed yet, so any key works.
     Nothing,
-    /// A check that opens with the right key.
+    /// A check value that only the right key opens.
     Check(String),
-    /// The database is older than the check: at least one of these values opens, each in its place.
+    /// The database predates the check: the right key opens at least one of these values.
     OneOf(Vec<(SealedAt, String)>),
 }
 
 impl KeyCheck {
-    /// Whether one of these keys is the right one.
+    /// Whether the right key is among these.
     pub fn opens_with(&self, key: &MasterKey) -> bool {
         matches!(self, Self::Nothing) || self.key_of(key).is_some()
     }
 
-    /// The right one of these keys.
+    /// The right key, if it is among these.
     pub fn key_of(&self, key: &MasterKey) -> Option<OneKey> {
         match self {
             Self::Nothing => None,
@@ -64,7 +63,7 @@ impl KeyCheck {
     }
 }
 
-/// Reads what the database can tell about its key.
+/// Reads what the database reveals about its key.
 pub async fn asks(store: &Store) -> Result<KeyCheck> {
     let mut db = store.read().await?;
     if let Some(check) = meta::get(&mut db, CHECK).await? {
@@ -78,9 +77,8 @@ pub async fn asks(store: &Store) -> Result<KeyCheck> {
     Ok(if sealed.is_empty() { KeyCheck::Nothing } else { KeyCheck::OneOf(sealed) })
 }
 
-/// Stores a check for the database's key, unless there is one. Returns whether the stored check opens with one of these
-/// keys, which then becomes the sealing key. If two processes start at the same moment with different keys, one gets
-/// `false`.
+/// Stores a check for the database's key, unless there is one. Returns whether one of these keys opens the stored check; that
+/// key becomes the sealing key. If two processes start at the same moment with different keys, one gets `false`.
 pub async fn note(store: &Store, clock: &Clock, key: &MasterKey) -> Result<bool> {
     let mut tx = store.begin().await?;
     tx.named(crate::this_function!());
@@ -90,7 +88,7 @@ pub async fn note(store: &Store, clock: &Clock, key: &MasterKey) -> Result<bool>
     Ok(key.key_of(&place_of_check(), &kept).is_some_and(|kept| key.take(&kept)))
 }
 
-/// Replaces the database's key because the previous one is lost; what that one sealed stays unreadable.
+/// Replaces the database's key when the previous one is lost. Values sealed with that one stay unreadable.
 pub async fn replace(store: &Store, clock: &Clock, key: &MasterKey) -> Result<()> {
     let mut tx = store.begin().await?;
     tx.named(crate::this_function!());
@@ -98,8 +96,8 @@ pub async fn replace(store: &Store, clock: &Clock, key: &MasterKey) -> Result<()
     Ok(tx.commit().await?)
 }
 
-/// Seals a value that is stored in this transaction, with the database's key. Holds the check until the commit, so that
-/// nobody can change the key in the meantime.
+/// Seals a value that is stored in this transaction, with the database's key. Holds the check until the commit, so the key
+/// cannot change in the meantime.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] `master_key_missing` if that key is not available here.
@@ -114,7 +112,7 @@ pub async fn seal(tx: &mut Tx, app: &App, place: &SealedAt, plain: &str) -> Resu
 pub(super) async fn hold(tx: &mut Tx, key: &MasterKey) -> Result<OneKey> {
     let found = match meta::hold(tx, CHECK).await? {
         Some(check) => key.key_of(&place_of_check(), &check),
-        // A serving process stores a check before it does anything else.
+        // A server process stores a check before it does anything else.
         None => key.sealing(),
     };
     let found = found.ok_or_else(missing)?;
@@ -131,7 +129,7 @@ fn missing() -> OpsError {
     OpsError::Conflict(Refusal::new("master_key_missing", format!("Nothing was saved. {NOT_HERE}")))
 }
 
-/// The database's current key; `None` if it is not among these.
+/// The database's current key; `None` if it is not available here.
 pub async fn of_database(db: &mut Db, key: &MasterKey) -> store::Result<Option<OneKey>> {
     Ok(match meta::get(db, CHECK).await? {
         Some(check) => key.key_of(&place_of_check(), &check),
@@ -139,8 +137,8 @@ pub async fn of_database(db: &mut Db, key: &MasterKey) -> store::Result<Option<O
     })
 }
 
-/// Lets this process seal with the key that the database is sealed with now, and says once when it is not here, and when it has
-/// left the key file: as long as the process lives nobody would notice.
+/// Switches this process to the database's current key. Logs an error once if that key is not available here, or is no longer
+/// in the key file, which would otherwise go unnoticed while the process runs.
 pub async fn follow(db: &mut Db, key: &MasterKey) -> store::Result<()> {
     let found = of_database(db, key).await?;
     let was_lacking = key.note_lacking(found.is_none());
@@ -162,19 +160,19 @@ pub async fn follow(db: &mut Db, key: &MasterKey) -> store::Result<()> {
     Ok(())
 }
 
-/// A key that does not seal any more.
+/// A key that no longer seals new values.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Retired {
     pub id: String,
-    /// When the next one began to seal.
+    /// When its successor took over.
     pub at: i64,
     /// How many rows the activity log had then.
     pub log_rows: Option<i64>,
-    /// The key itself, where it opens.
+    /// The key itself, if an available key opens it.
     pub key: Option<OneKey>,
 }
 
-/// The keys that do not seal any more, the latest first.
+/// The retired keys, newest first.
 pub async fn retired(db: &mut Db, key: &MasterKey) -> store::Result<Vec<Retired>> {
     let kept = sealed::retired(db).await?.into_iter();
     let read = |kept: sealed::Retired| {

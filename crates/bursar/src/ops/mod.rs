@@ -1,6 +1,6 @@
 //! The verbs: every change that people or vendors cause. Each loads, decides with `payout` and records, in one database
-//! transaction of its own. What is deliberately not here: calls to vendors (`work`), and permissions (`web` checks the
-//! permission in its route table before it calls a verb).
+//! transaction of its own. Not here: calls to vendors (`work`), and permissions (`web` checks the permission in its route
+//! table before it calls a verb).
 
 mod asking;
 mod audit;

@@ -1,7 +1,7 @@
 //! Turns notices into mails: each notice in the outbox is expanded into one mail per current reader, in the same database
 //! transaction that marks it as done, so it is delivered at least once and to nobody else.
 //!
-//! What is deliberately not here: which notices there are (`payout::notice`), their words (`mail`), and SMTP (`work`).
+//! Not here: which notices there are (`payout::notice`), their words (`mail`), and SMTP (`work`).
 
 pub mod facts;
 pub mod post;

@@ -1,6 +1,6 @@
 //! Payout profiles set up by payees themselves: recording a connected account before Stripe is asked to create it, the
-//! one-time return from Stripe's pages, and PayPal addresses, which are confirmed by mail. What is deliberately not here:
-//! calls to Stripe (`work::onboard`) and the profile itself (`ops::payees`).
+//! one-time return from Stripe's pages, and PayPal addresses, which are confirmed by mail. Not here: calls to Stripe
+//! (`work::onboard`) and the profile itself (`ops::payees`).
 
 use payout::Refusal;
 use payout::access::Role;

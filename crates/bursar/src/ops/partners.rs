@@ -200,7 +200,7 @@ fn check_partner(before: Option<&Partner>, after: &Partner) -> std::result::Resu
     Ok(())
 }
 
-/// What is said of a name that would turn what stands beside it.
+/// The error for a name that would change the direction of surrounding text.
 pub(super) const NO_DIRECTION: &str = "This name contains an invisible character that changes the text direction. Type the name again; right-to-left letters need no such character.";
 
 pub(super) fn filled(text: &str, field: &'static str) -> std::result::Result<(), Refusal> {

@@ -1,6 +1,6 @@
 //! Signing in and out, stepping up and changing one's own password. Creating logins is in `logins`, what administrators do
-//! about them in `team`, API keys in `keys`. What is deliberately not here: what each role allows (`payout::access`), and
-//! the rate limits against guessing (`web::kit::login_limit`).
+//! with them in `team`, API keys in `keys`. Not here: what each role allows (`payout::access`), and the rate limits against
+//! guessing (`web::kit::login_limit`).
 
 pub mod factor;
 pub mod forgotten;
@@ -56,8 +56,8 @@ pub async fn address_of(app: &App, id: PersonId) -> Result<String> {
     found.and_then(|person| person.email).ok_or(OpsError::Missing)
 }
 
-/// Records that somebody is active, at most once every five minutes and in the background: the request does not wait for
-/// it, and losing it does no harm.
+/// Records that someone is active, at most once every five minutes and in the background: the request does not wait for it,
+/// and losing it does no harm.
 fn note_seen(app: &App, person: &Person) {
     let (now, id) = (app.clock.now(), person.id);
     let before = now - SEEN_US;
@@ -114,7 +114,7 @@ fn note_refused(app: &App, person: PersonId, browser: &Browser) {
     });
 }
 
-/// An unknown address takes as long as a wrong password, so that nobody learns which addresses exist.
+/// An unknown address takes as long as a wrong password, so that the response time does not reveal which addresses exist.
 async fn is_password(hashing: &Hashing, of: Option<&Person>, password: &str) -> Result<bool> {
     let hash = of.and_then(|person| person.password_hash.clone());
     let password = password.to_owned();
@@ -146,7 +146,7 @@ pub enum StepUpOutcome {
     UsedCode,
     /// The passkey was rejected, or took too long.
     WrongPasskey,
-    /// The secret of their app does not open here, so that no code of it can be looked at.
+    /// The secret of their app does not open with the available keys, so no code can be checked.
     Unreadable,
 }
 
@@ -234,7 +234,7 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
     Ok(())
 }
 
-/// A hash that no password has, as expensive to compare with as a real one.
+/// A hash that no password matches, as expensive to verify as a real one.
 const NOBODYS_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -244,7 +244,7 @@ pub async fn whose_link(app: &App, token: &str) -> Result<Option<Person>> {
     Ok(people::waiting_link(&mut db, &token_hash(token), LinkFor::Login, app.clock.now()).await?)
 }
 
-/// Signs in the person that a one-time link was made for, once; `None` if it is unknown, used or expired.
+/// Signs in the owner of a one-time link, once; `None` if it is unknown, used or expired.
 pub async fn sign_in_by_link(app: &App, token: &str, browser: &Browser) -> Result<Option<SignInProgress>> {
     let now = app.clock.now();
     let hash = token_hash(token);

@@ -1,5 +1,5 @@
-//! A payment's status, its reason, and the possible actions, as shown with what it pays. What is deliberately not here:
-//! blockers of a reward or a payout (`why`).
+//! A payment's status, its reason, and the possible actions, as shown with what it pays. Not here: blockers of a reward
+//! or a payout (`why`).
 
 use payout::eligibility::{Blocker, Code, Who};
 use payout::reason::{Cause, explain_at};

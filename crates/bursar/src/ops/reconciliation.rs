@@ -1,8 +1,7 @@
 //! Reconciliation: stores the vendors' records of our balance, compares them with our postings, and opens a case for each
 //! difference, which a person reviews. A case closes by itself once both sides agree.
 //!
-//! What is deliberately not here: reading from the vendors (`work::movements`), and the kinds of differences
-//! (`payout::reconciliation`).
+//! Not here: reading from the vendors (`work::movements`), and the kinds of differences (`payout::reconciliation`).
 
 pub mod known;
 

@@ -1,7 +1,7 @@
 //! The only path from a fact to a change: load, ask the law, and write the whole step in one database transaction.
 //!
-//! Responses to our calls, webhooks, polls and manual refreshes all end here, as do the steps of people's commands. What is
-//! deliberately not here: deciding (`payout::law`) and talking to vendors.
+//! Responses to our calls, webhooks, polls and manual refreshes all end here, as do the steps of people's commands. Not
+//! here: deciding (`payout::law`) and talking to vendors.
 
 pub mod contradiction;
 

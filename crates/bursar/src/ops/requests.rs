@@ -1,5 +1,5 @@
-//! Payout requests: the payee's rewards come first when the next payout is prepared. What is deliberately not here: paying.
-//! A person does that, and a payment fulfils the request.
+//! Payout requests: the payee's rewards come first when the next payout is prepared. Not here: paying. A person does
+//! that, and a payment fulfils the request.
 
 use payout::Refusal;
 use payout::ledger::Payee;

@@ -1,6 +1,5 @@
-//! Rewards: creating, editing, deleting and clawing back, one at a time. Reviewing is in [`review`], the gates of a reward
-//! in [`gates`], undoing a bulk decision in [`undo`]. What is deliberately not here: files (`ops::import`), batches and
-//! payments.
+//! Rewards: creating, editing, deleting and clawing back, one at a time. Reviewing is in [`review`], the gates of a
+//! reward in [`gates`], undoing a bulk decision in [`undo`]. Not here: files (`ops::import`), batches and payments.
 
 mod gates;
 mod review;

@@ -5,8 +5,8 @@
 //! this database considers failed may have been sent again and paid since; releasing its rewards would pay them twice. What
 //! only adds (rewards, batches, payees) or only stops (a hold) stays allowed, and so do queries to a vendor.
 //!
-//! What is deliberately not here: comparing with the vendors (`work::search`), detecting an old database (`epoch`), and
-//! settling what was found (`found`).
+//! Not here: comparing with the vendors (`work::search`), detecting an old database (`epoch`), and settling what was
+//! found (`found`).
 
 mod found;
 

@@ -1,5 +1,4 @@
-//! Saved views of the rewards list: saving, renaming, sharing and deleting. What is deliberately not here: running their
-//! query.
+//! Saved views of the rewards list: saving, renaming, sharing and deleting. Not here: running their query.
 
 use payout::Refusal;
 use payout::access::{Permission, allows};

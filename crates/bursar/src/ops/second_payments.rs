@@ -1,7 +1,6 @@
-//! Second payments: what a payee was paid twice is deducted from their next claim by a clawback, which is withdrawn if the
-//! second payment comes back. The books show a second payment as owed by the payee as soon as it is known, so this clawback
-//! books nothing. What is deliberately not here: proving a second payment (`by_hand`), and clawbacks that people enter
-//! (`rewards`).
+//! Second payments: what a payee was paid twice is deducted from their next claim by a clawback, which is withdrawn if
+//! the second payment comes back. The books show a second payment as owed by the payee as soon as it is known, so this
+//! clawback books nothing. Not here: proving a second payment (`by_hand`), and clawbacks that people enter (`rewards`).
 
 use payout::external;
 use payout::ids::{RewardId, TransactionId};

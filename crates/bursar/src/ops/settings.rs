@@ -21,7 +21,7 @@ const NAME: &str = "payout";
 /// A month is the longest sensible wait after a destination has changed.
 const MOST_COOLING_OFF_HOURS: u32 = 24 * 31;
 
-/// An amount as it is written.
+/// An amount as entered or returned.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Amount {
@@ -211,7 +211,7 @@ pub async fn save(
             return Err(Refusal::new("fee_table_missing", message).at("fees").into());
         }
         let after = after.written_out()?;
-        // What the rules of today do not read any more was a safeguard all the same.
+        // A safeguard that the current rules cannot parse still protects.
         let was = before.rules().ok();
         let (was, is) = ((&before, was.as_ref()), (&after, &rules));
         lowering::not_by_key(tx, actor, was, is).await?;
@@ -242,7 +242,7 @@ fn lacks_fees(rules: &Settings) -> bool {
     rules.fees_paid_by == FeesPaidBy::Partner && rules.vendors.contains(&Vendor::PayPal) && !told
 }
 
-/// Somebody else changed it since it was read.
+/// Someone else changed it since it was read.
 pub fn stale() -> OpsError {
     OpsError::Conflict(Refusal::new(
         "precondition_failed",

@@ -1,5 +1,5 @@
 //! Snapshots of what payers and releasers of a draft were shown, and their differences from the current draft. The digest
-//! only tells that something changed; this tells what. What is deliberately not here: acting on it (`pay`, `batches`).
+//! only tells that something changed; this tells what. Not here: acting on it (`pay`, `batches`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Records the claims that a payout left out. What is deliberately not here: removing them (`batches`).
+//! Records the claims that a payout left out. Not here: removing them (`batches`).
 
 use payout::eligibility::Code;
 

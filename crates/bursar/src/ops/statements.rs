@@ -1,5 +1,5 @@
-//! A payee's yearly statement: which payments it lists, and the file. Every download is logged. What is deliberately not
-//! here: its layout (`documents::statement`).
+//! A payee's yearly statement: which payments it lists, and the file. Every download is logged. Not here: its layout
+//! (`documents::statement`).
 
 use payout::ids::TransactionId;
 use payout::ledger::Payee;

@@ -1,5 +1,5 @@
 //! Tax reports: filing them, revealing their numbers to somebody who gives a reason, and the total of a year's payments.
-//! What is deliberately not here: the rules for forms and numbers (`payout::tax`).
+//! Not here: the rules for forms and numbers (`payout::tax`).
 
 use payout::Refusal;
 use payout::ledger::Payee;

@@ -1,5 +1,5 @@
-//! Chains audit rows that have been committed and wait. What is deliberately not here: writing rows, which every verb does
-//! in its own transaction, and checking them (`verify`).
+//! Chains audit rows that have been committed and wait. Not here: writing rows, which every verb does in its own
+//! transaction, and checking them (`verify`).
 
 use super::Result;
 use crate::app::App;

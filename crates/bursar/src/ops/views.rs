@@ -1,5 +1,5 @@
-//! The views of payments that pages and API share: needing attention, stuck, returned. What is deliberately not here: the
-//! other filters, which each of them reads from its own query.
+//! The views of payments that pages and API share: needing attention, stuck, returned. Not here: the other filters, which
+//! each of them reads from its own query.
 
 use payout::transaction::{State, Status};
 

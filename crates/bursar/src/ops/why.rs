@@ -1,7 +1,6 @@
-//! Why something is not paid, by number, id or external id: a reward, a batch, a payment or a payee. For a payment also its
-//! status, the reason, and the options. All interfaces for our own people use this for payments. What is deliberately not
-//! here: the gates (`payout::eligibility`), the meaning of a vendor's code (`payout::reason`), and the options
-//! (`payout::remedy`).
+//! Why something is not paid, by number, id or external id: a reward, a batch, a payment or a payee. For a payment also
+//! its status, the reason, and the options. All interfaces for our own people use this for payments. Not here: the gates
+//! (`payout::eligibility`), the meaning of a vendor's code (`payout::reason`), and the options (`payout::remedy`).
 
 use std::collections::BTreeMap;
 

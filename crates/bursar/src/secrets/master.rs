@@ -20,7 +20,7 @@ struct KeyRing {
     held: RwLock<Held>,
     /// The database is sealed with a key that this process does not have.
     lacking: AtomicBool,
-    /// The database is sealed with a key that is here and lies in the file no more.
+    /// The key that the database is sealed with is available here but no longer in the file.
     away: AtomicBool,
 }
 
@@ -123,25 +123,25 @@ impl MasterKey {
         self.0.lacking.load(Ordering::Relaxed)
     }
 
-    /// Whether a key lies in the file, as far as that was read; where there never was a file nothing can leave it.
+    /// Whether a key was in the file when it was last read; always true if there is no file.
     pub fn lies_in_file(&self, key: &OneKey) -> bool {
         let Some(file) = &self.0.file else { return true };
         let held = self.held();
         held.keys.iter().take(held.in_file).any(|one| one == key) && Stamp::of(file).is_some()
     }
 
-    /// Notes whether the key that the database is sealed with lies in the file no more; answers what was noted before.
+    /// Records whether the database's key is missing from the file; returns the previous value.
     pub fn note_away(&self, away: bool) -> bool {
         self.0.away.swap(away, Ordering::Relaxed)
     }
 
-    /// Whether the key that the database is sealed with lay in the file no more, when somebody last looked.
+    /// Whether the database's key was missing from the file at the last check.
     pub fn is_away(&self) -> bool {
         self.0.away.load(Ordering::Relaxed)
     }
 
-    /// Reads the file again where it is not the one that was last read: each is read once, however often somebody asks. A key
-    /// that is not in it any more is kept while it is the one that seals.
+    /// Rereads the file if it has changed since it was last read. A key that is no longer in it is kept while it is the
+    /// sealing key.
     pub fn look_again(&self) {
         let Some(file) = &self.0.file else { return };
         let Some(stamp) = Stamp::of(file) else { return };
@@ -318,7 +318,7 @@ mod tests {
         assert!(late.take(&new) && late.keys() == [new.clone()], "now it has");
         let started = MasterKey::read(&file).unwrap().unwrap();
         assert!(started.keys().len() == 1 && !started.take(&old));
-        // Whoever puts another file there has put the key away that seals, and whoever takes it away or spoils it.
+        // The sealing key is missing from the file if someone replaces, removes or corrupts the file.
         assert!(running.lies_in_file(&new) && !running.lies_in_file(&old));
         key_file::Locked::of(&file).unwrap().write(std::slice::from_ref(&old)).unwrap();
         running.look_again();

@@ -191,14 +191,14 @@ pub async fn note_looked(tx: &mut Tx, number: i64, by: &str) -> Result<()> {
     meta::set(tx, &looked(number), by).await
 }
 
-/// Forgets that somebody has looked; whether somebody had.
+/// Withdraws the record that someone investigated it; returns whether there was one.
 pub async fn forget_looked(tx: &mut Tx, number: i64) -> Result<bool> {
     let had = looked_at(tx, number).await?.is_some();
     meta::unset(tx, &looked(number)).await?;
     Ok(had)
 }
 
-/// What a vendor has paid and this database has lost: to a destination, perhaps for the same.
+/// Payments found at the vendors after a restore, by destination: they may have paid the same.
 async fn found(db: &mut Db, payees: &[Payee]) -> Result<Vec<(Payee, PaidTo, Recent)>> {
     let mut conditions = Where::default();
     conditions.among("p.payee", payees.iter().map(|payee| Value::from(payee.to_string())));

@@ -1,10 +1,10 @@
-//! What the role that serves must be allowed on PostgreSQL, beside reading every table: `deploy/postgres-roles.sql` grants
-//! it, and a test holds the two together. What is deliberately not here: who is asked, and when (`schema`).
+//! The privileges that the server's PostgreSQL role needs besides reading every table. `deploy/postgres-roles.sql` grants
+//! them; a test keeps the two in agreement. Not here: who is checked, and when (`schema`).
 
-/// A right, and the tables that it is needed on, with a space between.
+/// A privilege, and the tables it is needed on, separated by spaces.
 pub type Needed = (Right, &'static str);
 
-/// What a role may be allowed to do with a table.
+/// A privilege of a role on a table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Right {
     Select,
@@ -23,7 +23,7 @@ impl Right {
         }
     }
 
-    /// For people: what a role may not do, before the names of tables.
+    /// What the role cannot do, in words that precede table names.
     pub fn told(self) -> &'static str {
         match self {
             Self::Select => "read",
@@ -34,27 +34,27 @@ impl Right {
     }
 }
 
-/// What is added to, never changed and never taken away.
+/// Append-only tables: insert, no update, no delete.
 const KEPT: &str = "audit batch_hand external_id_review found_payee journal mail_try notice_template posting \
      profile_change shared_destination timeline transaction_reward";
 
-/// What is added and taken away.
+/// Insert and delete, no update.
 const PASSING: &str = "audit_waiting batch_shown came_back export_part import_file mail_suppression passkey_challenge \
      search_word second_opinion";
 
-/// What is changed, and never taken away.
+/// Insert and update, no delete.
 const CHANGING: &str = "account activity asked attempt batch connected_account counter decision decision_reward \
      export_run found_payment import_header import_run mail named_object notice_told outbox partner \
      payout_profile payout_request payout_transaction person preference program reconciliation_case \
      retired_key second_payment set_aside setting skipped_claim submission tax_report \
      threshold_override vendor_answer vendor_day vendor_event vendor_movement vendor_pull";
 
-/// What is changed and taken away.
+/// Tables with insert, update and delete.
 const FREE: &str = "address_confirmation factor factor_begun half_login idempotency import_refused login_identity \
      login_link meta node onboarding_state passkey recovery_code reward saved_view session \
      vendor_connection";
 
-/// What is needed beside reading.
+/// The privileges needed besides reading.
 pub const NEEDED: [Needed; 8] = [
     (Right::Insert, KEPT),
     (Right::Insert, PASSING),

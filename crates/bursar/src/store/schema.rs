@@ -83,8 +83,8 @@ async fn role(connection: &mut AnyConnection) -> String {
     told.and_then(|row| row.try_get(0)).unwrap_or_else(|_| "this role".to_owned())
 }
 
-/// A table that came with an upgrade is no role's but its owner's, and a statement that came with one may need another right.
-/// What cannot be done is told at the start, not on payday.
+/// New tables belong to their owner only, and new statements may need further privileges. Missing ones are reported at
+/// startup, not on payday.
 async fn may_do_all(connection: &mut AnyConnection) -> Result<(), StoreError> {
     let asked = "SELECT CAST(relname AS TEXT), CAST(has_table_privilege(oid, 'SELECT') AS INTEGER), \
                  CAST(has_table_privilege(oid, 'INSERT') AS INTEGER), CAST(has_table_privilege(oid, 'UPDATE') AS INTEGER), \

@@ -122,18 +122,18 @@ pub async fn exchange(tx: &mut Tx, column: Column, row: &str, read: &str, value:
     Ok(tx.run(query).await? == 1)
 }
 
-/// A key that does not seal any more.
+/// A key that no longer seals new values.
 pub struct Retired {
     pub id: String,
     /// The key itself, sealed with the one that seals.
     pub sealed: String,
-    /// When the next one began to seal.
+    /// When its successor took over.
     pub at: i64,
     /// How many rows the activity log had then.
     pub log_rows: Option<i64>,
 }
 
-/// Keeps a key that does not seal any more, sealed with the one that does. That it was given up before stays as it was.
+/// Stores a retired key, sealed with the current one. If it was retired before, the log size of that time is kept.
 pub async fn retire(tx: &mut Tx, key: &Retired) -> Result<()> {
     let sql = "INSERT INTO retired_key (id, sealed, retired_at, log_rows) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed, \
@@ -143,7 +143,7 @@ pub async fn retire(tx: &mut Tx, key: &Retired) -> Result<()> {
     Ok(())
 }
 
-/// The keys that do not seal any more, the latest first.
+/// The retired keys, newest first.
 pub async fn retired(db: &mut Db) -> Result<Vec<Retired>> {
     let sql = "SELECT id, sealed, retired_at, log_rows FROM retired_key ORDER BY retired_at DESC, id";
     let read = |row: &sqlx::any::AnyRow| {

@@ -699,7 +699,7 @@ pub struct Named {
     pub number: i64,
     pub activity: String,
     pub owner: (Payee, String),
-    /// What it adds, in minor units; what a clawback takes is below zero.
+    /// What it adds, in minor units; negative for a clawback.
     pub amount_minor: i64,
 }
 

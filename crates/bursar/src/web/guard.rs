@@ -1,5 +1,5 @@
 //! The middleware before and after every handler: authentication, authorization, CSRF, idempotency keys, and logging of
-//! responses. What is deliberately not here: what each route requires (the route table).
+//! responses. Not here: what each route requires (the route table).
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -81,13 +81,13 @@ pub(super) async fn handle(State(web): State<Web>, mut request: Request, next: N
     response
 }
 
-/// Whoever is signed in, where what went wrong is told them on a page with their menu: partners have a portal of their own.
+/// The context for an error page with the menu, if one of our own people is signed in: partners have their own portal.
 async fn visit(app: &App, session: Option<&Session>) -> Option<PageContext> {
     let ours = |session: &&Session| !matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
     PageContext::of(app, session.filter(ours)?.clone(), None).await.ok()
 }
 
-/// Whoever asked, and for what, as the log tells it.
+/// Who made a request and for what, for the log.
 #[derive(Default)]
 struct RequestLog {
     method: &'static str,
@@ -184,7 +184,7 @@ fn zone_of(request: &Request) -> TimeZone {
     chosen.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC)
 }
 
-/// Finds out who asks. A key that is not known is counted before it is looked for.
+/// Authenticates the request. An unknown key is rate-limited before it is looked up.
 async fn recognize(
     web: &Web,
     path: &str,
@@ -204,13 +204,14 @@ async fn recognize(
     known
 }
 
-/// What is asked with a key.
+/// Whether a path requires an API key.
 fn is_below_api(path: &str) -> bool {
     let below_api = path == "/api/v1" || path.starts_with("/api/v1/");
     below_api && path != "/api/v1/openapi.json" && path != "/api/v1/docs"
 }
 
-/// The API asks for a key before anything else, known address or not, so that nobody can tell them apart from outside.
+/// The API requires a key before anything else, whether or not the path exists, so that existing paths cannot be told apart
+/// from outside.
 async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Problem> {
     if is_below_api(path) {
         let address = client::certain(request, &app.config.trusted_proxies);
@@ -430,7 +431,7 @@ async fn open_form(
         let message = "Send this as a form.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
-    // Forms anybody may post, such as signing in, belong to no session and need no CSRF token.
+    // Public forms, such as signing in, belong to no session and need no CSRF token.
     let session = request.extensions().get::<Session>().filter(|_| door.need != Access::Open).cloned();
     if headers::from_elsewhere(&door.web.app, request.headers()) {
         return Err(from_elsewhere(&door.web.app.base_url));

@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest it may take over a whole mail: shorter than a mail is leased for, and than the loop may take over a pass.
 const LONGEST: Duration = Duration::from_secs(100);
 
-/// The way to the mail server. Each mail has a connection of its own, which ends with it: an answer that comes late is never
-/// read as the answer to another mail.
+/// The connection to the mail server. Each mail uses a connection of its own, so a late response is never taken for the
+/// response to another mail.
 #[derive(Clone)]
 pub struct Mailer {
     server: AsyncSmtpTransport<Tokio1Executor>,
@@ -47,7 +47,7 @@ impl Mailer {
         Ok(Some(Self { server, longest: LONGEST, from, host, base_url: app.base_url.clone() }))
     }
 
-    /// Sends a mail and says what the server answered. One that goes on saying nothing is hung up on.
+    /// Sends a mail and returns the server's response. A server that does not respond in time is disconnected.
     pub async fn send(&self, mail: &Mail) -> DeliveryOutcome {
         let message = match self.message(mail) {
             Ok(message) => message,
@@ -182,7 +182,7 @@ mod tests {
         (mailer, server)
     }
 
-    /// Reads what the mailer says until it hangs up.
+    /// Reads what the mailer sends until it disconnects.
     async fn until_it_hangs_up(mut from: TcpStream) -> String {
         let mut said = Vec::new();
         let read = tokio::time::timeout(Duration::from_secs(20), from.read_to_end(&mut said)).await;
@@ -192,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_stays_silent_is_hung_up_on() {
-        // Silent from the beginning, and after it has been told the mail's address.
+        // Silent from the start, and after receiving the mail's address.
         for answers in [vec![], vec!["220 mail.example.com", "250 mail.example.com", "250 go on"]] {
             let (mailer, server) = mailer().await;
             let played = tokio::spawn(async move {

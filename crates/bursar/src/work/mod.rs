@@ -91,7 +91,7 @@ pub struct Work {
     pub app: App,
     /// The vendors' clients.
     pub clients: Clients,
-    /// The mail server, where there is one.
+    /// The mail server, if one is configured.
     mailer: Option<Mailer>,
     /// Rate limits for sending; `None` sends as fast as possible, for the benchmark.
     pub pace: Option<Arc<Pace>>,

@@ -55,7 +55,7 @@ fn nobody_else_reads_the_database_and_no_other_key_is_made_for_it() {
         chmod(&key, open);
         refused(&bursar(folder.path(), &["init"]), "Run `chmod 600 bursar.key`");
     }
-    // As secrets are mounted into containers: group-readable, and by nobody else.
+    // As secrets are mounted into containers: readable by the group, not by others.
     for kept in [0o640, 0o440, 0o400] {
         chmod(&key, kept);
         done(&bursar(folder.path(), &["init"]));

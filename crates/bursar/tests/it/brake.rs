@@ -1,6 +1,6 @@
-//! Invariant checks in the running program: a violation stops all sending until somebody releases the brake. Also the
-//! signed activity log, which reveals deletions and changes. Not here: the individual rules (`books`), and the database
-//! triggers (`nodes`).
+//! Invariant checks in the running program: a violation stops all sending until someone releases the brake. Also the signed
+//! activity log, which reveals deletions and changes. Not here: the individual rules (`books`), and the database triggers
+//! (`nodes`).
 
 use bursar::ops::checks::{self, Installation};
 use bursar::ops::log_signature::{Signature, Signers};

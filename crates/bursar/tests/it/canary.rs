@@ -100,7 +100,7 @@ async fn plant(world: &World, key: &str, browser: &mut Browser, seen: &mut Seen)
     for (method, path, body, status) in calls {
         let answer = call(world, key, method, path, &body).await;
         assert!(answer.starts_with(status), "{path}: {answer}");
-        // Whoever enters an address may see it again; nobody ever sees the others.
+        // An address may be shown to the person who enters it; the other secrets are never shown.
         let place = format!("the answer of {path}");
         if !path.ends_with("payout-profile") {
             seen.note(place, answer);

@@ -103,7 +103,7 @@ async fn what_one_person_may_pay_leaves_the_other_their_own() {
 /// One gate in `gates.txt`.
 struct Gate {
     code: Code,
-    /// The subject: a reward, a batch, or somebody's payment.
+    /// The subject: a reward, a batch, or a payee's payment.
     name: String,
     closing: Vec<String>,
     remedy: Vec<String>,

@@ -252,7 +252,7 @@ async fn a_payment_that_was_set_aside_says_who_must_act() {
         let said = bursar::cli::why::lines(&why).join(" ");
         let page = browser.get(&format!("/transactions/{number}")).await.words().replace("&#39;", "'");
         assert!(!page.contains("`blockers` says which"), "{number}: {page}");
-        // Whoever looks after Bursar finds what it tripped over on the page itself.
+        // The page shows operators the error that stopped processing.
         assert!(
             page.contains("Set aside since") || page.contains("What is wrong with it"),
             "{number}: {page}"
@@ -319,7 +319,7 @@ async fn two_nodes_do_not_share_out_one_availability_twice() {
     stage.close(ended).await;
 }
 
-/// While a vendor is slow, leases in use are extended every ten seconds, so nobody else takes them over, however long the
+/// While a vendor is slow, leases in use are extended every ten seconds, so no one else takes them over, however long the
 /// call takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_in_use_is_made_longer() {

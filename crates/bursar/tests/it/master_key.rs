@@ -1,6 +1,6 @@
-//! Master key rotation: every encrypted value is re-encrypted and bound to its place, running processes continue, crashed
-//! ones can be resumed, and nothing saved meanwhile is lost. The real program runs here as `bursar key`. Not here: its key
-//! file, which is tested in `secrets::key_file`.
+//! Master key rotation: every encrypted value is re-encrypted and bound to its location, running processes continue, crashed
+//! ones can be resumed, and nothing saved meanwhile is lost. Runs the real program as `bursar key`. Not here: the key file,
+//! which is tested in `secrets::key_file`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -123,7 +123,7 @@ fn told(output: &Output, code: i32) -> String {
     format!("{out}{complaints}")
 }
 
-/// Something of every column: where it lies, and what it says.
+/// Fills every encrypted column; returns where each value is stored, and its plaintext.
 pub(crate) async fn filled(app: &App) -> Vec<(Column, String, String)> {
     let new = NewPerson {
         email: "kim@example.com".to_owned(),
@@ -235,7 +235,7 @@ async fn everything_is_sealed_anew_and_told() {
     let notice = "SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE notice = 'master_key_changed'";
     assert_eq!(text(&mut database, notice).await, "1");
 
-    // What an older backup needs is written from what is kept, and a second change keeps it too.
+    // A retired key can be written out for older backups, and a second rotation keeps it too.
     let said = house.done(&["rotate"]).await;
     assert!(said.contains("nothing left to do") && said.contains("--again"), "{said}");
     let new_file = house.folder.path().join("new.key");
@@ -258,7 +258,7 @@ async fn everything_is_sealed_anew_and_told() {
     house.close().await;
 }
 
-/// Starts the program, led by whoever reads its points.
+/// Starts the program with its named points under the test's control.
 fn led(house: &House, name: &str, arguments: &[&str]) -> (Child, BufReader<UnixStream>) {
     let socket = house.folder.path().join(name);
     let listener = UnixListener::bind(&socket).unwrap();
@@ -268,7 +268,7 @@ fn led(house: &House, name: &str, arguments: &[&str]) -> (Child, BufReader<UnixS
     (child, BufReader::new(listener.accept().unwrap().0))
 }
 
-/// What comes of changing the key, where something else is done while the program waits at a point.
+/// The output of a rotation during which `deed` runs while the program waits at a point.
 fn meanwhile(house: &House, waits: &str, deed: impl FnOnce()) -> Output {
     let (child, mut points) = led(house, "points-meanwhile", &["rotate"]);
     let mut deed = Some(deed);
@@ -289,7 +289,7 @@ fn meanwhile(house: &House, waits: &str, deed: impl FnOnce()) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// What manages configurations puts a file there without asking for a lock.
+/// Configuration management tools replace the file without taking the lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_was_replaced_meanwhile_is_looked_at_again() {
     let house = House::open("key_replaced").await;
@@ -320,7 +320,7 @@ async fn a_file_that_was_replaced_meanwhile_is_looked_at_again() {
     let said = told(&output, 1);
     assert!(said.contains("was changed while this ran, so it is left as it is"), "{said}");
     assert_eq!(house.keys(), [first_key(), added.clone()], "nobody's line is overwritten");
-    // Everything is encrypted with a key that is not in the key file any more, so there is a copy of it.
+    // Everything is encrypted with a key that is no longer in the key file, so there is a copy of it.
     let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
     let copies = || -> Vec<PathBuf> {
         let all = std::fs::read_dir(house.folder.path()).unwrap().map(|one| one.unwrap().path());
@@ -335,7 +335,7 @@ async fn a_file_that_was_replaced_meanwhile_is_looked_at_again() {
     assert_eq!(house.keys().len(), 1);
     assert_eq!(copies(), Vec::<PathBuf>::new(), "the copy goes with the old key");
 
-    // A process that still has the key says when the file has it no more.
+    // A process that still has the key reports that the file no longer does.
     let here = house.process(&house.file()).await;
     let look = async || {
         here.master_key.look_again();
@@ -354,7 +354,7 @@ async fn a_file_that_was_replaced_meanwhile_is_looked_at_again() {
     house.close().await;
 }
 
-/// Starts the program, and kills it at its n-th point; false when it ended before.
+/// Starts the program and kills it at its n-th point; false if it exits before that.
 fn killed_at(house: &House, n: usize, arguments: &[&str]) -> bool {
     let (mut child, mut points) = led(house, &format!("points-{n}"), arguments);
     for passed in 0.. {
@@ -510,7 +510,7 @@ async fn a_process_that_runs_reads_and_seals_with_the_new_key() {
     house.close().await;
 }
 
-/// Values saved during re-encryption are kept; nobody encrypts with the old key after the rotation.
+/// Values saved during re-encryption are kept; nothing is encrypted with the old key after the rotation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_saved_meanwhile_stays() {
     let house = House::open("key_meanwhile").await;
@@ -706,7 +706,7 @@ async fn what_the_old_key_has_signed_still_holds() {
     assert_eq!(proof.stands_here(&mut db).await.unwrap(), Some(true));
     drop(db);
 
-    // Whoever has found a key that was given up signs no rows that came after it with it, and no other row from before.
+    // Someone who finds a retired key cannot use it to sign rows added after its retirement, nor other rows from before.
     let thief = App::new(Inner {
         store: Store::open_with(&app.config.database_url, CONNECTIONS).await.unwrap(),
         clock: app.clock.clone(),

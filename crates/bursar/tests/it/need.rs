@@ -9,8 +9,8 @@ pub fn postgres() -> Option<String> {
     url
 }
 
-/// Says that a test is skipped, or fails it when `BURSAR_TEST_REQUIRE` lists what is absent: a gate that skips in
-/// silence would be green for ever.
+/// Reports that a test is skipped, or fails it if `BURSAR_TEST_REQUIRE` lists what is missing: a silently skipped test would
+/// always look green.
 pub fn skip_or_fail(what: &str, why: &str) {
     let required = std::env::var("BURSAR_TEST_REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|name| name.trim() == what), "{what} is required: {why}");

@@ -209,7 +209,7 @@ async fn a_trail_whose_end_was_cut_off_does_not_verify() {
     let chain = verify::chain(&mut app.store.read().await.unwrap()).await.unwrap();
     assert!(chain.holds() && chain.checked > 5, "{chain:?}");
     let mut database = beside(&stage.world).await;
-    // Whoever owns the tables can take the guards off; that is what the chain is for.
+    // The owner of the tables can drop the triggers; the hash chain detects that.
     let sqlite = app.store.engine_name() == "sqlite";
     run(
         &mut database,

@@ -581,7 +581,7 @@ fn row(value: &'static str, currency: &'static str) -> Vec<(&'static str, &'stat
     vec![("row_of[]", "thresholds"), ("row_lead[]", ""), ("row_value[]", value), ("row_currency[]", currency)]
 }
 
-/// What is not a whole row is neither left out nor put together: it is refused, and stays in its cells.
+/// An incomplete row is neither dropped nor repaired: it is refused, and stays in the form.
 async fn unfinished_rows_are_refused(browser: &mut Browser, head: &[(&str, &str)]) {
     for (value, currency, message) in [
         ("", "EUR", "Row 2 (“EUR”) has no amount. Write one, or tick Remove. Nothing was saved."),
@@ -651,7 +651,7 @@ async fn settings_say_what_is_wrong_and_keep_the_rest() {
     wrong.says("Payout method must be selected. Nothing was saved.");
     let saved = browser.post_on("/settings/payouts", &[&on[..], &[("vendor", "stripe")]].concat()).await;
     saved.says("The payout methods are saved.");
-    // A text with an amount on each line is taken too; people fill in rows.
+    // A list may also be sent as text with one amount per line.
     let typed = |thresholds| {
         [("csrf", csrf.as_str()), ("section", "amounts"), ("seen", &amounts), ("thresholds", thresholds)]
     };

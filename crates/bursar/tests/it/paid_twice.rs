@@ -1,5 +1,5 @@
-//! Duplicate payments that nobody could prevent: the first payment was called not made, its reward was paid again, and only
-//! then does the vendor report the first one. The general scenario invariants cannot hold here, because money has left
+//! Duplicate payments that could not be prevented: the first payment was settled as not made, its reward was paid again, and
+//! only then does the vendor report the first one. The general scenario invariants cannot hold here, because money has left
 //! twice, so each test checks the books and the payee's next claim itself.
 
 mod by_hand;
@@ -163,7 +163,7 @@ pub(crate) async fn tell_all(stage: &Stage, fact: &Fact) {
     done.unwrap();
 }
 
-/// The transfer's response is lost, and it is called not made: as if Stripe had twice not shown it.
+/// The transfer's response is lost, and it is settled as not made: as if Stripe had twice not shown it.
 pub(crate) const BESIDE: &str = "
 partner   bo     stripe acct_bo
 reward    R1     bo   50.00  approved
@@ -425,7 +425,7 @@ pub(crate) async fn close(stage: Stage, played: Result<(), String>) {
 }
 
 /// A payment freed its reward, then its transfer turns out to be in the payee's balance. Two people confirm that the payee
-/// has it: the reward is paid, and nobody pays it again.
+/// has it: the reward is paid, and is not paid again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_closed_payment_paid_otherwise_is_not_paid_again() {
     let mut stage = Stage::open("paid_otherwise_closed", 1).await;
@@ -636,7 +636,7 @@ why       bo
 expect    R1     paid
 ";
 
-/// Two people had said that the payee was paid out of that very money: then it is one payment, and counted once.
+/// Two people had stated that the payee was paid with that very money: then it is one payment, and counted once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_two_people_called_paid_otherwise_and_has_arrived_is_one_payment() {
     let mut stage = Stage::open("otherwise_arrived", 1).await;
@@ -653,7 +653,7 @@ expect    R1     paid
     close(stage, played).await;
 }
 
-/// Written off and then paid by check, it was paid out of other money: the payee has both.
+/// Written off and then paid by check, it was paid with other money: the payee has both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_given_up_and_paid_outside_and_has_arrived_is_clawed_back() {
     let mut stage = Stage::open("given_up_arrived", 1).await;

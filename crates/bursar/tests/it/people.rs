@@ -232,7 +232,7 @@ async fn granting_asks_for_the_password_again() {
         let sent = pat.post(&path, if path.ends_with("link") { &fields[..1] } else { &fields }).await;
         assert_eq!(sent.to, format!("/prove?next={}", back.replace('/', "%2F")), "{path}");
     }
-    // Taking away needs no password: whoever sees something wrong acts at once.
+    // Disabling needs no password: whoever notices something wrong can act at once.
     pat.post_on(&format!("/people/{id}/disable"), &[("csrf", &csrf)]).await.says("Disabled");
     let proof = [("csrf", csrf.as_str()), ("password", crate::pages::PASSWORD), ("next", "/people/new")];
     pat.post_on("/prove", &proof).await.says("Invite a colleague");

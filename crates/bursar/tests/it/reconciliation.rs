@@ -127,7 +127,7 @@ async fn of_two_processes_one_reads() {
     stage.close(Ok(())).await;
 }
 
-/// A day that does not tie: somebody moved money in Stripe's dashboard.
+/// A day that does not tie: someone moved money in Stripe's dashboard.
 async fn off(name: &str) -> Stage {
     let mut stage = Stage::open(name, 1).await;
     for line in [

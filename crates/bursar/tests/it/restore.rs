@@ -280,7 +280,7 @@ async fn a_database_that_goes_back_under_a_running_process_is_noticed() {
         ],
     )
     .await;
-    // What the process has seen is in its memory; the counter in the database goes back beneath it.
+    // The process remembers what it has seen; the counter in the database is set back underneath it.
     let url = stage.world.database_url.clone();
     crate::world::run(&url, "UPDATE counter SET value = value - 1 WHERE name = 'sent'".to_owned()).await;
     play(&mut stage, &["pay B2", "tick dispatch"]).await;

@@ -230,7 +230,7 @@ async fn it_starts_as_the_role_that_serves_or_says_what_is_missing() {
         roles.serve
     );
     assert!(output.status.code() == Some(1) && told(&output).contains(&hidden), "{}", told(&output));
-    // Every right, not reading alone: a statement that needs another one would fail on payday.
+    // All privileges, not only reading: a statement that lacks one would fail on payday.
     run(&mut owner, &roles.file()).await.unwrap();
     for right in ["INSERT", "UPDATE"] {
         run(&mut owner, &format!("REVOKE {right} ON payout_transaction FROM {}", roles.serve)).await.unwrap();
@@ -240,12 +240,12 @@ async fn it_starts_as_the_role_that_serves_or_says_what_is_missing() {
     let output = command.output().unwrap();
     let lacks = "may not add to payout_transaction; may not change payout_transaction; may not take from session. Run";
     assert!(output.status.code() == Some(1) && told(&output).contains(lacks), "{}", told(&output));
-    // A table of somebody else's, like the one of this test, is none that Bursar needs.
+    // Tables of others, such as this test's own, are not tables that Bursar needs.
     run(&mut owner, &roles.file()).await.unwrap();
     done(&self::command(&["verify"], &address));
 }
 
-/// What is looked for at the start is what the file grants, table by table.
+/// The privileges checked at startup are those the file grants, table by table.
 #[test]
 fn what_is_asked_for_at_the_start_is_what_the_file_grants() {
     let lines = FILE.lines().map(|line| line.split("--").next().unwrap()).collect::<Vec<_>>().join(" ");
@@ -267,7 +267,8 @@ fn what_is_asked_for_at_the_start_is_what_the_file_grants() {
     assert_eq!(granted, needed.collect::<BTreeSet<_>>());
 }
 
-/// Each statement of the store may be run by the role that serves, each right of it is needed by one, and every table is named.
+/// The serving role can run every statement of the store, every privilege is needed by one of them, and every table is
+/// listed.
 #[tokio::test]
 async fn the_role_that_serves_may_do_what_the_program_does_and_no_more() {
     let Some(server) = need::postgres() else { return };

@@ -40,7 +40,7 @@ const SOURCES: [(&str, &str); 8] = [
     ("transactions", include_str!("../../src/ops/transactions.rs")),
 ];
 
-/// Every public verb of these files: a function that is given the program and somebody who acts.
+/// Every public verb of these files: a function that takes the program and an actor.
 fn verbs() -> Vec<String> {
     let mut found = Vec::new();
     for (module, source) in SOURCES {

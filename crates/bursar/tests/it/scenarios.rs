@@ -308,7 +308,7 @@ async fn play(name: &str) {
     stage.close(outcome).await;
 }
 
-/// Somebody changed a payment in the database: its stored evidence leads to another status.
+/// Someone changed a payment in the database: its stored evidence leads to another status.
 #[tokio::test]
 async fn a_status_that_nothing_kept_explains_is_found() {
     let mut stage = Stage::open("replayed_wrong", 9).await;
@@ -329,7 +329,7 @@ async fn a_status_that_nothing_kept_explains_is_found() {
 
 /// Replaying the stored evidence of each payment must not contradict its stored state.
 async fn replayed(stage: &Stage, text: &str) -> Result<(), String> {
-    // Forged bytes are stored as well, and are false.
+    // Forged events are stored as well, and their content is false.
     let made_up = |line: &str| line.starts_with("webhook ") && !line.contains(" again");
     if text.lines().any(made_up) {
         return Ok(());
@@ -337,7 +337,7 @@ async fn replayed(stage: &Stage, text: &str) -> Result<(), String> {
     let mut db = stage.world.app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &Filter::default(), 10_000).await.unwrap();
     let mut wrong = Vec::new();
-    // One of a crowd is like the others.
+    // One member of a crowd is enough: they are all alike.
     for one in all.iter().take(20) {
         let replay = replay::of(&mut db, &one.label()).await.unwrap();
         if replay.is_wrong() {

@@ -103,7 +103,7 @@ fn the_manager_is_told_that_it_works_lives_and_stops() {
     started.hears("STOPPING=1");
 }
 
-/// The disk of the log is full, or whoever collects it has gone: Bursar answers, and its loops go on.
+/// The log's disk is full, or the log collector is gone: Bursar responds, and its loops continue.
 #[test]
 fn a_log_that_cannot_be_written_stops_nothing() {
     for full in [true, false] {
@@ -130,7 +130,7 @@ fn a_log_that_cannot_be_written_stops_nothing() {
             ask("/readyz").is_some_and(|answer| answer.contains("200"))
         });
         assert!(ready, "it came up");
-        // Each is a line that cannot be written.
+        // Each of these requests logs a line that cannot be written.
         for _ in 0..5 {
             assert!(ask("/api/v1/rewards").unwrap().contains("401"));
             assert!(ask("/nothing").unwrap().contains("404"));
@@ -227,7 +227,7 @@ fn a_secret_lies_in_a_file_of_its_own() {
     }
 }
 
-/// What is installed advises no command that it does not have, and serves no page that is for whoever builds pages.
+/// Installed builds suggest no command that they do not have, and serve no page meant for developers of pages.
 #[test]
 fn what_is_installed_speaks_of_no_simulator() {
     let mut found = 0;

@@ -35,7 +35,7 @@ async fn one_life_in_five_is_put_back() {
 
 #[tokio::test]
 async fn the_same_seed_is_the_same_life_to_the_byte() {
-    // Other seeds than those above, whose databases bear the same names while both tests run.
+    // Other seeds than those above, because the databases of equal seeds have equal names and both tests run at once.
     for seed in seeds(8..10) {
         let (one, other) = (life::of_seed(seed, TASTE).await, life::of_seed(seed, TASTE).await);
         assert_eq!(one.text, other.text);

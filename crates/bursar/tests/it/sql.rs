@@ -1,5 +1,5 @@
-//! Prepares every SQL statement of `bursar::store` on SQLite and on PostgreSQL, so that no database sees a statement for
-//! the first time on somebody's payday.
+//! Prepares every SQL statement of `bursar::store` on SQLite and on PostgreSQL, so that no database sees a statement for the
+//! first time on a payday.
 //!
 //! Statements are found in the source text: every string literal that starts with a verb in capitals. Placeholders in
 //! incomplete statements are filled the way the store fills them:

@@ -30,7 +30,7 @@ pub struct Rule {
     pub good: &'static [(&'static str, &'static str)],
 }
 
-/// A line, from 1, and what is wrong with it.
+/// A line number, from 1, and what is wrong there.
 pub type Breach = (usize, String);
 
 fn rules() -> impl Iterator<Item = &'static Rule> {

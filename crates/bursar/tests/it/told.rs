@@ -268,7 +268,7 @@ async fn whoever_pays_what_was_changed_is_told_what_is_different() {
     page.says(&format!("{} of bo (20.00 USD) was added.", stage.number("R3").await.unwrap()));
     page.says(&format!("{} of bo (20.00 USD) was removed.", stage.number("R2").await.unwrap()));
     page.says("ana: the destination changed");
-    // A digest that nobody was ever shown says so, and tells of the totals all the same.
+    // For a digest that was never shown, the response says so, and still lists the differences in the totals.
     let seen = json!({"digest": "sha256:0", "totals": [{"value": "31.00", "currency": "USD"}]});
     let (_, answer) =
         program.ask("POST", &format!("/batches/{}/pay", shown["id"].as_str().unwrap()), seen).await;
@@ -512,7 +512,7 @@ async fn names_dates_and_countries_are_what_they_say() {
     stage.close(Ok(())).await;
 }
 
-/// A word that starts like one of our numbers is an external ID, and refers to whoever has it.
+/// An external ID that starts like one of our numbers refers to its own record.
 #[tokio::test]
 async fn why_asks_about_what_a_name_is_and_not_how_it_begins() {
     let mut stage = Stage::open("told_names", 410).await;

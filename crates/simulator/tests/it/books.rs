@@ -1,4 +1,4 @@
-//! A long, mixed life of both vendors: whatever is asked and whatever goes wrong, no money is made or lost.
+//! A long, mixed run of both vendors: whatever is requested and whatever fails, no money is created or lost.
 
 use simulator::{Call, Fault, FaultKind, Holder, Vendor};
 
@@ -61,7 +61,7 @@ async fn forty_five_mixed_days() {
     nothing_is_held(&play).await;
 }
 
-/// Asks for one payment at each vendor, twice with the same keys, and sometimes takes it back.
+/// Requests one payment at each vendor, twice with the same keys, and sometimes takes it back.
 async fn one_round(play: &Play, round: usize, scene: &str) {
     let account = format!("acct_sim_{scene}_{}", round % 5);
     let (group, amount) = (format!("ptx_{round}"), (100 + round * 7).to_string());
@@ -90,7 +90,7 @@ async fn one_round(play: &Play, round: usize, scene: &str) {
     }
 }
 
-/// When all is over, the whole PayPal balance can be spent to the last cent.
+/// At the end the whole PayPal balance can be spent, to the last cent.
 async fn nothing_is_held(play: &Play) {
     play.simulator.set_balance(Vendor::PayPal, "USD", 1020);
     let item = play.settled_item("last", "ana@example.com", "10.00").await;

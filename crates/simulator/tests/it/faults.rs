@@ -1,4 +1,4 @@
-//! Every fault of a call: what the caller sees, and what was really done.
+//! Every fault of a call: what the caller sees, and what was actually executed.
 
 use simulator::{Call, Fault, FaultKind, Vendor};
 
@@ -8,7 +8,7 @@ fn plant(play: &Play, vendor: Vendor, call: Call, kind: FaultKind) {
     play.simulator.plant(Fault { vendor, call, kind, skip: 0, times: 1 });
 }
 
-/// What comes back for a transfer: a status, or 0 when the connection broke.
+/// The result of a transfer: the status, or 0 if the connection broke.
 async fn transfer(play: &Play) -> (u16, String) {
     let form =
         [("amount", "700"), ("currency", "usd"), ("destination", "acct_a"), ("transfer_group", "ptx_1")];
@@ -24,7 +24,7 @@ async fn transfer(play: &Play) -> (u16, String) {
 #[tokio::test]
 async fn faults_of_a_transfer() {
     let cases = [
-        // fault, status seen, moved by it, status of the next try
+        // fault, status seen, amount moved, status of the retry
         (FaultKind::AnswerLost, 0, 700, 200),
         (FaultKind::CutInBody, 0, 700, 200),
         (FaultKind::RefuseConnection, 0, 0, 200),

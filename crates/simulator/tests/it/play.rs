@@ -1,5 +1,5 @@
-//! A running pair of vendors, a clock to move by hand, and short ways to ask. On drop it checks what must
-//! hold after every test: no money was made or lost.
+//! A running pair of vendors, a manual clock, and shortcuts for requests. On drop, checks the invariant of every test: no
+//! money was created or lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -62,7 +62,7 @@ impl Play {
         self.now.load(Ordering::SeqCst)
     }
 
-    /// Moves the clock and lets happen what is due.
+    /// Advances the clock and processes what is due.
     pub fn later(&self, micros: i64) {
         self.now.fetch_add(micros, Ordering::SeqCst);
         self.simulator.advance(self.now());
@@ -72,7 +72,7 @@ impl Play {
         self.try_post(path, form, headers).await.unwrap()
     }
 
-    /// A Stripe POST; `Err` when the connection broke.
+    /// A Stripe POST; `Err` if the connection broke.
     pub async fn try_post(
         &self,
         path: &str,
@@ -110,7 +110,7 @@ impl Play {
         self.post("/v1/payouts", &form, &[("idempotency-key", key), ("stripe-account", account)]).await
     }
 
-    /// Transfer and payout in one.
+    /// A transfer followed by a payout.
     pub async fn pay(&self, account: &str, amount: &str, group: &str) -> String {
         let transfer = self.transfer(account, amount, group, &format!("tr:{group}:1")).await;
         assert_eq!(transfer.status, 200, "{transfer:?}");
@@ -119,7 +119,7 @@ impl Play {
         payout.text("/id").to_owned()
     }
 
-    /// A PayPal call with a token that is fetched once.
+    /// A PayPal call, with a token that is fetched once.
     pub async fn paypal(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         self.try_paypal(method, path, body).await.unwrap()
     }
@@ -153,7 +153,7 @@ impl Play {
         self.paypal("POST", "/v1/payments/payouts", Some(&batch_body(id, items))).await
     }
 
-    /// A batch of one item that is let settle; its item as PayPal shows it then.
+    /// Creates a batch of one item and lets it settle; returns the item as PayPal then shows it.
     pub async fn settled_item(&self, id: &str, receiver: &str, value: &str) -> Value {
         let batch = self.batch(id, &[(receiver, value, id)]).await;
         assert_eq!(batch.status, 201, "{batch:?}");
@@ -166,7 +166,7 @@ impl Play {
         self.paypal("GET", &format!("/v1/payments/payouts-item/{id}"), None).await
     }
 
-    /// Registers one endpoint of each sort at Stripe and one at PayPal; nobody listens there.
+    /// Registers an endpoint of each kind at Stripe and one at PayPal; nothing listens there.
     pub async fn register_webhooks(&self, url: &str) -> Registered {
         let endpoint = async |connect: &str| {
             let address = format!("{url}/{connect}");
@@ -180,7 +180,7 @@ impl Play {
         Registered { platform_secret, connect_secret, webhook_id: webhook.text("/id").to_owned() }
     }
 
-    /// Takes every due webhook as delivered.
+    /// Marks every due webhook as delivered.
     pub fn take_webhooks(&self) -> Vec<Delivery> {
         let due = self.simulator.due_webhooks(self.now());
         for delivery in &due {
@@ -228,7 +228,7 @@ pub fn batch_body(id: &str, items: &[(&str, &str, &str)]) -> Value {
 #[allow(clippy::disallowed_methods, reason = "the tests are the payer here")]
 pub fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // No connection is used twice, so that one broken on purpose does not touch the next request.
+    // No connection is reused, so that one broken on purpose does not affect the next request.
     reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
 }
 

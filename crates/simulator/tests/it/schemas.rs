@@ -1,5 +1,5 @@
-//! Every answer of every route against the vendors' own documents, and PayPal's against what its sandbox once
-//! said.
+//! Checks every response of every route against the vendors' own OpenAPI documents, and PayPal's also against recordings of
+//! its sandbox.
 //!
 //! The documents are not part of the project: `BURSAR_VENDOR_SPECS` names their folder.
 
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::play::{Answer, DAY, Play, SECOND};
 
-/// An OpenAPI document whose schemas have been made JSON Schema.
+/// An OpenAPI document whose schemas were converted to JSON Schema.
 struct Official {
     document: Value,
     checked: BTreeSet<(String, String)>,
 }
 
 impl Official {
-    /// The document as it is given, or `None`, said aloud, when the folder is absent.
+    /// The original document; `None`, after reporting it, if the folder is missing.
     fn open(name: &str) -> Option<Official> {
         let mut document = read(name)?;
         into_json_schema(&mut document["components"]);
@@ -25,7 +25,7 @@ impl Official {
         Some(Official { document, checked: BTreeSet::new() })
     }
 
-    /// Checks an answer of an operation of the document.
+    /// Checks the response of an operation of the document.
     fn check(&mut self, method: &str, template: &str, answer: &Answer) {
         let responses = &self.document["paths"][template][method.to_lowercase()]["responses"];
         assert!(responses.is_object(), "the document has no {method} {template}");
@@ -43,7 +43,7 @@ impl Official {
         assert!(problems.is_empty(), "{what}: {problems:#?}\n{body:#}");
     }
 
-    /// What the schema finds wrong, and the fields that it does not know.
+    /// The schema violations, and the fields that the schema does not know.
     fn problems(&self, schema: Value, body: &Value) -> Vec<String> {
         let reference = schema["$ref"].as_str().unwrap_or("#/nowhere").trim_start_matches('#');
         let known = self.document.pointer(reference).and_then(|schema| schema["properties"].as_object());
@@ -70,7 +70,7 @@ fn read(name: &str) -> Option<Value> {
     Some(serde_json::from_str(&text).unwrap())
 }
 
-/// OpenAPI 3.0 says `nullable` where JSON Schema lists the type `null`.
+/// OpenAPI 3.0 uses `nullable` where JSON Schema lists the type `null`.
 fn into_json_schema(value: &mut Value) {
     if let Some(object) = value.as_object_mut() {
         if object.get("nullable") == Some(&Value::Bool(true)) {
@@ -134,7 +134,7 @@ async fn the_check_can_fail() {
     }
 }
 
-/// The operations of the document that no answer was checked for.
+/// The operations of the document for which no response was checked.
 fn unchecked(official: &Official) -> Vec<(&str, &str)> {
     let paths = official.document["paths"].as_object().unwrap();
     let mut left: Vec<(&str, &str)> = Vec::new();
@@ -267,7 +267,7 @@ async fn balances_and_events(play: &Play, official: &mut Official) {
 #[tokio::test]
 async fn paypal_payouts_answer_as_documented() {
     let Some(mut official) = Official::open("paypal-payouts-subset.json") else { return };
-    // The document requires what real answers leave out: a debug_id inside an item's errors.
+    // The document requires a field that real responses omit: `debug_id` in an item's errors.
     official.document["components"]["schemas"]["error"]["required"] = json!(["name", "message"]);
     let play = Play::start().await;
     let scenes = ["ana", "sim-closed-1", "sim-unclaimed-1", "sim-held-1", "sim-slow-1", "sim-blocked-1"];
@@ -337,8 +337,7 @@ async fn paypal_webhooks_answer_as_documented() {
     assert_eq!(unchecked(&official), [("POST", "/v1/notifications/simulate-event")]);
 }
 
-/// Whatever PayPal's sandbox once put into an answer stands in ours too, in the same place and of the same
-/// type.
+/// Whatever PayPal's sandbox put into its recorded responses is in ours too, in the same place and with the same type.
 #[tokio::test]
 async fn paypal_answers_have_the_shape_of_the_recordings() {
     let Some(recorded) = read("paypal-recorded-payouts.json") else { return };
@@ -350,7 +349,7 @@ async fn paypal_answers_have_the_shape_of_the_recordings() {
     let mut compared = 0;
     for exchange in recorded["exchanges"].as_array().unwrap() {
         let path = exchange["path"].as_str().unwrap();
-        // The synchronous mode is long gone.
+        // The synchronous mode was discontinued long ago.
         if path.contains("sync_mode=true") {
             continue;
         }
@@ -374,7 +373,7 @@ async fn paypal_answers_have_the_shape_of_the_recordings() {
             play.paypal("GET", &format!("/v1/payments/payouts/{batch}"), None).await.body
         };
         let missing: Vec<String> = shape(theirs).difference(&shape(&ours)).cloned().collect();
-        // The recorded items carry a note, which nobody sent here.
+        // The recorded items have a note, which these requests do not send.
         let note = |place: &String| place.ends_with("/payout_item/note: string");
         assert!(missing.iter().all(note), "{path}: {missing:?}\n{ours:#}");
         compared += 1;
@@ -382,7 +381,7 @@ async fn paypal_answers_have_the_shape_of_the_recordings() {
     assert_eq!(compared, 12);
 }
 
-/// The recorded requests are of a time when amounts could be numbers.
+/// The recorded requests are from a time when amounts could be numbers.
 fn as_strings(mut request: Value) -> Value {
     for item in request["items"].as_array_mut().into_iter().flatten() {
         let value = item["amount"]["value"].to_string();
@@ -391,7 +390,7 @@ fn as_strings(mut request: Value) -> Value {
     request
 }
 
-/// Every place of a document with the type that stands there.
+/// Every path in a document, with the type of its value.
 fn shape(value: &Value) -> BTreeSet<String> {
     fn walk(value: &Value, place: &str, into: &mut BTreeSet<String>) {
         match value {

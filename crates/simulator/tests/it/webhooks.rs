@@ -133,7 +133,7 @@ async fn paypal_events_are_signed_by_a_certificate_below_the_root() {
     );
 }
 
-/// The event stands in the request byte for byte, so the body is put together by hand.
+/// The event must be in the request byte for byte, so the body is assembled by hand.
 async fn verified_by_paypal(play: &Play, delivery: &Delivery, webhook_id: &str, event: &[u8]) -> String {
     let headers = ["auth-algo", "cert-url", "transmission-id", "transmission-sig", "transmission-time"];
     let field = |name: &str| {
@@ -181,7 +181,7 @@ async fn refused_deliveries_come_back_signed_anew() {
     assert_eq!(exhaust(&play, held.id), 25, "PayPal's number of tries");
 }
 
-/// Refuses everything for four days; how many tries this delivery had.
+/// Rejects everything for four days; returns how many attempts this delivery had.
 fn exhaust(play: &Play, id: u64) -> usize {
     let mut tries = 0;
     for _ in 0..4 * 24 * 12 {

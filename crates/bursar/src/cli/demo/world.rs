@@ -26,7 +26,9 @@ use crate::work::{Work, connect};
 
 const PARTNERS: usize = 40;
 const COMPANIES: usize = 8;
-/// So many months of the past were paid, each a little more than the one before; and of now some are decided and some not.
+/// How many past months have payments, each a few more than the one before; and how many rewards are recent, some of them
+/// decided.
+/// decided and some are not.
 const MONTHS: usize = 13;
 const PRESENT: usize = 130;
 /// How long one month of the history may take to be paid.
@@ -35,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const DAY_US: i64 = 86_400_000_000;
 /// From the payments of one month to those of the next.
 const MONTH_US: i64 = 30 * DAY_US + DAY_US / 2;
-/// The last payments were made so long ago: what has no end since then is stuck.
+/// The age of the last past payments; one without an end is stuck by then.
 const SINCE_US: i64 = 12 * DAY_US;
 /// How long ago the first payments were made.
 const FIRST_US: i64 = 12 * MONTH_US + SINCE_US;
@@ -69,7 +71,7 @@ const FIRMS: [&str; COMPANIES] = [
     "Umber Works",
 ];
 
-/// What the partner of a number is called; no two are called the same.
+/// The name of the partner with this number; all names differ.
 fn called(partner: usize) -> String {
     format!("{} {}", FIRST[partner % FIRST.len()], LAST[partner * 3 % LAST.len()])
 }
@@ -154,7 +156,7 @@ pub(super) async fn build(app: &App, work: &Work, behind: &AtomicI64) -> Outcome
         import::partners(app, &actor, partners().as_bytes(), false, None).await.map_err(words)?;
     set_profiles(work, to_connect).await?;
     import::activities(app, &actor, ACTIVITIES.as_bytes(), false, None).await.map_err(words)?;
-    // What was bound for the past has no end in it: the clock is led on where the vendors would keep somebody waiting.
+    // Past payments are completed at their own time: the clock is advanced where the vendors would take time.
     let mut begun = 0;
     for month in 0..MONTHS {
         behind.store(FIRST_US - MONTH_US * i64::try_from(month).unwrap_or(0), Ordering::SeqCst);

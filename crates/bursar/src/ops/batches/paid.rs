@@ -1,5 +1,5 @@
-//! A batch after Pay: its claims are its transactions, and some of those may need a person. What is deliberately not here:
-//! a batch that is still being prepared.
+//! A batch after Pay: its claims are its transactions, and some of those may need a person. Not here: a batch that is
+//! still being prepared.
 
 use payout::batch;
 use payout::eligibility::{Blocker, Code, Who};

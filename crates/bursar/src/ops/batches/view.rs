@@ -1,5 +1,5 @@
 //! A batch as everybody sees it: its claims, their payees and amounts, and which payees it takes over the tax reporting
-//! threshold. What is deliberately not here: changing it (`batches`).
+//! threshold. Not here: changing it (`batches`).
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! The wording of a payment's timeline: what happened and what that means for the money, shared by page and API. The
-//! timeline itself stores short names, which programs compare. What is deliberately not here: a payment's current status
-//! (`web::kit::format`), and raw vendor responses.
+//! timeline itself stores short names, which programs compare. Not here: a payment's current status (`web::kit::format`),
+//! and raw vendor responses.
 
 use payout::money::Vendor;
 use payout::notice::Notice;

@@ -1,5 +1,5 @@
-//! Gathered rows of an export, and the encoding of the position where the next ones begin. What is deliberately not here:
-//! gathering them (`rows`, `earnings`).
+//! Gathered rows of an export, and the encoding of the position where the next ones begin. Not here: gathering them
+//! (`rows`, `earnings`).
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
 //! The layout of a file, and which of our columns each of its headers maps to: guessed by name, remembered from the last
-//! import, or chosen by a person. What is deliberately not here: the rows (`table`).
+//! import, or chosen by a person. Not here: the rows (`table`).
 
 use std::collections::HashMap;
 

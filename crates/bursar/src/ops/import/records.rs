@@ -3,7 +3,7 @@
 //! field. Every line of the text is counted.
 //!
 //! The `csv` crate accepts such a text without an error and puts the swallowed lines into one field; hence this reader.
-//! What is deliberately not here: what the fields mean (`table`).
+//! Not here: what the fields mean (`table`).
 
 use std::fmt;
 

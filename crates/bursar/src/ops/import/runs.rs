@@ -2,8 +2,8 @@
 //! units that a worker leases. Each unit of rewards is one database transaction that holds its rows and the progress, so
 //! the import resumes after a crash.
 //!
-//! What is deliberately not here: what a row means (`import`, `catalogue`), and asking a vendor about the destinations a
-//! file names (`work::imports`).
+//! Not here: what a row means (`import`, `catalogue`), and asking a vendor about the destinations a file names
+//! (`work::imports`).
 
 use payout::Refusal;
 use payout::access::{Permission, allows};

@@ -442,7 +442,7 @@ async fn of_ended_batch(
     Ok(())
 }
 
-/// A login whose one-time link was shown to somebody else. The names were recorded at that time.
+/// A login whose one-time link was shown to someone else. The names were recorded at that time.
 fn of_login(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/people/{}", told.about);
     let values = json!({
@@ -467,7 +467,7 @@ fn of_provider(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &st
     put(facts, values);
 }
 
-/// What became of a login that moves money or lets people in. Whoever it is reads it as well, who is nobody's partner.
+/// A change to a login that can move money or administer. The person concerned reads it too, and is not a partner.
 fn of_rights(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
     of_login(facts, told, detail, base);
     facts.links.0 = format!("{base}/me");
@@ -479,7 +479,7 @@ fn of_rights(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str)
 
 fn of_safeguard(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
     let page = format!("{base}/activity");
-    // Whoever administered when it was written, and does no more, is no partner either.
+    // Someone who has ceased to be an administrator since is not a partner either.
     facts.links = (page.clone(), page);
     let payment = text(detail, "payment");
     if !payment.is_empty() {
@@ -490,7 +490,7 @@ fn of_safeguard(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &s
     put(facts, json!({ "by": by, "what": what, "from": from, "payment": payment, "date": date(told.at) }));
 }
 
-/// An API key that is new or ends soon. Its name and its maker's are what somebody typed.
+/// An API key that is new or expires soon. The names of the key and its creator are user input.
 fn of_key(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/keys");
     let values = json!({

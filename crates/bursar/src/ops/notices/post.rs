@@ -26,7 +26,7 @@ pub enum DeliveryOutcome {
     Taken(String),
     /// A temporary failure: the server was unreachable, asked to retry, or rejected us rather than the address.
     Later(String),
-    /// It said nothing for too long: perhaps it has the mail.
+    /// It did not respond in time, and may have the mail.
     Unknown(String),
     /// It will never take this mail.
     Refused(String),

@@ -1,7 +1,6 @@
 //! The second factor of a login: setting up an app, checking its codes, each of which works once, and removing the factor.
-//! Which roles need one is in `payout::access`; whether it is required here is a setting. What is deliberately not here:
-//! passkeys (`passkeys`), the rate limit (`web::kit::login_limit`), and requiring a step-up before a change, which the
-//! pages do.
+//! Which roles need one is in `payout::access`; whether it is required here is a setting. Not here: passkeys (`passkeys`),
+//! the rate limit (`web::kit::login_limit`), and requiring a step-up before a change, which the pages do.
 
 use payout::Refusal;
 use payout::access::{Role, needs_second_factor};
@@ -28,7 +27,7 @@ use crate::transact;
 pub(super) const CODES: usize = 10;
 /// How long a new secret can be confirmed with its first code.
 const BEGUN_US: i64 = 30 * 60 * 1_000_000;
-/// After every this many wrong codes the owner is notified, because somebody knows their password.
+/// The owner is notified after every this many wrong codes, because someone knows their password.
 const TOLD_AFTER: i64 = 10;
 
 /// A new secret, as shown during setup.
@@ -68,7 +67,7 @@ pub enum Taken {
     Wrong,
     /// They have no second factor.
     NoFactor,
-    /// The secret of their app does not open with the key that is here.
+    /// The secret of their app does not open with the available keys.
     Unreadable,
 }
 
@@ -100,7 +99,7 @@ pub async fn standing(app: &App, db: &mut Db, id: PersonId, role: Role) -> Resul
     })
 }
 
-/// Whether the person can do nothing but set up a second factor.
+/// Whether the person must set up a second factor before doing anything else.
 pub async fn must_set_up(app: &App, session: &Session) -> Result<bool> {
     if session.has_factor() || !needs_second_factor(session.actor.role) {
         return Ok(false);
@@ -139,18 +138,18 @@ pub enum Confirmed {
     /// It is active; these are the recovery codes, which are shown only now.
     Done(Vec<String>),
     Wrong,
-    /// It was begun too long ago, or something else since.
+    /// It was begun too long ago, or setup was begun again since.
     Gone,
 }
 
 /// Activates the second factor that was begun, if the code shows that the app has its secret; ends their other sessions.
-/// Counts as a step-up only if they had just done one (`proved`): a fresh sign-in through the identity provider is none,
-/// and setting up the first factor proves nothing.
+/// Counts as a step-up only if they had just done one (`proved`): a fresh sign-in through the identity provider does not
+/// count, and setting up the first factor proves nothing.
 pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> Result<Confirmed> {
     let (now, id) = (app.clock.now(), session.actor.id);
     let codes: Vec<String> = (0..CODES).map(|_| recovery_code(app)).collect();
     let done = transact!(app, |tx| {
-        // The lock also keeps a key rotation from resealing the secret meanwhile.
+        // The lock also keeps a key rotation from resealing the secret in the meantime.
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         let sealed = factors::begun(tx, id, &session.id, now - BEGUN_US).await?;
         let Some(sealed) = sealed else { return Ok(Err(Confirmed::Gone)) };
@@ -248,7 +247,7 @@ pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Removes the person's own authenticator app if they have a passkey, for example after giving a phone away; their other
+/// Removes the person's own authenticator app if they have a passkey, for example after parting with a phone; their other
 /// sessions end.
 ///
 /// # Errors
@@ -288,11 +287,11 @@ pub(super) async fn end_elsewhere(tx: &mut Tx, session: &Session) -> Result<()> 
     Ok(())
 }
 
-/// Removes somebody's second factor as an administrator; they sign in with their password alone until they set one up. The
+/// Removes a person's second factor as an administrator; they sign in with their password alone until they set one up. The
 /// person and every administrator are notified.
 ///
 /// # Errors
-/// [`OpsError::Missing`] if there is no such login; a refusal for one's own, or if there is no second factor.
+/// [`OpsError::Missing`] if there is no such login; a refusal for one's own login, or if there is no second factor.
 pub async fn reset(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     if actor.id == id {
         let message = "Your own second factor is turned off or renewed on the page about it, with a code or a recovery code.";
@@ -308,7 +307,7 @@ pub async fn reset(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     Ok(())
 }
 
-/// The same from the command line, for somebody who has lost app and codes when no administrator can sign in either.
+/// The same from the command line, for someone who has lost both app and codes when no administrator can sign in either.
 pub async fn reset_at_the_machine(app: &App, email: &str, by: MachineUser<'_>) -> Result<()> {
     transact!(app, |tx| {
         let found = people::by_email(tx, &email.trim().to_lowercase()).await?.ok_or(OpsError::Missing)?;
@@ -346,8 +345,8 @@ async fn take_away(
     Ok(())
 }
 
-/// Notifies the owner of a login of a change to it; this cannot be turned off. `by` is who made it, if somebody else did;
-/// for a passkey it is the passkey's name.
+/// Notifies the owner of a login of a change to it; this cannot be turned off. `by` is who made it, if someone else did; for
+/// a passkey it is the passkey's name.
 pub(in crate::ops) async fn tell_owner(
     tx: &mut Tx,
     app: &App,
@@ -369,9 +368,9 @@ pub(in crate::ops) async fn tell_owner(
     Ok(())
 }
 
-/// Checks a code of the person locked in this transaction: an app code or a recovery code. A wrong one is counted, so the
-/// transaction is committed either way. `provider` names the identity provider they came from, if any: many wrong codes
-/// then mean that somebody controls their account there, and otherwise that somebody knows their password.
+/// Checks an app code or a recovery code of the person locked in this transaction. A wrong code is counted, so the
+/// transaction is committed either way. `provider` names the identity provider they came from, if any: many wrong codes then
+/// mean that someone controls their account there; otherwise, that someone knows their password.
 pub(super) async fn take(
     tx: &mut Tx,
     app: &App,
@@ -389,7 +388,7 @@ pub(super) async fn take(
     // Without an app there are only recovery codes, which are longer.
     if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         if let Some(factor) = &factor {
-            // What does not open here is no wrong code of theirs.
+            // A secret that does not open is not a wrong code.
             let Some(secret) = app.master_key.open(&place, &factor.sealed) else {
                 tracing::error!(person = %person.id, "the secret of a second factor does not open with the master key");
                 return Ok(Taken::Unreadable);
@@ -419,7 +418,7 @@ pub(super) async fn take(
     Ok(Taken::Wrong)
 }
 
-/// The time step that a code belongs to: the current one, the one before or the one after.
+/// The time step that a code belongs to: the current one, the previous one or the next one.
 fn step_of(secret: &str, code: &str, now: i64) -> Option<i64> {
     let totp = totp(secret)?;
     let code: String = code.chars().filter(|letter| !letter.is_whitespace()).collect();
@@ -478,11 +477,11 @@ fn hash_of(id: PersonId, typed: &str) -> String {
 
 const NAME: &str = "sign_in";
 
-/// When a second factor is required of the roles that move money or let people in.
+/// When the roles that move money or administer must have a second factor.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FactorPolicy {
-    /// While a mail server is configured, which can tell people what happens to their logins.
+    /// While a mail server is configured, so that people can be notified of changes to their logins.
     #[default]
     WithMail,
     Always,
@@ -490,7 +489,7 @@ pub enum FactorPolicy {
 }
 
 impl FactorPolicy {
-    /// How strict it is. Compares the settings themselves, not their effect, which may differ between nodes.
+    /// How strict it is. Compares the settings, not their effect, which may differ between nodes.
     fn strength(self) -> u8 {
         match self {
             Self::Never => 0,
@@ -570,7 +569,7 @@ mod tests {
 
     #[test]
     fn a_code_is_the_one_that_the_standard_prints() {
-        // RFC 6238, appendix B: the secret is the ASCII text 12345678901234567890; its last six digits are ours.
+        // RFC 6238, appendix B: the secret is the ASCII text 12345678901234567890; we use the last six digits of its codes.
         let secret = Secret::from(b"12345678901234567890".to_vec()).to_base32();
         for (seconds, code) in [(59, "287082"), (1_111_111_109, "081804"), (20_000_000_000, "353130")] {
             assert_eq!(code_at(&secret, seconds * 1_000_000).as_deref(), Some(code));

@@ -1,6 +1,6 @@
-//! Forgotten passwords: mails a one-time link for choosing another one. The answer never reveals whether an address has a
-//! login. What is deliberately not here: the rate limit (`web::kit::login_limit`), and choosing the password
-//! (`ops::invitations`), which works as for an invitation.
+//! Forgotten passwords: mails a one-time link for choosing a new one. The response never reveals whether an address has a
+//! login. Not here: the rate limit (`web::kit::login_limit`), and choosing the password (`ops::invitations`), which works as
+//! for an invitation.
 
 use payout::notice::Notice;
 use serde_json::json;

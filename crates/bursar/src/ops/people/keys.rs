@@ -1,6 +1,6 @@
-//! API keys: creating, checking and revoking them. A key is shown once, may expire and may be limited to some addresses,
-//! and stops working when its maker may no longer make keys. What is deliberately not here: what each scope allows (the
-//! route table), and which settings a key cannot change (`ops::settings::lowering`).
+//! API keys: creating, checking and revoking them. A key is shown once, may expire, may be limited to some addresses, and
+//! stops working when its creator may no longer create keys. Not here: what each scope allows (the route table), and which
+//! settings a key cannot change (`ops::settings::lowering`).
 
 use std::net::IpAddr;
 
@@ -50,9 +50,9 @@ pub enum KeyLookup {
     Unknown(Option<PersonId>),
     /// The key expired at this moment.
     Ended(PersonId, i64),
-    /// The person who made it may no longer make keys.
+    /// The person who created it may no longer create keys.
     MakerGone(PersonId),
-    /// It is not allowed from the address it came from, as far as that is known.
+    /// It may not be used from the address it came from, as far as that is known.
     FromElsewhere(PersonId, Option<IpAddr>),
     /// It may pay or administer and has no address list, which is not allowed here.
     NoAddresses(PersonId),
@@ -98,7 +98,7 @@ pub async fn by_key(app: &App, key: &str, from: Option<IpAddr>) -> Result<KeyLoo
     Ok(KeyLookup::In(actor(&found.person), scopes))
 }
 
-/// Whether the maker of a key may no longer make keys: they are disabled, or no longer an administrator.
+/// Whether the creator of a key may no longer create keys: they are disabled, or no longer an administrator.
 fn is_orphan(maker: Option<(Role, Option<i64>)>) -> bool {
     maker.is_some_and(|(role, out)| out.is_some() || !allows(role, Permission::Administer))
 }
@@ -107,7 +107,7 @@ fn is_within(networks: &str, from: IpAddr) -> bool {
     networks.split(',').filter_map(|range| range.parse::<Range>().ok()).any(|range| range.holds(from))
 }
 
-/// Records that a key was used and from where; rarely, and in the background.
+/// Records that a key was used and from where, at most every few minutes, in the background.
 fn note_used(app: &App, key: &Key, from: Option<IpAddr>, now: i64) {
     let from = from.map(|from| from.to_string());
     let moved = from.is_some() && from != key.seen_from;
@@ -129,9 +129,9 @@ fn note_used(app: &App, key: &Key, from: Option<IpAddr>, now: i64) {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyStatus {
     Works,
-    /// Its expiry date is over.
+    /// Its expiry date has passed.
     Ended,
-    /// Its maker may no longer make keys.
+    /// Its creator may no longer create keys.
     MakerGone,
     Revoked,
 }
@@ -160,13 +160,13 @@ impl KeyStatus {
     }
 }
 
-/// An API key to make.
+/// An API key to create.
 #[derive(Clone, Debug)]
 pub struct NewKey {
     /// The name shown in history.
     pub name: String,
     pub role: Role,
-    /// The partner it acts for, by our caller's id; required for the partner roles, not allowed for others.
+    /// The partner it acts for, by the caller's ID for them; required for the partner roles, not allowed for others.
     pub partner: Option<String>,
     pub scopes: Scopes,
     /// When it expires; never if `None`.
@@ -246,8 +246,8 @@ pub async fn create_key(app: &App, new: &NewKey) -> Result<String> {
     make(app, OPERATOR, new, None).await
 }
 
-/// The same, with the operating-system user in the audit trail and a notice to administrators. If there is an
-/// administrator, a key that may release does not count as a second person for a day.
+/// The same, with the operating-system user in the audit trail and a notice to administrators. If there is an administrator,
+/// a key that may release does not count as a second person for a day.
 pub async fn create_key_at_the_machine(app: &App, new: &NewKey, by: MachineUser<'_>) -> Result<String> {
     make(app, OPERATOR, new, Some(by)).await
 }
@@ -289,7 +289,7 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<MachineUser<'_>>) 
         let networks = Some(joined(&new.addresses)).filter(|all| !all.is_empty());
         let mark = KeyMark { hash: token_hash(&key), hint: hint.clone(), ends_at: new.ends_at, networks };
         people::insert(tx, &person, Some(&mark), by, now).await?;
-        // The person at the command line may have prepared what the key would release: give others a day to notice.
+        // The person at the command line may have prepared what the key would release, so give others a day to notice.
         let counts_from = match user.is_some() && people::has_administrator(tx).await? {
             true => delay_second_person(tx, id, new.role, now).await?,
             false => None,
@@ -312,7 +312,7 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<MachineUser<'_>>) 
     Ok(key)
 }
 
-/// Notifies every administrator of a new key, so that nobody with a stolen password creates one unseen.
+/// Notifies every administrator of a new key, so that no one with a stolen password can create one unnoticed.
 async fn notify_administrators(
     tx: &mut Tx,
     app: &App,
@@ -336,7 +336,7 @@ async fn notify_administrators(
     Ok(())
 }
 
-/// Revokes an API key for good: from the next call on it is rejected.
+/// Revokes an API key permanently: it is rejected from the next call on.
 ///
 /// # Errors
 /// [`OpsError::Missing`] if there is no such key.

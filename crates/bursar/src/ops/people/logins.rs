@@ -26,7 +26,7 @@ pub struct NewPerson {
     /// The name shown in history.
     pub name: String,
     pub role: Role,
-    /// The partner they belong to, by our caller's id; required for the partner roles, not allowed for others.
+    /// The partner they belong to, by the caller's ID for them; required for the partner roles, not allowed for others.
     pub partner: Option<String>,
     /// Their password; if `None`, they get a one-time link.
     pub password: Option<String>,
@@ -37,14 +37,14 @@ pub struct NewPerson {
 pub struct MachineUser<'a>(pub &'a str);
 
 impl MachineUser<'_> {
-    /// What they are called in mails.
+    /// The name used for them in mails.
     fn named(self) -> String {
         format!("{} at the command line", self.0)
     }
 }
 
-/// Enters a person and answers a one-time link for them, who counts from now on where two persons are needed: for the first
-/// administrator and the demonstration.
+/// Creates a login and returns a one-time link. It counts as a second person at once: for the first administrator and the
+/// demonstration.
 ///
 /// # Errors
 /// If the address is taken or invalid, the password not acceptable, or the role does not fit the partner.
@@ -53,7 +53,7 @@ pub async fn add(app: &App, new: &NewPerson) -> Result<String> {
 }
 
 /// The same from the command line, where an unknown person sees the link: the audit trail names the operating-system user,
-/// every administrator is told, and for a day the login does not count as a second person.
+/// every administrator is notified, and for a day the login does not count as a second person.
 ///
 /// # Errors
 /// As [`add`].
@@ -82,7 +82,7 @@ async fn enter(app: &App, new: &NewPerson, by: Option<MachineUser<'_>>) -> Resul
     }
     let token = app.clock.secret();
     transact!(app, |tx| {
-        // For the first administrator there is nobody to tell, and nobody whose second person they could be.
+        // When the first administrator is created, there is no one to notify, and no one whose second person they could be.
         let by_somebody = match by {
             Some(by) if people::has_administrator(tx).await? => Some(by),
             Some(_) | None => None,
@@ -112,8 +112,8 @@ async fn enter(app: &App, new: &NewPerson, by: Option<MachineUser<'_>>) -> Resul
     Ok(link(app, &token))
 }
 
-/// A person at the command line has seen a login's link: for a day the login does not count as a second person, and
-/// administrators are told.
+/// Someone at the command line has seen a login's link: for a day the login does not count as a second person, and
+/// administrators are notified.
 async fn shown_at_the_machine(
     tx: &mut Tx,
     app: &App,
@@ -138,7 +138,7 @@ pub(super) fn address(typed: &str) -> std::result::Result<String, Refusal> {
     Ok(email)
 }
 
-/// The partner roles belong to a partner, the others to none.
+/// The partner roles need a partner; other roles must have none.
 pub(super) async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -> Result<Option<PartnerId>> {
     let is_partner = matches!(role, Role::Partner | Role::PartnerAdmin);
     let refuse = |told: &str| Err(Refusal::new("wrong_partner", told).at("partner").into());
@@ -153,7 +153,7 @@ pub(super) async fn partner_of(tx: &mut Tx, role: Role, partner: Option<&str>) -
     }
 }
 
-/// Sets another password, or removes it if `None`. Either way the person's sessions end, and a one-time link is returned.
+/// Sets a new password, or removes it if `None`. Either way the person's sessions end, and a one-time link is returned.
 ///
 /// # Errors
 /// If no login has this address, it is disabled, or the password is not acceptable.
@@ -184,7 +184,7 @@ pub async fn reset(app: &App, email: &str, password: Option<&str>, by: MachineUs
     Ok(link(app, &token))
 }
 
-/// Disables a person or an API key at once; never the last administrator, without whom nobody could enable anybody.
+/// Disables a person or an API key at once; refused for the last administrator, without whom no one could enable anyone.
 ///
 /// # Errors
 /// If nobody has this address or id, or they are the last administrator.
@@ -218,10 +218,10 @@ pub async fn disable(app: &App, email_or_id: &str, by: MachineUser<'_>) -> Resul
     Ok(())
 }
 
-/// Lets a person in again, with the role and password they had.
+/// Enables a login again, with its previous role and password.
 ///
 /// # Errors
-/// When there is nobody of this address.
+/// If no login has this address.
 pub async fn enable(app: &App, email: &str, by: MachineUser<'_>) -> Result<()> {
     let now = app.clock.now();
     transact!(app, |tx| {
@@ -254,16 +254,16 @@ pub async fn first_administrator(app: &App) -> Result<Option<String>> {
     };
     match add(app, &new).await {
         Ok(link) => Ok(Some(link)),
-        // The login exists and is disabled: leave that to the operator, not to a restart.
+        // The login exists but is disabled: enabling it is up to the operator, not to a restart.
         Err(OpsError::Refused(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// A one-time link for somebody who can sign in already; for the demonstration.
+/// A one-time link for an existing login; for the demonstration.
 ///
 /// # Errors
-/// When nobody signs in with this address.
+/// If no login has this address.
 pub async fn link_for(app: &App, email: &str) -> Result<String> {
     let now = app.clock.now();
     let token = app.clock.secret();

@@ -1,7 +1,7 @@
 //! Passkeys: adding and removing them, and accepting one in place of a code, or of a password and a code. Each challenge is
-//! stored in the database (or, before sign-in, sealed in the browser), is bound to whoever may answer it and to the action,
-//! and is consumed by the first answer; before sign-in, by the first correct one. What is deliberately not here: verifying
-//! an answer (`webauthn`), and rate limits (`web::kit::login_limit`).
+//! stored in the database (or, before sign-in, sealed in the browser), is bound to the action and to who may answer it, and
+//! is consumed by the first answer; before sign-in, by the first correct one. Not here: verifying an answer (`webauthn`), and
+//! rate limits (`web::kit::login_limit`).
 
 use payout::Refusal;
 use payout::access::needs_second_factor;
@@ -36,11 +36,11 @@ const MOST_NAME: usize = 60;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Purpose {
     Add,
-    /// Signing in with nothing else.
+    /// Signing in with a passkey alone.
     SignIn,
     /// The second factor after a password or a link.
     Second,
-    /// A step-up before an action that matters.
+    /// A step-up before a sensitive action.
     Prove,
 }
 
@@ -55,7 +55,7 @@ impl Purpose {
     }
 }
 
-/// The action that a passkey signs for.
+/// The action that a passkey signs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SignedAction(String);
 
@@ -96,7 +96,7 @@ pub struct PasskeyRequest {
 /// The owner of a new passkey.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// Their id, which reveals nothing about them.
+    /// Their ID, which reveals nothing about them.
     pub id: String,
     /// The address they sign in with.
     pub email: String,
@@ -212,7 +212,7 @@ pub fn ask_anybody(app: &App) -> Result<(PasskeyRequest, String)> {
 /// What a sign-in challenge is bound to: any browser that has its sealed state.
 const ANYBODY: &str = "a browser";
 
-/// Browsers keep this for minutes only, so no value is left from before sealed values named their key.
+/// Browsers keep this for minutes only, so there are no values from before sealed values named their key.
 fn place(challenge: &str) -> SealedAt {
     SealedAt::kept_by_browser("asked for a passkey", challenge)
 }
@@ -348,7 +348,7 @@ pub async fn remove(app: &App, session: &Session, one: &str) -> Result<()> {
         if last {
             factors::drop(tx, id).await?;
         }
-        // Somebody with the device may be signed in with it.
+        // Someone with the device may be signed in with it.
         end_elsewhere(tx, session).await?;
         let detail = json!({
             "passkey": found.name, "from": session.actor.came_from,
@@ -365,7 +365,7 @@ pub async fn of(db: &mut Db, id: PersonId) -> Result<Vec<Passkey>> {
     Ok(stored::of(db, id).await?)
 }
 
-/// The names of the passkeys of the login with this address, which a new password or link does not remove.
+/// The names of the passkeys of the login with this address. A new password or link does not remove them.
 pub async fn names(app: &App, email: &str) -> Result<Vec<String>> {
     let mut db = app.store.read().await?;
     let Some(person) = people::by_email(&mut db, &email.trim().to_lowercase()).await? else {
@@ -528,7 +528,7 @@ pub async fn sign_in(
     let Some(known) = stored::called(&mut db, &id).await? else { return Ok(None) };
     let person = people::by_id(&mut db, known.person).await?.filter(|person| person.disabled_at.is_none());
     drop(db);
-    // With nothing else to identify them, the answer must name its user.
+    // Without a password step, the answer must name its user.
     let Some(person) = person.filter(|_| shown.user.is_some()) else { return Ok(None) };
     let answer = Answer {
         purpose: Purpose::SignIn,

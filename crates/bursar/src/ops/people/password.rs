@@ -1,6 +1,6 @@
-//! Which passwords are refused, and why: too short, too long, made of words that are known about their owner, or among the
-//! most common ones. What is deliberately not here: rules about capitals, digits and signs, which make passwords harder to
-//! remember and not harder to guess.
+//! Which passwords are refused, and why: too short, too long, made of words known about their owner, or among the most
+//! common. There are deliberately no rules about capitals, digits and symbols: they make passwords harder to remember, not
+//! harder to guess.
 
 use payout::Refusal;
 use zxcvbn::{Score, zxcvbn};
@@ -10,9 +10,9 @@ use crate::store::programs::{self, NamedBy};
 use crate::store::{self, Db};
 
 const LEAST: usize = 12;
-/// The most characters: more is no safer, and hashing it costs time.
+/// The most characters: more adds no security, and hashing them costs time.
 const MOST: usize = 500;
-/// Shorter words appear in too many others to count as known.
+/// Shorter words occur in too many other words to count as known.
 const LEAST_OF_A_WORD: usize = 4;
 
 /// Whether a password is acceptable for a person about whom these words are known.

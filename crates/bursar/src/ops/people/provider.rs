@@ -1,8 +1,8 @@
-//! Single sign-on with a company's identity provider: the redirect there, and who the person is here when they come back.
-//! An identity is its issuer and subject; the first time, it is linked to the login with the same address, which the
-//! provider must have verified. Nothing the provider signed takes effect before our second factor, if there is one. What is
-//! deliberately not here: the protocol and its checks (`work::provider`), what takes effect after sign-in (`settle`),
-//! unlinking (`links`), and partners, who do not use single sign-on.
+//! Single sign-on with a company's identity provider: the redirect there, and mapping the person who comes back to a login.
+//! An identity is its issuer and subject; the first time, it is linked to the login with the same address, which the provider
+//! must have verified. Nothing the provider signed takes effect before our second factor, if there is one. Not here: the
+//! protocol and its checks (`work::provider`), what takes effect after sign-in (`settle`), unlinking (`links`), and partners,
+//! who do not use single sign-on.
 
 pub mod links;
 pub(super) mod settle;
@@ -22,7 +22,7 @@ use crate::transact;
 
 use settle::Provided;
 
-/// How long the redirect back is accepted.
+/// How long we accept the redirect back.
 const VISIT_US: i64 = 10 * 60 * 1_000_000;
 
 /// The values sent to the provider with a redirect.
@@ -31,7 +31,7 @@ pub struct AuthorizationRequest {
     pub state: String,
     /// The `nonce`; comes back in the ID token.
     pub nonce: String,
-    /// The PKCE verifier: proves that we are the ones the code was issued to.
+    /// The PKCE verifier: proves that the code was issued to us.
     pub verifier: String,
 }
 
@@ -48,18 +48,18 @@ pub struct PendingSignIn {
     /// Must match the ID token.
     pub nonce: String,
     pub verifier: String,
-    /// Where they wanted to go.
+    /// The page that they requested first.
     pub next: String,
     /// Whether this is a step-up.
     pub again: bool,
-    /// Who is signed in here; nobody else may come back.
+    /// Who is signed in here; no one else may come back.
     pub whose: Option<String>,
-    /// Until when the redirect back is accepted.
+    /// The redirect back is accepted until then.
     until: i64,
 }
 
-/// The sealed state for a browser about to be redirected to the provider. Stores nothing here, because anybody may ask.
-/// `again` asks for re-authentication.
+/// The sealed state for a browser about to be redirected to the provider. Stores nothing in the database, because anyone may
+/// ask. `again` asks for re-authentication.
 pub fn visit(
     app: &App,
     sent: &AuthorizationRequest,
@@ -79,7 +79,7 @@ pub fn visit(
     app.master_key.seal(&app.clock, &place(&token_hash(&sent.state)), &text)
 }
 
-/// The state of a browser that has come back, once; `None` if it does not match or has expired.
+/// The state of a returning browser, once; `None` if it does not match or has expired.
 pub async fn back(app: &App, state: &str, kept: &str) -> Result<Option<PendingSignIn>> {
     let (state, now) = (token_hash(state), app.clock.now());
     let text = app.master_key.open(&place(&state), kept);
@@ -89,7 +89,7 @@ pub async fn back(app: &App, state: &str, kept: &str) -> Result<Option<PendingSi
     Ok(Some(visit).filter(|_| first))
 }
 
-/// Browsers keep this for minutes only, so no value is left from before sealed values named their key.
+/// Browsers keep this for minutes only, so there are no values from before sealed values named their key.
 fn place(state_hash: &str) -> SealedAt {
     SealedAt::kept_by_browser("visit of the provider", state_hash)
 }
@@ -112,10 +112,10 @@ pub struct IdentityClaims {
     pub proved_at: Option<i64>,
 }
 
-/// Why somebody authenticated by the provider is not signed in here.
+/// Why a person authenticated by the provider is not signed in here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SignInRefusal {
-    /// No login is linked to them, and their address is not verified there, or there is none.
+    /// No login is linked to them, and the provider gave no verified address.
     Unverified,
     /// No login here has their address.
     Unknown,
@@ -123,21 +123,21 @@ pub enum SignInRefusal {
     ShutOut,
     /// The login is a partner's.
     Partners,
-    /// The login with their address is linked to another account there.
+    /// The login with their address is linked to another account at the provider.
     Taken,
     /// They were unlinked from their login here.
     Unlinked,
-    /// None of their role claim's values maps to a role here.
+    /// No value of their role claim maps to a role here.
     NoRole,
     /// A required claim does not hold.
     NotOfUs,
-    /// A step-up came back as somebody else.
+    /// Someone else came back from a step-up.
     Other,
     /// The login changed during the sign-in.
     Over,
 }
 
-/// Signs in whoever the provider authenticated, or only halfway, as with a password. `whose` is the person who must come
+/// Signs in the person the provider authenticated, or only halfway, as with a password. `whose` is the person who must come
 /// back from a step-up.
 pub async fn enter(
     app: &App,
@@ -171,7 +171,7 @@ pub async fn enter(
         (None, None) => return Ok(Err(SignInRefusal::Unknown)),
         (None, Some(role)) => match settle::make(app, shown, &provided, role).await? {
             Some(made) => made,
-            // Another sign-in created the login first, most likely their own in another window: use that one.
+            // Another sign-in created the login first, most likely their own in another window; use that one.
             None => match find(&mut app.store.read().await?, shown).await? {
                 Ok(found) => match found {
                     Some(found) => found,
@@ -183,7 +183,7 @@ pub async fn enter(
     };
     let mut entered = enter_by(app, &person, browser, By::Provider(&provided)).await?;
     if entered.is_none() {
-        // Something has changed since the lookup; they may have been linked in the meantime, so look again.
+        // Something has changed since the lookup, and they may have been linked; look again.
         match find(&mut app.store.read().await?, shown).await? {
             Ok(Some(again)) if again.id == person.id => {
                 entered = enter_by(app, &again, browser, By::Provider(&provided)).await?;
@@ -212,7 +212,7 @@ async fn find(
     shown: &IdentityClaims,
 ) -> Result<std::result::Result<Option<Person>, SignInRefusal>> {
     match find_now(db, shown).await? {
-        // Another window of theirs may have linked them between the two queries: ask again.
+        // Another window of theirs may have linked them between the two queries; look again.
         Err(SignInRefusal::Taken | SignInRefusal::Unlinked) => find_now(db, shown).await,
         found => Ok(found),
     }
@@ -243,8 +243,8 @@ async fn find_now(
         Ok(person) => person,
         Err(why) => return Ok(Err(why)),
     };
-    // Several accounts there may use the same address: once one was unlinked, an administrator must say which may be
-    // linked.
+    // Several accounts at the provider may use the same address. Once one was unlinked, an administrator must say which one
+    // may be linked.
     Ok(match of_issuer(db, &person, &shown.issuer).await? {
         (true, _) => Err(SignInRefusal::Taken),
         (false, true) => Err(SignInRefusal::Unlinked),
@@ -259,14 +259,14 @@ async fn of_issuer(db: &mut Db, person: &Person, issuer: &str) -> Result<(bool, 
     Ok((any(false), any(true)))
 }
 
-/// The address for linking: verified and ASCII only, because lowercasing other letters may yield somebody else's address.
+/// The address for linking: verified and ASCII only, because lowercasing other letters may produce someone else's address.
 fn address(shown: &IdentityClaims) -> Option<String> {
     let email = shown.email.as_deref().map(str::trim).filter(|email| email.is_ascii())?;
     let email = email.to_ascii_lowercase();
     (shown.email_is_verified && crate::ops::settings::is_address(&email)).then_some(email)
 }
 
-/// Only one of our own people whose login is enabled.
+/// Accepts only one of our own people whose login is enabled.
 fn ours(person: Person) -> std::result::Result<Person, SignInRefusal> {
     if person.role.is_partners() || person.kind != "person" {
         return Err(SignInRefusal::Partners);

@@ -1,6 +1,5 @@
-//! Telling of a login's rights: that somebody has another role, was shut out or may sign in again. Every administrator hears
-//! of it and so does whoever it is, in words that nobody can change. What is deliberately not here: changing them (`team`,
-//! `logins`).
+//! Notices about a login's rights: its role was changed, or it was disabled or enabled. Sent to every administrator and to
+//! the login's owner, with a fixed text that cannot be edited. Not here: changing the rights (`team`, `logins`).
 
 use payout::access::{Permission, Role, allows};
 use payout::notice::Notice;
@@ -12,23 +11,24 @@ use crate::ops::Result;
 use crate::store::people::Person;
 use crate::store::{Tx, mails, outbox};
 
-/// What has become of a login.
+/// What happened to a login.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Became {
-    /// It has another role than this one; from this moment on it counts where two persons are needed.
+    /// Its role changed from this one; it counts as a second person from this time on.
     Role(Role, Option<i64>),
     ShutOut,
-    /// Enabled again; from this moment on it counts where two persons are needed.
+    /// Enabled again; it counts as a second person from this time on.
     LetIn(Option<i64>),
 }
 
-/// Whether what becomes of a login with this role is everybody's business.
+/// Whether changes to a login with this role are reported.
 fn matters(role: Role) -> bool {
     allows(role, Permission::Pay) || allows(role, Permission::Administer)
 }
 
-/// Tells of it where the login moves money or lets people in, or did. `whose` is as it is now, `by` the name of whoever did it.
-/// Who administers is looked up here as well as when the mail is made: whoever is shut out in between hears of it all the same.
+/// Sends the notices if the login can move money or administer, or could before. `whose` is the login after the change, `by`
+/// the name of who made it. Administrators are looked up now and again when the mail is rendered, so one who is disabled in
+/// between is still notified.
 pub(super) async fn tell(
     tx: &mut Tx,
     app: &App,

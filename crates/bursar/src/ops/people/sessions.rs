@@ -1,5 +1,5 @@
-//! Sessions: how long they last, how their token is replaced after a step-up, and how they end. What is deliberately not
-//! here: signing in (`super`), and the cookie (`web::kit::session`).
+//! Sessions: how long they last, how their token is replaced after a step-up, and how they end. Not here: signing in
+//! (`super`), and the cookie (`web::kit::session`).
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,11 +22,11 @@ use crate::transact;
 use crate::webauthn::Assertion;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
-/// The longest that a session lasts, however much it is used.
+/// The maximum lifetime of a session, however much it is used.
 const SESSION_US: i64 = 12 * 60 * MINUTE_US;
-/// How long a session of one of our own people lasts unused.
+/// The idle timeout of sessions of our own people.
 const IDLE_US: i64 = 30 * MINUTE_US;
-/// The same for a partner's, who can do less.
+/// The idle timeout of partner sessions, which can do less.
 const IDLE_OF_PARTNERS_US: i64 = 60 * MINUTE_US;
 /// A session's last use is recorded at most this often.
 const USED_US: i64 = MINUTE_US;
@@ -39,7 +39,7 @@ pub struct Browser {
     pub address: String,
 }
 
-/// Somebody who has signed in.
+/// Someone who has signed in.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub actor: Actor,
@@ -50,9 +50,9 @@ pub struct Session {
     /// They have an authenticator app.
     pub has_app: bool,
     pub has_passkey: bool,
-    /// When they came through the provider, if they did.
+    /// When they signed in through the provider, if they did.
     pub provider_at: Option<i64>,
-    /// How pages look to them.
+    /// Their preferences for how pages look.
     pub preferences: Preferences,
     token_hash: String,
     proved_at: i64,
@@ -81,13 +81,13 @@ impl Session {
     }
 }
 
-/// When sessions must have been used last to be still alive.
+/// The earliest last use with which a session is still alive.
 pub fn used_since(now: i64) -> UsedSince {
     UsedSince { ours: now - IDLE_US, partners: now - IDLE_OF_PARTNERS_US }
 }
 
-/// The session of this token. `from` is the address it is used from; `None` if the request comes from an open page and not
-/// from a person.
+/// The session of this token. `from` is the address it is used from; `None` if the request comes from an open page rather
+/// than a person.
 pub async fn by_session(app: &App, token: &str, from: Option<&str>) -> Result<Option<Session>> {
     let (hash, now) = (token_hash(token), app.clock.now());
     let found = people::in_session(&mut app.store.read().await?, &hash, now, used_since(now)).await?;
@@ -135,19 +135,19 @@ pub enum SignInProgress {
     HalfWay(String),
 }
 
-/// How long somebody may take to enter their second factor.
+/// How long a person has to enter their second factor.
 const HALF_WAY_US: i64 = 10 * MINUTE_US;
 
-/// How somebody authenticates at sign-in.
+/// How a person authenticates at sign-in.
 #[derive(Clone, Copy)]
 pub(in crate::ops) enum By<'a> {
-    /// A password: a second factor is asked for beside it.
+    /// A password: the second factor is required as well.
     Password,
-    /// A link or an invitation: the same.
+    /// A link or an invitation: the second factor is required as well.
     Link,
-    /// A passkey, which is both.
+    /// A passkey, which counts as both factors.
     Passkey(&'a Answer<'a>),
-    /// The provider's claims: the same, and none of them takes effect before the second factor.
+    /// The provider's claims: the second factor is required as well, and no claim takes effect before it.
     Provider(&'a Provided),
 }
 
@@ -186,7 +186,7 @@ fn first_of(half: &str, provided: Option<&Provided>) -> &'static str {
         (Some(_), _) => PROVIDER,
         (None, Some(PASSWORD)) => PASSWORD,
         (None, Some(LINK)) => LINK,
-        // A token of an earlier version, minutes old.
+        // A token issued by an earlier version, minutes ago.
         (None, Some(_) | None) => "password or link",
     }
 }
@@ -200,7 +200,7 @@ struct SignInContext<'a> {
     passkey: Option<&'a Passkey>,
 }
 
-/// Signs somebody in, or halfway if they still need their second factor. `None` if they have been disabled or have changed
+/// Signs a person in, or halfway if they still need their second factor. `None` if they have been disabled or have changed
 /// their password since `person` was read, if their passkey is rejected, or if the identity is linked to another login.
 pub(in crate::ops) async fn enter(
     app: &App,
@@ -246,7 +246,7 @@ pub(in crate::ops) async fn enter(
     })
 }
 
-/// Whose halfway token this is.
+/// The person of this halfway token.
 pub async fn half_way(app: &App, token: &str) -> Result<Option<Person>> {
     let mut db = app.store.read().await?;
     match factors::half(&mut db, &token_hash(token), app.clock.now()).await? {
@@ -274,9 +274,9 @@ pub enum SecondFactorOutcome {
     WrongPasskey,
     /// Their login is now linked to another account at the provider, or to none.
     Elsewhere,
-    /// The secret of their app does not open here, so that no code of it can be looked at.
+    /// The secret of their app does not open with the available keys, so no code can be checked.
     Unreadable,
-    /// They must begin again: it took too long, or something about their login was changed meanwhile.
+    /// They must start over: it took too long, or their login was changed in the meantime.
     Over,
 }
 

@@ -1,5 +1,5 @@
-//! What administrators do about logins: inviting a colleague, changing roles, disabling and enabling, sending new links.
-//! The rules are in `payout::access`; the pages require a step-up.
+//! What administrators do with logins: inviting a colleague, changing roles, disabling and enabling, sending new links. The
+//! rules are in `payout::access`; the pages require a step-up.
 
 use payout::Refusal;
 use payout::access::{Held, Permission, Role, allows, may_become, may_change_role};
@@ -96,14 +96,15 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
     Ok(made)
 }
 
-/// How long a login does not count as a second person beside whoever was shown its link: long enough for its owner, who
-/// gets the mail too, to notice misuse.
+/// How long a login does not count as a second person for whoever was shown its link: long enough for its owner, who gets the
+/// mail too, to notice misuse.
 const STANDS_FOR_US: i64 = 24 * 3_600_000_000;
 
-/// How long a login that newly may pay does not count as a second person: long enough for everybody else to notice it.
+/// How long a login that has just gained the right to pay does not count as a second person: long enough for others to
+/// notice.
 const COUNTS_AFTER_US: i64 = 24 * 3_600_000_000;
 
-/// Makes a login that newly may pay count as a second person only after a day; returns from when.
+/// Makes a login that has just gained the right to pay count as a second person only after a day; returns from when.
 pub(super) async fn delay_second_person(
     tx: &mut Tx,
     id: PersonId,
@@ -118,7 +119,7 @@ pub(super) async fn delay_second_person(
     Ok(Some(from))
 }
 
-/// Tells every administrator that somebody was shown a sign-in link of this login.
+/// Notifies every administrator that someone was shown a sign-in link of this login.
 pub(super) async fn link_shown(tx: &mut Tx, app: &App, whose: &Person, by: &str, now: i64) -> Result<()> {
     let detail = json!({ "by": by, "whose": whose.name, "address": whose.email, "role": whose.role.label() });
     let notice = (Notice::LoginLinkShown, whose.id.to_string(), detail.to_string());
@@ -126,7 +127,7 @@ pub(super) async fn link_shown(tx: &mut Tx, app: &App, whose: &Person, by: &str,
     Ok(())
 }
 
-/// The person who makes a link sees it and could use it: for a day the login does not count as a second person beside them.
+/// Whoever creates a link sees it and could use it: for a day the login does not count as a second person for them.
 pub(super) async fn block_second_person(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
     let whom = people::behind(tx, by, now).await?;
     people::stand_for(tx, person.id, &whom, now + STANDS_FOR_US).await?;
@@ -209,7 +210,7 @@ pub async fn enable(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
         if people::enable(tx, id).await? == 1 {
             // Read after the update: their role may have been changed just before.
             let person = signs_in(tx, id).await?;
-            // A dormant login must not become a second person within a minute.
+            // A login that was just enabled must not act as a second person right away.
             let from = delay_second_person(tx, id, person.role, now).await?;
             note(tx, now, &actor.id.to_string(), "person_enabled", id, json!({}));
             rights::tell(tx, app, &person, Became::LetIn(from), (&actor.name, now)).await?;

@@ -1,5 +1,5 @@
 //! First-run setup: the administrator created at the first start enters their name and address, a password and the company,
-//! all in one transaction. What is deliberately not here: the second factor, which is asked for afterwards.
+//! all in one transaction. Not here: setting up the second factor, which comes next.
 
 use payout::Refusal;
 use serde_json::json;

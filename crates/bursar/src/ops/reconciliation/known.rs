@@ -1,6 +1,6 @@
-//! Money that left for no payment of this database, and what is known about it anyway: after a restore it may be a payment
-//! listed on the Safe mode page, or one that people have marked as not made. What is deliberately not here: comparing the
-//! vendors' movements with the books.
+//! Money that left for no payment of this database, and what is known about it anyway: after a restore it may be a
+//! payment listed on the Safe mode page, or one that people have marked as not made. Not here: comparing the vendors'
+//! movements with the books.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,6 +1,6 @@
-//! Detects when a vendor contradicts a final state: which attempt it is about, whether it is news, and the mark that holds
-//! the payment until a person has settled it. Each attempt has its own mark, so that one contradiction is not lost while
-//! another is open. What is deliberately not here: settling (`ops::by_hand`).
+//! Detects when a vendor contradicts a final state: which attempt it is about, whether it is news, and the mark that
+//! holds the payment until a person has settled it. Each attempt has its own mark, so that one contradiction is not lost
+//! while another is open. Not here: settling (`ops::by_hand`).
 
 use payout::notice::Notice;
 use payout::transaction::{AttemptState, Fact, Leg};

@@ -2,8 +2,7 @@
 //! have paid and which of their rewards can still be paid, and settles it. A settled one holds nobody, so those rewards can
 //! be paid; whoever settles it has checked each of them.
 //!
-//! What is deliberately not here: finding them (`work::search`), and settling one with the payment here that it names
-//! (`ops::by_hand`).
+//! Not here: finding them (`work::search`), and settling one with the payment here that it names (`ops::by_hand`).
 
 use payout::Refusal;
 use payout::ledger::Payee;

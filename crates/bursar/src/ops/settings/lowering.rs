@@ -1,6 +1,6 @@
-//! Safeguards cannot be weakened by one person at will: that takes two administrators, or one and a day's wait, and all of
-//! them are told. An API key other than the operator's own cannot weaken any. What is deliberately not here: strengthening
-//! one, which any administrator may do at once.
+//! One person alone cannot weaken a safeguard: it takes two administrators, or one who repeats the request after a day, and
+//! all administrators are notified. An API key other than the operator's own cannot weaken one at all. Not here:
+//! strengthening one, which any administrator may do at once.
 
 use payout::Refusal;
 use payout::access::Permission;
@@ -42,7 +42,7 @@ pub const TWO_PERSONS: Rule = Rule {
     field: "two_person_release",
     label: "The two-person rule",
 };
-/// Any other safeguard among the payout settings.
+/// The other safeguards among the payout settings.
 const SAFEGUARDS: Rule = Rule {
     kept: "safeguards_lower",
     action: "safeguards_lower_asked",
@@ -51,7 +51,7 @@ const SAFEGUARDS: Rule = Rule {
     field: "",
     label: "",
 };
-/// That a second factor is required.
+/// A second factor is required at sign-in.
 pub const SECOND_FACTOR: Rule = Rule {
     kept: "second_factor_off",
     action: "second_factor_off_asked",
@@ -69,7 +69,7 @@ pub const KEY_ADDRESSES: Rule = Rule {
     field: "addresses",
     label: "The addresses of API keys",
 };
-/// That a payment whose record cannot be read holds its payee.
+/// A payment with an unreadable record holds its payee.
 const UNREADABLE_HOLD: Rule = Rule {
     kept: "unreadable_holds_off",
     action: "unreadable_payment_look_asked",
@@ -78,16 +78,16 @@ const UNREADABLE_HOLD: Rule = Rule {
     field: "note",
     label: "",
 };
-/// After so long the same person may do it alone; who administers has had a day to read of it in the activity log.
+/// After this time the same person may confirm alone: the other administrators have had a day to notice.
 const ALONE_AFTER_US: i64 = 24 * 3_600_000_000;
 /// A request older than this has expired.
 const FORGOTTEN_AFTER_US: i64 = 7 * 24 * 3_600_000_000;
 
-/// So many requests of one person wait; another one takes the place of their oldest.
+/// The maximum number of pending requests per person; a further one replaces their oldest.
 const MOST_OF_ONE: usize = 10;
-/// For so long whoever has made a limit stricter may put it back: it was a slip of theirs.
+/// For this long, whoever tightened a limit may undo it as a mistake.
 const PUT_BACK_US: i64 = 15 * 60_000_000;
-/// Under which name it is kept who has made which limit stricter just now.
+/// The settings key that stores who recently tightened which limit.
 const TIGHTENED: &str = "safeguards_tightened";
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -98,12 +98,12 @@ struct PendingRequest {
     /// A digest of the requested change, if the rule covers several settings.
     #[serde(default)]
     change: String,
-    /// The settings that it is about; none where that was not kept.
+    /// The settings it is about; empty if an earlier version stored it.
     #[serde(default)]
     fields: Vec<String>,
 }
 
-/// A limit that somebody has made stricter.
+/// A limit that someone recently tightened.
 #[derive(Serialize, Deserialize)]
 struct Tightened {
     field: String,
@@ -116,29 +116,29 @@ struct Tightened {
 /// A request to weaken a safeguard.
 struct WeakeningRequest<'a> {
     rule: &'a Rule,
-    /// The settings that would be, by their names; a refusal names the first.
+    /// The settings that would be weakened; a refusal names the first.
     fields: Vec<&'static str>,
-    /// All of them, for people: from what to what.
+    /// The same for people, with the old and new values.
     labels: Vec<String>,
-    /// A digest of the guarded settings' old and new values, so that a confirmation covers exactly this change.
+    /// A digest of the old and new values of these settings, so that a confirmation covers exactly this change.
     change: String,
 }
 
 impl WeakeningRequest<'_> {
-    /// The payment that it is about, if it is about one.
+    /// The payment it is about, if it is about one.
     fn payment(&self) -> Option<&str> {
         (self.rule.kept == UNREADABLE_HOLD.kept).then_some(self.change.as_str())
     }
 }
 
-/// Payout settings: as they are kept, and as the rules read them.
+/// Payout settings as stored, and as parsed by the rules.
 pub type Before<'a> = (&'a Document, Option<&'a Settings>);
 pub type After<'a> = (&'a Document, &'a Settings);
 
-/// Why payout settings that weaken a safeguard are not saved yet: nobody else has saved the same, and it is no day since this
-/// one did. Before anything was ever paid only the two-person rule is guarded so: while a company sets itself up, a limit that
-/// was mistyped is no safeguard yet. The operator's own keys do what their role may. `before` may be what the rules of today do
-/// not read any more: then whatever is another value afterwards counts as weaker.
+/// Why payout settings that weaken a safeguard are not saved yet: no one else has saved the same, and this person did so less
+/// than a day ago. Until the first payment, only the two-person rule is protected, because limits may still be corrected
+/// during setup. The operator's own keys may do what their role allows. If the current rules cannot parse `before`, every
+/// changed value counts as weaker.
 pub async fn payout_settings(
     tx: &mut Tx,
     app: &App,
@@ -152,7 +152,7 @@ pub async fn payout_settings(
     let guarded: Vec<Change> = guarded.into_iter().filter(|one| is_guarded(one.field)).collect();
     let silenced = weaker.contains(&"internal_recipients");
     let refused = if guarded.is_empty() {
-        // Whoever is told no more does not notice.
+        // Recipients who are removed would not notice.
         if silenced {
             let labels = vec![SILENCED.to_owned()];
             let fields = vec!["internal_recipients"];
@@ -166,7 +166,7 @@ pub async fn payout_settings(
     };
     if refused.is_none() {
         note_tightened(tx, app, actor, &changed, &guarded).await?;
-        // A program that somebody gave a key takes nothing back.
+        // A program with a key issued on the pages withdraws no requests.
         if is_operators_own(tx, actor).await? {
             let same = json!(before.0) == json!(after.0);
             forget(tx, app, actor, (&changed, same), &guarded).await?;
@@ -177,7 +177,7 @@ pub async fn payout_settings(
 
 const SILENCED: &str = "Internal recipients of notices";
 
-/// What somebody wants who weakens these.
+/// The request of someone who makes these changes.
 fn wish(guarded: &[Change], silenced: bool) -> WeakeningRequest<'static> {
     let fields: Vec<&'static str> = guarded.iter().map(|one| one.field).collect();
     let describe = |one: &Change| {
@@ -193,7 +193,7 @@ fn wish(guarded: &[Change], silenced: bool) -> WeakeningRequest<'static> {
     WeakeningRequest { rule: &SAFEGUARDS, fields, labels, change }
 }
 
-/// Weakens them, or says why not yet.
+/// Allows the change, or returns why not yet.
 async fn weaken(
     tx: &mut Tx,
     app: &App,
@@ -221,8 +221,8 @@ async fn weaken(
     not_yet_of(tx, app, actor, wish).await
 }
 
-/// Whether they have made each of these stricter just now themselves, put all of it back to what it was, and nobody has changed
-/// it since.
+/// Whether this person recently tightened all of these limits, now restores their previous values, and no one has changed
+/// them since.
 async fn is_slip(tx: &mut Tx, app: &App, actor: &Actor, guarded: &[Change]) -> Result<bool> {
     let (tightened, _) = tightened(tx, app.clock.now()).await?;
     let by = actor.id.to_string();
@@ -232,7 +232,7 @@ async fn is_slip(tx: &mut Tx, app: &App, actor: &Actor, guarded: &[Change]) -> R
     Ok(guarded.iter().all(|change| tightened.iter().any(|slip| undoes(change, slip))))
 }
 
-/// Which limits were made stricter just now, and the version of that.
+/// The recently tightened limits, and the version of the stored list.
 async fn tightened(tx: &mut Tx, now: i64) -> Result<(Vec<Tightened>, i64)> {
     let (kept, version) = settings::get(tx, TIGHTENED).await?.unwrap_or_default();
     let mut all: Vec<Tightened> = serde_json::from_str(&kept).unwrap_or_default();
@@ -240,7 +240,7 @@ async fn tightened(tx: &mut Tx, now: i64) -> Result<(Vec<Tightened>, i64)> {
     Ok((all, version))
 }
 
-/// Notes which limits are stricter now, by whom; what is changed is nobody's slip any more.
+/// Records which limits were tightened, and by whom. A limit changed in any other way can no longer be undone as a mistake.
 async fn note_tightened(
     tx: &mut Tx,
     app: &App,
@@ -270,9 +270,9 @@ async fn note_tightened(
     }
 }
 
-/// What is asked for no more once something was saved: what is about a setting that is another one now, and, where nothing is
-/// weaker and nothing or somebody else's business was changed, all of it. What somebody asked for stays while they save
-/// something else themselves, and while something else is weakened.
+/// Withdraws pending requests after a save: those about a setting that changed; and, if nothing was weakened, also those by
+/// others, or all of them if nothing changed at all. A person's request stays while they save something else, and every
+/// request stays while something else is weakened.
 async fn forget(
     tx: &mut Tx,
     app: &App,
@@ -296,11 +296,11 @@ async fn forget(
     Ok(())
 }
 
-/// What is asked for of a rule and meant still.
+/// The pending requests for a rule that have not expired.
 fn waiting(kept: &str, rule: &Rule, now: i64) -> Vec<PendingRequest> {
     let all = match serde_json::from_str::<Value>(kept).unwrap_or_default() {
         Value::Array(all) => all,
-        // As it was kept while there was one at a time.
+        // Stored by an earlier version, which allowed only one at a time.
         one @ (Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
             vec![one]
         }
@@ -314,7 +314,7 @@ fn waiting(kept: &str, rule: &Rule, now: i64) -> Vec<PendingRequest> {
     all
 }
 
-/// A setting that is another one afterwards.
+/// A setting with a changed value.
 #[derive(Clone, Debug)]
 struct Change {
     field: &'static str,
@@ -322,7 +322,7 @@ struct Change {
     is: Value,
 }
 
-/// The settings that can be weaker, by their names: where they lie in the document.
+/// The settings that can be weakened, as paths in the document.
 const FIELDS: [&str; 14] = [
     "enabled",
     "vendors",
@@ -340,7 +340,8 @@ const FIELDS: [&str; 14] = [
     "internal_recipients",
 ];
 
-/// Which of them are others afterwards, as they are written. The order of a list means nothing, and an empty one is none.
+/// The settings that changed, by their stored values. The order of a list does not matter, and an empty list equals a missing
+/// one.
 fn changed(before: &Document, after: &Document) -> Vec<Change> {
     let (was, is) = (json!(before), json!(after));
     let at = |of: &Value, field: &str| {
@@ -357,12 +358,13 @@ fn changed(before: &Document, after: &Document) -> Vec<Change> {
     all.filter(|one| one.was != one.is).collect()
 }
 
-/// What is a number that somebody may mistype, and no switch.
+/// Whether it is a number, which could be mistyped, rather than a switch.
 fn is_limit(field: &str) -> bool {
     field.starts_with("limits.") || ["cooling_off_hours", "typed_total_above"].contains(&field)
 }
 
-/// What takes two administrators. The rest is everyday work: to take a vendor in, to name other readers of mails.
+/// Whether weakening it takes two administrators. The rest is everyday work, such as enabling a vendor or changing
+/// recipients.
 fn is_guarded(field: &str) -> bool {
     let named = ["two_person_release", "us_tax_tracking", "cooling_off_hours", "typed_total_above"];
     field.starts_with("limits.") || named.contains(&field)
@@ -383,7 +385,7 @@ fn describe_value(value: &Value) -> String {
     }
 }
 
-/// What a setting is called where people read of it.
+/// The name of a setting for people.
 fn label(field: &str) -> &'static str {
     match field {
         "two_person_release" => TWO_PERSONS.label,
@@ -398,8 +400,8 @@ fn label(field: &str) -> &'static str {
     }
 }
 
-/// Why the rule stays on for now: no second administrator has asked for the same, and the first did less than a day ago.
-/// Records the request.
+/// Why the rule stays on for now: no second administrator has requested the same change, and the first did less than a day
+/// ago. Records the request.
 ///
 /// `change` describes the change: agreeing to one does not cover another.
 pub async fn not_yet(
@@ -414,8 +416,8 @@ pub async fn not_yet(
     not_yet_of(tx, app, actor, &wish).await
 }
 
-/// Why a payment whose record cannot be read holds its payee still: nobody else has said that they looked, and it is no day
-/// since this one did. Money may go out a second time on one person's word otherwise.
+/// Why a payment with an unreadable record still holds its payee: no one else has stated that they investigated it, and this
+/// person did so less than a day ago. Otherwise one person's word could pay the same money twice.
 pub async fn not_yet_of_payment(
     tx: &mut Tx,
     app: &App,
@@ -427,14 +429,14 @@ pub async fn not_yet_of_payment(
     not_yet_of(tx, app, actor, &WeakeningRequest { rule, fields, labels, change: number.to_owned() }).await
 }
 
-/// Who has said of such a payment that they looked, and from when on they can end its hold alone.
+/// Who stated that they investigated this payment, and from when on they can end its hold alone.
 pub async fn asked_of_payment(db: &mut Db, number: &str, now: i64) -> Result<Option<(String, i64)>> {
     let (kept, _) = settings::get(db, UNREADABLE_HOLD.kept).await?.unwrap_or_default();
     let found = waiting(&kept, &UNREADABLE_HOLD, now).into_iter().find(|one| one.change == number);
     Ok(found.map(|one| (one.by, one.at + ALONE_AFTER_US)))
 }
 
-/// Forgets that somebody has said so; whether somebody had.
+/// Withdraws that statement; returns whether there was one.
 pub async fn forget_of_payment(tx: &mut Tx, number: &str, now: i64) -> Result<bool> {
     let rule = &UNREADABLE_HOLD;
     let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
@@ -461,7 +463,8 @@ async fn not_yet_of(
     let mut others = waiting(&kept, rule, now);
     let same = others.iter().position(|one| one.change == wish.change);
     let mut asked = same.map(|place| others.remove(place));
-    // Whoever is no administrator any more, or does not count as a person of their own yet, is no first one for somebody else.
+    // A request by someone who is no longer an administrator, or does not count as an independent person yet, does not count
+    // as the first of two.
     if let Some(first) = asked.as_ref().filter(|first| first.by != by) {
         let counts = people::counts(tx, &first.by, now).await? == people::Counts::Yes;
         if !counts || !people::may_still(tx, &first.by, Permission::Administer, now).await? {
@@ -531,8 +534,8 @@ async fn keep(tx: &mut Tx, rule: &Rule, all: &[PendingRequest], version: i64, no
     }
 }
 
-/// Tells every administrator: `from` is when it may be done by one person alone; none where it is done. Who administers is
-/// looked up here as well as when the mail is made: whoever is shut out in between hears of it all the same.
+/// Notifies every administrator: `from` is when one person may do it alone; `None` if it is done. Administrators are looked
+/// up now and again when the mail is rendered, so one who is disabled in between is still notified.
 async fn notify_administrators(
     tx: &mut Tx,
     app: &App,
@@ -711,7 +714,7 @@ mod tests {
         for (after, field) in rows {
             let is = after.rules().unwrap();
             assert_eq!(weakened((&base, Some(&was)), (&after, &is)).first().copied(), field, "{after:?}");
-            // Where nobody can tell how it was, whatever is another value counts.
+            // If the current rules cannot parse the old document, every changed value counts.
             let unread = weakened((&base, None), (&after, &is));
             assert_eq!(unread.is_empty(), changed(&base, &after).is_empty(), "{after:?}");
             assert!(field.is_none_or(|field| unread.contains(&field)), "{after:?}");
@@ -741,7 +744,7 @@ mod tests {
         assert_eq!(changed(&one, &Document::default()).len(), 1);
     }
 
-    /// The same list with another value; with none where that is empty.
+    /// The same list with another value; an empty list if the value is empty.
     fn with(list: &serde_json::Value, value: &str) -> serde_json::Value {
         if value.is_empty() {
             return json!([]);

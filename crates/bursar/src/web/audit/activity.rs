@@ -127,7 +127,7 @@ struct Line {
     /// The subject: its label and the address of its page.
     about: (String, String),
     details: Vec<String>,
-    /// They are too long to stand on its line.
+    /// Whether they are too long for the row and are collapsed.
     folded: bool,
 }
 
@@ -238,10 +238,10 @@ async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Li
     Ok(rows.into_iter().map(line).collect())
 }
 
-/// So many characters of particulars stand beside what was done; longer ones fold out below it.
+/// The maximum length of details shown in the row; longer ones are collapsed below it.
 const ONE_LINE: usize = 90;
 
-/// What was done, in words, and its particulars. How a payment moved is said in one phrase.
+/// What was done, in words, and its details. A payment's transition is described in one phrase.
 fn said(action: &str, details: Vec<String>) -> (String, Vec<String>) {
     if action != "transaction_moved" {
         return (plain(action), details);
@@ -253,7 +253,7 @@ fn said(action: &str, details: Vec<String>) -> (String, Vec<String>) {
     (format!("Payment: {fact}{now}"), rest.collect())
 }
 
-/// What the things of these ids are called.
+/// Display names for these IDs.
 async fn called(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Problem> {
     let mut called = audit::called(db, ids).await?;
     for id in ids.iter().filter(|id| !id.contains('_')) {

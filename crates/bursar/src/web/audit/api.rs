@@ -61,7 +61,7 @@ async fn balances(State(app): State<App>) -> Result<axum::Json<Balances>, Proble
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
-    /// The id of what was changed
+    /// The ID of the changed record
     subject: Option<String>,
 }
 

@@ -1,5 +1,4 @@
-//! The activity log, the books and the invariants.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! The activity log, the books and the invariants. Not here: deciding and writing (`ops`).
 
 mod activity;
 mod api;

@@ -1,5 +1,5 @@
-//! `/dashboard`: where the money is, by currency, and what payees earned and were paid in a year. Partners see what is paid
-//! to themselves, and an account's administrator what is paid to the account and its users.
+//! `/dashboard`: where the money is, by currency, and what payees earned and were paid in a year. Partners see payments to
+//! themselves; an account's administrator, payments to the account and its users.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -59,9 +59,9 @@ pub fn routes() -> Vec<Route> {
 struct ListParams {
     #[param(value_type = Option<shapes::PaymentType>, inline)]
     payment_type: Option<String>,
-    /// An account with its users, by id or external id
+    /// An account with its users, by ID or external ID
     account: Option<String>,
-    /// Only what is paid to this partner, by id or external id
+    /// Only payments to this partner, by ID or external ID
     partner: Option<String>,
 }
 
@@ -71,7 +71,7 @@ struct ListParams {
     reason = "it is read by the description only; the calls read all their parameters at once"
 )]
 struct Dates {
-    /// From this UTC date: money that moved, payments on which Pay was pressed, rewards that were approved
+    /// From this UTC date: when money moved, Pay was pressed or rewards were approved
     #[param(value_type = Option<shapes::Day>, inline)]
     from: Option<String>,
     /// Up to and including this UTC date
@@ -88,7 +88,7 @@ struct YearAsked {
     /// The calendar year; defaults to the current one
     #[param(value_type = Option<shapes::Year>, inline)]
     year: Option<String>,
-    /// `name` (the default), or `-net`: highest first within each currency, and only payees who were paid something
+    /// `name` (the default), or `-net`: highest first within each currency, only payees who were paid something
     #[param(value_type = Option<SortName>, inline)]
     sort: Option<String>,
 }
@@ -124,10 +124,10 @@ struct SummaryJson {
     failures: Vec<FailureJson>,
     /// Median time from Pay to Success, by vendor.
     medians: Vec<MedianJson>,
-    /// The five payees of each currency who were paid most through the vendors.
+    /// The five payees in each currency who were paid the most through the vendors.
     top_payees: Vec<TopJson>,
-    /// If some records cannot be read, and so are missing from these figures: the numbers of the payments among them. Null
-    /// if everything can be read.
+    /// If some records cannot be read and are missing from these figures: the numbers of the payments among them. Null if
+    /// everything can be read.
     unreadable: Option<Vec<String>>,
 }
 
@@ -136,7 +136,7 @@ struct SummaryJson {
 #[schema(as = DashboardTotals)]
 struct CardJson {
     currency: String,
-    /// What left our balance at the vendors, dated by when it left.
+    /// Money that left our balance at the vendors, dated by when it left.
     paid: MoneyJson,
     /// The part of `paid` that did not stay with payees, dated by when it came back: the sum of the next three fields.
     returned: MoneyJson,
@@ -146,7 +146,7 @@ struct CardJson {
     in_payees_balances: MoneyJson,
     /// The part of `returned` that two people wrote off in payees' balances: lost.
     given_up: MoneyJson,
-    /// What was marked as paid outside, by the date that was entered.
+    /// Payments marked as paid outside, by the date that was entered.
     paid_outside: MoneyJson,
     /// `paid − returned + paid_outside`.
     net: MoneyJson,
@@ -158,7 +158,7 @@ struct CardJson {
     failed: SumJson,
     /// Approved rewards in no payment, per payee: what one payee owes us is not deducted from what another is owed.
     waiting: SumJson,
-    /// What payees owe us whose clawbacks exceed their waiting rewards.
+    /// What payees owe us where their clawbacks exceed their waiting rewards.
     owed_to_us: MoneyJson,
     /// Approved rewards that expired before they were in a payout.
     expired: SumJson,
@@ -344,9 +344,9 @@ impl From<YearTotal> for YearTotalJson {
 struct LineJson {
     payee: PayeeJson,
     currency: String,
-    /// What was approved, by the day of approval; clawbacks count against it.
+    /// Approved rewards, by approval date, less clawbacks.
     earned: MoneyJson,
-    /// What left us for them in any way, dated by when it left.
+    /// Everything paid to them in any way, dated by when it left.
     paid: MoneyJson,
     /// The part of `paid` that did not stay with them, dated by when it came back: the sum of the next three fields.
     returned: MoneyJson,
@@ -459,10 +459,10 @@ async fn earnings(
     }))
 }
 
-/// Where the requested page of earnings begins.
+/// The position at which the requested page of earnings begins.
 ///
 /// # Errors
-/// An unknown sort order, or an `after` of another sort order.
+/// An unknown sort order, or an `after` from another sort order.
 pub fn place(paging: &Paging) -> Result<EarningsCursor, Problem> {
     let stale = || wrong("after", "invalid", "This page belongs to another sort; begin without `after`.");
     match paging.sort.as_deref() {

@@ -36,7 +36,7 @@ struct Row {
     paid: Summed,
     back: ReturnedTotals,
     net: Summed,
-    /// The part of it that is not yet at their bank.
+    /// The part of the net that is not yet at their bank.
     to_bank: Option<Summed>,
     /// The amounts by vendor or as paid outside.
     ways: Vec<(&'static str, Summed)>,
@@ -53,7 +53,7 @@ struct Total {
     back: ReturnedTotals,
     outside: Option<Summed>,
     net: Summed,
-    /// The part of it that is not yet at the payees' banks.
+    /// The part of the net that is not yet at the payees' banks.
     to_bank: Option<Summed>,
 }
 

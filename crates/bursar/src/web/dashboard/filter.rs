@@ -1,5 +1,5 @@
-//! The dashboard's filters in the query string: one set, of which each tab uses a part. Links between tabs keep the filters
-//! that both use. An invalid filter is not guessed at: the page says so and shows nothing.
+//! The dashboard's filters in the query string: one set, of which each tab uses some. Links between tabs keep the filters
+//! that both use. An invalid filter is never guessed: the page reports it and shows no data.
 
 use payout::money::Currency;
 use payout::reward::PaymentType;
@@ -61,9 +61,9 @@ impl Tab {
 pub struct FilterParams {
     /// `individual` or `organization`.
     pub payment_type: Option<String>,
-    /// An account with its users: an id, or a name.
+    /// An account with its users: an ID, or a name.
     pub account: Option<String>,
-    /// Only what is paid to this partner: an id, or a name.
+    /// Only payments to this partner: an ID, or a name.
     pub partner: Option<String>,
     /// A named range, or `custom`.
     pub range: Option<String>,
@@ -71,18 +71,18 @@ pub struct FilterParams {
     pub to: Option<String>,
     /// The calendar year of earnings.
     pub year: Option<String>,
-    /// The currency whose figures are shown.
+    /// The currency whose figures to show.
     pub currency: Option<String>,
     pub status: Option<String>,
     pub vendor: Option<String>,
     pub batch: Option<String>,
-    /// One payee, by id or external id.
+    /// One payee, by ID or external ID.
     pub payee: Option<String>,
     /// The reason code of failed payments.
     pub reason: Option<String>,
-    /// Failed, returned, unclaimed, on hold, or in review.
+    /// Failed, returned, unclaimed, on hold, or needs review.
     pub needs_attention: Option<bool>,
-    /// Without an end for three days.
+    /// Not completed for three days.
     pub stuck: Option<bool>,
     /// Returned after they had succeeded.
     pub after_success: Option<bool>,
@@ -96,9 +96,9 @@ pub struct ResolvedFilter {
     pub range: Range,
     /// The calendar year, on the tab that uses one.
     pub year: i32,
-    /// The currency that is asked for.
+    /// The currency that was requested, if any.
     pub currency: Option<Currency>,
-    /// The filters that are on, in words, with the address without each.
+    /// The active filters in words, each with the address that removes it.
     pub on: Vec<(String, String)>,
     pub problems: Vec<String>,
     /// Candidates for an ambiguous name, each with its address.
@@ -122,14 +122,14 @@ impl FilterParams {
             ("payee", &self.payee),
             ("reason", &self.reason),
         ];
-        // A form keeps the named range beside the dates that are typed; those count.
+        // The form also sends the named range next to typed dates; the dates take precedence.
         let overruled = self.dated() && self.range.as_deref() != Some("custom");
         let words = words.into_iter().filter(|(name, _)| *name != "range" || !overruled);
         let words = words.filter_map(|(name, value)| Some((name, value.as_deref()?)));
         words.chain(self.view().map(|view| (view, "true"))).collect()
     }
 
-    /// Whether dates of one's own are asked for: then a named range does not count.
+    /// Whether specific dates are requested; they override a named range.
     pub fn dated(&self) -> bool {
         self.from.is_some() || self.to.is_some()
     }
@@ -159,12 +159,12 @@ impl FilterParams {
         text.finish()
     }
 
-    /// What a form of a tab sends along so that it is still asked, but for what the form itself asks.
+    /// The parameters that a form of a tab must send along: the current ones, except those the form itself has.
     pub fn besides(&self, tab: Tab, names: &[&str]) -> Vec<(&'static str, &str)> {
         self.pairs().into_iter().filter(|(name, _)| tab.has(name) && !names.contains(name)).collect()
     }
 
-    /// The address of a tab with the same filters, as far as it has them.
+    /// The address of a tab with the current filters that it supports.
     pub fn address(&self, tab: Tab, otherwise: &[(&str, &str)]) -> String {
         match self.query(tab, otherwise).as_str() {
             "" => tab.path().to_owned(),

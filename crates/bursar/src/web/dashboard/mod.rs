@@ -1,5 +1,5 @@
 //! The Payout Dashboard: its tabs and what they share. Each tab has its own address: `summary` and `earnings` are here, the
-//! payments in `payments::list`. What is deliberately not here: the calculations (`ops::dashboard`).
+//! payments in `payments::list`. Not here: the calculations (`ops::dashboard`).
 
 mod api;
 mod earnings;
@@ -53,14 +53,14 @@ pub struct Shared {
     pub ranges: Vec<Choice>,
     /// The filters, to be added one at a time.
     pub facets: Facets,
-    /// The filters that are on, with the address without each.
+    /// The active filters, each with the address that removes it.
     pub on: Vec<(String, String)>,
     pub problems: Vec<String>,
     pub candidates: Vec<(String, String)>,
 }
 
 impl Shared {
-    /// What a form sends along so that it is still asked, but for what the form itself asks.
+    /// The parameters that a form must send along: the current ones, except those the form itself has.
     pub fn besides(&self, names: &[&str]) -> Vec<(&'static str, &str)> {
         let tab = Tab::ALL.into_iter().find(|tab| tab.path() == self.action);
         tab.map(|tab| self.ask.besides(tab, names)).unwrap_or_default()
@@ -128,7 +128,7 @@ fn facets(tab: Tab, ask: &FilterParams) -> Facets {
     Facets::of(facets, ask.besides(tab, &[]))
 }
 
-/// Choices, one of which may be the one that is asked for.
+/// Options, with the selected one marked.
 pub fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: Option<&str>) -> Vec<Choice> {
     let choice = |(value, words): (&str, &str)| Choice {
         value: value.to_owned(),

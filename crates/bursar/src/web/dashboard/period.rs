@@ -37,8 +37,8 @@ fn fiscal_year(day: Date, start: &str) -> Option<(Date, Date)> {
     Some((begins(year, start)?, begins(year.checked_add(1)?, start)?.yesterday().ok()?))
 }
 
-/// The quarter of the fiscal year that contains a day. Each is counted from the year's start, so that if the year begins on
-/// the 31st, its quarters end with their months.
+/// The quarter of the fiscal year that contains a day. Quarters are counted from the start of the year: if it starts on the
+/// 31st, each quarter starts on the last day of a month.
 fn quarter(day: Date, start: &str) -> Option<(Date, Date)> {
     let (first, last) = fiscal_year(day, start)?;
     let begin = |number: i32| first.checked_add((3 * number).months()).ok();
@@ -56,9 +56,9 @@ fn begins(year: i16, start: &str) -> Option<Date> {
     Date::new(year, month, day).ok().or(Some(first.last_of_month()))
 }
 
-/// The period before one, as long as it: so many months back where it is of whole months, else so many days. Where the one is
-/// not over `today`, only the same days of the one before, and `true`; none before one that has not begun. All are
-/// `YYYY-MM-DD`.
+/// The preceding period of the same length, in months if the period consists of whole months, otherwise in days. If the
+/// period is not over at `today`, the preceding one is cut to the same number of days and the flag is `true`. `None` if the
+/// period has not begun. All dates are `YYYY-MM-DD`.
 pub fn before(first: &str, last: &str, today: &str) -> Option<(String, String, bool)> {
     let (first, last): (Date, Date) = (first.parse().ok()?, last.parse().ok()?);
     let today = today.parse::<Date>().ok().filter(|today| *today >= first)?;
@@ -74,7 +74,7 @@ pub fn before(first: &str, last: &str, today: &str) -> Option<(String, String, b
     Some((begins.to_string(), ends.to_string(), begun))
 }
 
-/// The month of a day and so many before it, the earliest first, as `YYYY-MM`.
+/// The month of a day and the months before it, `many` more, oldest first, as `YYYY-MM`.
 pub fn months_before(day: &str, many: i32) -> Vec<String> {
     let Ok(day) = day.parse::<Date>() else { return Vec::new() };
     let month = |back: i32| day.first_of_month().checked_sub(back.months()).ok();
@@ -86,7 +86,7 @@ pub fn ends_a_month(day: &str) -> bool {
     day.parse::<Date>().is_ok_and(|day| day == day.last_of_month())
 }
 
-/// What a month `YYYY-MM` is called for short.
+/// The short name of a month given as `YYYY-MM`.
 pub fn name_of(month: &str) -> String {
     let day: Option<Date> = format!("{month}-01").parse().ok();
     day.map_or_else(|| month.to_owned(), |day| day.strftime("%b").to_string())
@@ -139,7 +139,7 @@ mod tests {
             let expected = Some((begins.to_owned(), ends.to_owned(), false));
             assert_eq!(before(first, last, "2026-07-01"), expected, "{first} to {last}");
         }
-        // What is not over is compared with the same days.
+        // A period that is not over is compared with the same days.
         for (first, last, today, begins, ends) in [
             ("2026-11-01", "2026-11-30", "2026-11-03", "2026-10-01", "2026-10-03"),
             ("2026-03-01", "2026-03-31", "2026-03-30", "2026-02-01", "2026-02-28"),

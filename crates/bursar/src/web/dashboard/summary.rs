@@ -1,5 +1,5 @@
-//! The first tab: where the money of one currency is, beside the period before; what was paid in each of twelve months; why
-//! payments failed; how long they took; to whom most was paid. The other currencies are a link away.
+//! The Summary tab: where the money of one currency is, compared with the previous period; what was paid in each of twelve
+//! months; why payments failed; how long they took; who was paid the most. Other currencies are one link away.
 
 use askama::Template;
 use axum::extract::State;
@@ -28,7 +28,7 @@ use crate::web::kit::layout::{Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, get};
 
-/// So many months are drawn; earlier ones are there for whoever narrows the dates.
+/// The number of months in the chart; narrow the dates to see earlier ones.
 const MONTHS: i32 = 12;
 const DAY_US: i64 = 86_400_000_000;
 
@@ -59,20 +59,20 @@ struct TopRow {
     net: Summed,
 }
 
-/// What net was in the period before. What is in flight, failed or waiting is known only as it is now.
+/// The net of the previous period. Amounts in flight, failed or waiting are known only as of now.
 struct Before {
     days: String,
-    /// Whether these are only the same days, because the period itself is not over.
+    /// Whether it is cut to the same days, because the current period is not over.
     begun: bool,
     net: Summed,
 }
 
-/// A currency that can be chosen.
+/// A currency offered to choose from.
 struct Choice {
     code: &'static str,
     address: String,
     here: bool,
-    /// How many of its payments wait for a person.
+    /// How many of its payments are waiting for someone.
     attention: i64,
 }
 
@@ -80,19 +80,19 @@ struct Part {
     code: &'static str,
     card: Card,
     before: Option<Before>,
-    /// Where no days are asked for: what was paid in this month and in the one before.
+    /// If no dates are requested: the amounts paid this month and last month.
     lately: Option<(Summed, Summed)>,
-    /// The list of what is in flight, and of what failed.
+    /// The addresses of the lists of payments in flight and failed.
     lists: (String, String),
-    /// Whether there is something of other currencies: the lists have no filter by currency.
+    /// Whether there is more than one currency: the lists cannot be filtered by currency.
     several: bool,
-    /// The months that are drawn, in words.
+    /// The months in the chart, in words.
     span: String,
     columns: Columns,
     month_rows: Vec<MonthRow>,
-    /// Whether earlier months are left out.
+    /// Whether earlier months are omitted.
     cut: bool,
-    /// Whether something was paid outside in the days that are asked for.
+    /// Whether anything was paid outside within the requested dates.
     outside: bool,
     /// Whether to show the columns for amounts paid outside, in payees' balances, and written off.
     outside_column: bool,
@@ -194,8 +194,7 @@ async fn show(
     visit.show(&page)
 }
 
-/// The currency that is shown: the one that is asked for, else the company's if there is anything of it, else the one in
-/// which most happened.
+/// The currency to show: the requested one, else the company's if it has any figures, else the one with the most activity.
 fn shown(summary: &Summary, asked: Option<Currency>, mostly: &str) -> Option<Currency> {
     let used = |card: &&Card| {
         let currency = card.currency();
@@ -215,15 +214,15 @@ fn currencies(ask: &FilterParams, summary: &Summary, shown: Option<Currency>) ->
         attention: card.failed.count + card.need_person,
     };
     let mut all: Vec<Choice> = summary.cards.iter().map(choice).collect();
-    // What is shown is there to go back to, though nothing of it lies in these days.
+    // Offer the current currency even if it has no figures in these dates.
     if let Some(currency) = shown.filter(|_| !all.iter().any(|one| one.here)) {
         all.insert(0, choice(&Card::empty(currency)));
     }
     all
 }
 
-/// Net of the period before, where the days that are asked for have both ends. `unread` is set where something of it cannot
-/// be read.
+/// The net of the previous period, if the requested dates have both ends. Sets `unread` if some of its records cannot be
+/// read.
 async fn before(
     db: &mut Db,
     narrowed: &ResolvedFilter,
@@ -249,12 +248,12 @@ fn start_of(day: &str) -> Option<i64> {
     crate::clock::day(day, "").ok()
 }
 
-/// The last moment that is drawn: the end of the days that are asked for, but not later than now.
+/// The end of the chart: the end of the requested dates, but not later than now.
 fn end(narrowed: &ResolvedFilter, now: i64) -> i64 {
     narrowed.range.to.map_or(now, |to| now.min(to - 1))
 }
 
-/// The twelve months up to the end of the days that are asked for, and no further than this one.
+/// The twelve months up to the end of the requested dates, but not past the current month.
 async fn twelve(
     db: &mut Db,
     narrowed: &ResolvedFilter,
@@ -279,7 +278,7 @@ async fn twelve(
     Ok(first.into_iter().map(of).collect())
 }
 
-/// In words: which months are drawn, whether they are more than what is asked for, and whether the last is whole.
+/// Describes the chart's months, whether they go beyond the requested dates, and whether the last is complete.
 fn span(narrowed: &ResolvedFilter, now: i64) -> String {
     let last_day = date(end(narrowed, now));
     let months = period::months_before(&last_day, MONTHS - 1);
@@ -361,20 +360,20 @@ pub fn payee_address(payee: Payee) -> String {
 
 fn columns(currency: Currency, months: &[Month]) -> Columns {
     let column = |(place, month): (usize, &Month)| {
-        // As in the column beside it: what was paid outside has one of its own.
+        // As in the net column: amounts paid outside have their own.
         let (paid, back) = (month.paid.minor, month.back.total());
-        // Below zero where what lay in payees' balances was paid in another way: then nothing came back.
+        // Negative if money in payees' balances was paid in another way: then nothing came back.
         let message = match back.minor > 0 {
             true => format!(", {} came back or never arrived", bare(back)),
             false => String::new(),
         };
         let (year, name) = month.month.split_once('-').unwrap_or_default();
-        // The year is said once, and where another begins.
+        // Show the year only once, and where a new one begins.
         let year = if place == 0 || name == "01" { year } else { "" };
         Column {
             label: (period::name_of(&month.month), year.to_owned()),
             told: format!("{}: {} paid{message}", month.month, bare(Sum::new(paid, currency))),
-            // What came back may be of payments of an earlier month, and more than was paid in this one.
+            // Money that came back may belong to earlier months and exceed what was paid in this one.
             kept: (paid - back.minor.max(0)).max(0),
             back: back.minor.max(0),
         }
@@ -418,7 +417,7 @@ fn failure_row(ask: &FilterParams, failure: &Failure) -> FailureRow {
     };
     let words = explained.message.map_or_else(
         || match state {
-            // Payments settled as paid by other means are in this state as well, and are no longer owed.
+            // Payments settled by other means are in this state too, and are no longer owed.
             Some(Stands::WrittenOff) => SETTLED.to_owned(),
             Some(state) => meaning(state).to_owned(),
             None => format!("{}.", plain(&failure.code)),
@@ -460,9 +459,9 @@ mod tests {
     fn a_column_is_what_stayed_and_what_came_back_in_its_month() {
         for (paid, to_us, in_balances, kept, back, message) in [
             (3000, 2000, 0, 1000, 2000, "2026-03: 30.00 paid, 20.00 came back or never arrived"),
-            // What was paid in an earlier month came back.
+            // Money paid in an earlier month came back.
             (1000, 2500, 0, 0, 2500, "2026-03: 10.00 paid, 25.00 came back or never arrived"),
-            // What lay in a balance since an earlier month was paid in another way.
+            // Money held in a payee's balance since an earlier month was paid in another way.
             (1000, 0, -500, 1000, 0, "2026-03: 10.00 paid"),
         ] {
             let mut month = Month::nothing("2026-03", Currency::USD);

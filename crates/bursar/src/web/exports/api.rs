@@ -1,5 +1,5 @@
-//! `/exports`: lists, the books and the activity log as files. Each is streamed as it is read and not stored; stored files
-//! are made on the page. What is deliberately not here: the format of a file (`documents`).
+//! `/exports`: lists, the books and the activity log as files. Each is streamed as it is read and not stored; stored
+//! files are made on the page. Not here: the format of a file (`documents`).
 
 use axum::extract::State;
 use axum::response::Response;

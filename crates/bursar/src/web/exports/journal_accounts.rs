@@ -1,5 +1,5 @@
-//! The names of the ledger accounts in the operator's accounting program. What is deliberately not here: the export itself,
-//! and the supported programs (`documents::journal`).
+//! The names of the ledger accounts in the operator's accounting program. Not here: the export itself, and the supported
+//! programs (`documents::journal`).
 
 use askama::Template;
 use axum::extract::State;

@@ -1,5 +1,4 @@
-//! Exports: starting one, past exports, and the API.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Exports: starting one, past exports, and the API. Not here: deciding and writing (`ops`).
 
 mod api;
 mod journal_accounts;

@@ -1,5 +1,5 @@
-//! The export parameters in the query string, shared by API and page. What is deliberately not here: the filters of lists,
-//! which are parsed where the lists are.
+//! The export parameters in the query string, shared by API and page. Not here: the filters of lists, which are parsed
+//! where the lists are.
 
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
@@ -152,9 +152,9 @@ pub struct EarningsAsk {
     pub year: Option<String>,
     #[param(value_type = Option<shapes::PaymentType>, inline)]
     pub payment_type: Option<String>,
-    /// An account with its users, by id or external id
+    /// An account with its users, by ID or external ID
     pub account: Option<String>,
-    /// Only what is paid to this partner, by id or external id
+    /// Only payments to this partner, by ID or external ID
     pub partner: Option<String>,
 }
 
@@ -230,7 +230,7 @@ pub struct AuditAsk {
     pub actor: Option<String>,
     /// The action, like `export_made`
     pub action: Option<String>,
-    /// The id of what was changed
+    /// The ID of the changed record
     pub subject: Option<String>,
     /// From this UTC date
     #[param(value_type = Option<shapes::Day>, inline)]

@@ -1,5 +1,5 @@
 //! Help: what the statuses mean, and what to do about common symptoms. The same texts appear where they apply; this page
-//! collects them. What is deliberately not here: installing and running the program (`docs`).
+//! collects them. Not here: installing and running the program (`docs`).
 
 use askama::Template;
 use axum::extract::State;

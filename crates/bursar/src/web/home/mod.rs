@@ -1,5 +1,4 @@
-//! Home, and the first-run setup page.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Home, and the first-run setup page. Not here: deciding and writing (`ops`).
 
 mod show;
 mod trial;

@@ -1,6 +1,5 @@
-//! Home, where our own people start: the setup steps until they are done, then the tasks waiting for this person, each with
-//! the page to do it on. What is deliberately not here: which tasks are whose (`ops::home`). Partners have their own home
-//! page.
+//! Home, the start page of our own people: the setup steps until they are done, then the tasks waiting for this person, each
+//! with the page to do it on. Not here: which tasks are whose (`ops::home`). Partners have their own home page.
 
 use askama::Template;
 use axum::extract::State;
@@ -33,14 +32,14 @@ struct SetupStep {
     done: bool,
     /// The page to do it on, if the person may, and the link's text.
     at: Option<(&'static str, &'static str)>,
-    /// An alternative, if there is one: a file.
+    /// An alternative link, to a file.
     or: Option<(&'static str, &'static str)>,
-    /// It can be tried out where no real money moves.
+    /// It can be tried in test mode, where no real money moves.
     trial: bool,
 }
 
 struct Task {
-    /// The count; empty for a single thing.
+    /// The count; empty if there is only one.
     count: String,
     words: String,
     sums: Vec<Summed>,
@@ -48,7 +47,7 @@ struct Task {
     aside: String,
     address: String,
     press: &'static str,
-    /// Whether it is the first thing to do.
+    /// Whether it is the first task.
     first: bool,
 }
 
@@ -66,7 +65,7 @@ struct HomePage {
     frame: Frame,
     todos: Vec<SetupStep>,
     done: usize,
-    /// Whether somebody has been paid already; then tasks come before remaining setup steps.
+    /// Whether anyone has been paid already; then tasks come before remaining setup steps.
     begun: bool,
     tasks: Vec<Task>,
     vendors: Vec<Line>,
@@ -232,7 +231,7 @@ impl Task {
         let points =
             (heap.points != 0).then(|| i64::try_from(heap.points).map_or_else(|_| "many".to_owned(), count));
         match heap.is_cut() {
-            // A partial sum would be taken for the total.
+            // A partial sum would be mistaken for the total.
             true => Self::of(heap.count),
             false => Self {
                 sums: heap.sums.iter().map(|sum| Cash(*sum)).collect(),
@@ -271,7 +270,7 @@ fn line(connection: &Connection) -> Line {
     }
 }
 
-/// A finding without the backticks that mark commands in a terminal.
+/// A finding without the backticks that mark commands in terminal output.
 fn finding(one: Finding) -> (Chip, Finding) {
     let plain = |text: String| text.replace('`', "");
     (weight_chip(one.weight), Finding { what: plain(one.what), remedy: plain(one.remedy), ..one })

@@ -1,5 +1,5 @@
-//! Prepares a test payout while a vendor is in test mode: a partner, an activity and a small approved reward. Adding it to a
-//! payout and pressing Pay are left to the user. Never changes records that the company itself has under these ids.
+//! Prepares a test payout while a vendor is in test mode: a partner, an activity and a small approved reward. The user adds
+//! it to a payout and presses Pay. Never changes the company's own records that use these IDs.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -39,7 +39,7 @@ const PARTNERS: &str =
 const ACTIVITIES: &str =
     "external_id,program,program_type,name\ntest-activity,Test program,cash,Test activity\n";
 
-/// How long a test reward can be paid, so that a vendor that goes live later does not pay it.
+/// How long a test reward can be paid, so that it is not paid if the vendor goes live later.
 const LASTS_US: i64 = 7 * 86_400_000_000;
 
 /// Whether the vendor is connected in test mode, where no real money moves.
@@ -50,7 +50,7 @@ pub fn is_test(connection: &Connection) -> bool {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sent {
-    /// A PayPal address, or the id of a Stripe account.
+    /// A PayPal address, or the ID of a Stripe account.
     #[serde(default)]
     address: String,
 }
@@ -93,8 +93,8 @@ async fn prepare(web: &Web, actor: &Actor, address: &str) -> crate::ops::Result<
     create_reward(app, actor, if currency.is_empty() { "USD" } else { &currency }).await
 }
 
-/// Creates the account, partner and activity if they are missing, and returns the partner. If something else has one of these
-/// ids, nothing is changed or created.
+/// Creates the account, partner and activity if they are missing, and returns the partner. If another record already uses one
+/// of these IDs, changes and creates nothing.
 async fn ensure_records(app: &App, actor: &Actor) -> crate::ops::Result<Payee> {
     let mut db = app.store.read().await?;
     let account = programs::account(&mut db, NamedBy::External("test-account")).await?;

@@ -1,5 +1,5 @@
-//! The first-run setup page: the first administrator and the company. What is deliberately not here: the second factor,
-//! which the next page asks for if it is required.
+//! The first-run setup page: the first administrator and the company. Not here: the second factor, which the next page asks
+//! for if it is required.
 
 use askama::Template;
 use axum::extract::State;
@@ -79,7 +79,7 @@ fn page(csrf: &str, typed: FormInput, wrong: Option<Refusal>) -> Result<Response
     Ok((status, html(&page)?).into_response())
 }
 
-/// The error if the session is too old to choose a password; what was typed is kept.
+/// The error if the session is too old to choose a password; the input is kept.
 fn too_late() -> Refusal {
     let message = format!(
         "More than ten minutes have gone by since you opened the link, so it does not count any more. `bursar user reset --email {FIRST}`, on the machine that runs Bursar, prints another one. Open it, and save there."
@@ -91,7 +91,7 @@ async fn show(State(app): State<App>, SignedIn(session): SignedIn) -> Result<Res
     match welcome::is_due_for(&app, &session).await? {
         true => {
             let late = (!is_fresh(&session, app.clock.now())).then(too_late);
-            // Prefill, so that starting over changes nothing that is left as it is.
+            // Prefilled, so that starting over keeps whatever is not edited.
             let known = company::read(&mut app.store.read().await?).await?;
             let currency = Some(known.currency).filter(|code| !code.is_empty());
             let typed = FormInput {

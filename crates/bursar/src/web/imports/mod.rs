@@ -1,5 +1,4 @@
-//! Imports: uploading a file, what it would do, and its result.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Imports: uploading a file, what it would do, and its result. Not here: deciding and writing (`ops`).
 
 mod api;
 mod list;

@@ -36,7 +36,7 @@ pub fn routes() -> Vec<Route> {
 
 /// How many rejected rows the page lists; the file has all of them.
 const MOST_REFUSED: i64 = 200;
-/// How many rows of the file are shown beside its columns.
+/// How many rows of the file to show next to its columns.
 const EXAMPLES: usize = 3;
 /// The form value of a header that maps to none of our columns.
 const LEFT_OUT: &str = "-";

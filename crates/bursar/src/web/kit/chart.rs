@@ -1,6 +1,6 @@
-//! A chart of columns as an image: a column for each month, lines with their amounts behind them, and what came back as
-//! the hatched top of a column, so that colour never stands alone. It is as wide as its place, and its text as large as
-//! other text. What is deliberately not here: the table that says the same figures.
+//! A column chart as an image: one column per month, grid lines with amounts, and the returned part as the hatched top of a
+//! column, so that color never stands alone. It fills the width of its container, with text at normal size. Not here: the
+//! table with the same figures.
 
 use std::fmt;
 
@@ -11,19 +11,19 @@ use super::format::bare;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// What stands below it, in two lines: the second may be empty.
+    /// The label below it, in two lines; the second may be empty.
     pub label: (String, String),
-    /// What whoever points at it reads.
+    /// The tooltip of the whole column.
     pub told: String,
-    /// What stayed where it went; nothing is drawn of what is not above zero.
+    /// The part that was kept; nothing is drawn for zero or less.
     pub kept: i128,
-    /// What did not: drawn above it and hatched.
+    /// The part that was not kept, drawn above it and hatched.
     pub back: i128,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns {
-    /// Tells it apart from the other charts of its page.
+    /// Distinguishes it from other charts on the page.
     pub id: String,
     pub title: String,
     /// A description for screen readers.
@@ -36,7 +36,7 @@ pub struct Columns {
 const ABOVE: i128 = 12;
 const PLOT: i128 = 150;
 const BELOW: i128 = 38;
-/// So many steps has the scale at most.
+/// The maximum number of steps on the scale.
 const STEPS: i128 = 4;
 
 impl HtmlSafe for Columns {}
@@ -138,7 +138,7 @@ fn scale(most: i128, digits: u32) -> (i128, i128) {
     }
 }
 
-/// How high so much is, in pixels; at least one, so that what is there is seen.
+/// The height of an amount in pixels; at least one if it is positive.
 fn height(value: i128, top: i128) -> i128 {
     if value <= 0 || top <= 0 {
         return 0;

@@ -1,5 +1,5 @@
-//! Clawbacks as shown on related pages: the payment that was paid twice, the payee whose next claim is reduced, the reward
-//! that is clawed back. What is deliberately not here: entering one (`rewards::show`).
+//! Clawbacks as shown on related pages: the payment that was paid twice, the payee whose next claim is reduced, the
+//! reward that is clawed back. Not here: entering one (`rewards::show`).
 
 use payout::money::Sum;
 use payout::reward::RewardStatus;

@@ -1,6 +1,5 @@
 //! Determines the client's address. Behind a proxy, the connection's peer is the proxy, and `X-Forwarded-For` is only
-//! trusted from proxies that the operator has configured, because anybody can write it. What is deliberately not here: who
-//! signs in.
+//! trusted from proxies that the operator has configured, because anybody can write it. Not here: who signs in.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

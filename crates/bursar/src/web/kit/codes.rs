@@ -1,7 +1,6 @@
-//! The documentation of every API error code: what happened, what it means for the money, and what to do; and the page that
-//! the `type` of every problem links to. Codes already documented in `payout` (blockers, commands, amounts, reasons) use
-//! those texts. What is deliberately not here: when each code is returned, and codes that only appear on pages, which do
-//! not show them.
+//! The documentation of every API error code: what happened, what it means for the money, and what to do; and the page
+//! that the `type` of every problem links to. Codes already documented in `payout` (blockers, commands, amounts, reasons)
+//! use those texts. Not here: when each code is returned, and codes that only appear on pages, which do not show them.
 
 use askama::Template;
 use axum::response::Response;

@@ -1,5 +1,4 @@
-//! Renders an error response: `problem+json` for programs, a page for people. What is deliberately not here: the error
-//! itself (`kit::problem`).
+//! Renders an error response: `problem+json` for programs, a page for people. Not here: the error itself (`kit::problem`).
 
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,8 +13,8 @@ use super::layout::{Frame, MenuItem, PageContext, assets_version, html};
 use super::problem::{Problem, ProblemDetails, RequestContext, blocker};
 use super::refused;
 
-/// Whether a response is to be given words, and could stand on a page with its menu: what broke in ourselves, and whoever asks
-/// too often, should ask the database for nothing more.
+/// Whether a response needs a body from us and may be shown with the menu. Internal errors and rate limits are not: building
+/// the menu would query the database.
 pub fn has_menu(response: &Response) -> bool {
     let limited = response.status() == StatusCode::TOO_MANY_REQUESTS;
     response.status().is_client_error()
@@ -23,8 +22,8 @@ pub fn has_menu(response: &Response) -> bool {
         && (response.extensions().get::<Problem>().is_some() || !has_words(response))
 }
 
-/// Gives a response that failed its words. One that succeeded, or has its words already, passes unchanged. `visit` is of
-/// whoever is signed in, where the page has a menu.
+/// Gives an error response its body. A successful response, or one that has a body already, passes unchanged. `visit` is the
+/// signed-in person, if the page has a menu.
 pub fn render(mut response: Response, scene: &RequestContext, visit: Option<&PageContext>) -> Response {
     let status = response.status();
     let fault = match response.extensions_mut().remove::<Problem>() {
@@ -101,7 +100,7 @@ fn problem(fault: &Problem, scene: &RequestContext) -> Response {
     ([(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
 }
 
-/// What went wrong, as a page of its own.
+/// An error page without the menu.
 #[derive(Template)]
 #[template(path = "kit/error_page.html")]
 struct Alone<'a> {
@@ -110,7 +109,7 @@ struct Alone<'a> {
     csrf: Option<&'a str>,
 }
 
-/// The same beside the menu, for whoever is signed in.
+/// An error page with the menu, for a signed-in person.
 #[derive(Template)]
 #[template(path = "kit/error_framed.html")]
 struct Framed<'a> {
@@ -123,13 +122,13 @@ struct Words<'a> {
     detail: &'a str,
     errors: Vec<(&'a str, &'a str)>,
     whys: Vec<BlockerSummary>,
-    /// What to do, where the detail does not say it.
+    /// What to do, if the detail does not say it.
     to_do: &'static str,
     request_id: &'a str,
 }
 
-/// What to do about an answer of this status, where nothing else says it. Only where the page has a menu can its reader search,
-/// and ask an administrator.
+/// What to do about a response with this status, if nothing else says it. Only a page with a menu can suggest searching or
+/// asking an administrator.
 fn to_do(told: &ProblemDetails, scene: &RequestContext, has_menu: bool) -> &'static str {
     match told.status.as_u16() {
         404 if told.code == "not_found" && has_menu => {
@@ -146,7 +145,7 @@ fn to_do(told: &ProblemDetails, scene: &RequestContext, has_menu: bool) -> &'sta
     }
 }
 
-/// The page of something that went wrong.
+/// The page for an error.
 fn page(
     told: &ProblemDetails,
     scene: &RequestContext,
@@ -171,7 +170,7 @@ fn page(
             "This payment's record cannot be read",
             "Nothing more is sent for it. What was already sent continues at the vendor; check there. The other payments go on.",
         ),
-        // What an answer to a program calls by its name stands below.
+        // The title and detail that programs get are shown below.
         (false, true) => (title, "At least one gate is closed, so nothing was done."),
         (false, false) => (title, told.detail.as_str()),
     };
@@ -192,8 +191,8 @@ fn page(
     }
 }
 
-/// The page of something that went wrong; the caller sets the status.
+/// The page for an error; the caller sets the status.
 fn bare_or_page(told: &ProblemDetails, scene: &RequestContext, visit: Option<&PageContext>) -> Response {
-    // A page that tells of a fault must not fail itself: then the words go bare.
+    // If rendering the error page fails, send its text alone.
     page(told, scene, visit).unwrap_or_else(|_| told.detail.clone().into_response())
 }

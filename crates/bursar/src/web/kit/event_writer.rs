@@ -1,6 +1,6 @@
 //! The writer of vendor events (group commit): handlers hand over their events; the writer takes whatever is waiting,
-//! inserts it in one database transaction and answers all of them after the commit. There is no timer, so a single event is
-//! never delayed. What is deliberately not here: verifying an event (`webhooks`), and processing it (`work::intake`).
+//! inserts it in one database transaction and answers all of them after the commit. There is no timer, so a single event
+//! is never delayed. Not here: verifying an event (`webhooks`), and processing it (`work::intake`).
 
 use std::collections::HashMap;
 use std::sync::Arc;

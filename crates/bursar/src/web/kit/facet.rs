@@ -1,18 +1,18 @@
-//! Filters that are added one at a time: which one, then its value. A value that is one of few is a link to the list with
-//! it; what is typed or ticked stands in one form, which sends along whatever else is asked. What is deliberately not here:
-//! what a filter means, which every list reads for itself, and the form with all of them.
+//! Filters that are added one at a time: first the filter, then its value. A filter with few values offers links; typed or
+//! ticked values are in one form, which also sends the other current parameters. Not here: what a filter means (each list
+//! parses its own), and the form with all filters.
 
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 
-/// The filters of a list, and what their form sends along beside them.
+/// The filters of a list, and the other current parameters that their form sends along.
 pub struct Facets {
     pub list: Vec<Facet>,
     pub kept: Vec<(String, String)>,
 }
 
 impl Facets {
-    /// Of everything that is asked, the form sends along what it has no field for.
+    /// The form keeps every current parameter that it has no field for.
     pub fn of(list: Vec<Facet>, asked: Vec<(&'static str, &str)>) -> Self {
         let typed = |name: &str| list.iter().any(|facet| facet.asks(name));
         let kept = asked.into_iter().filter(|(name, _)| !typed(name));
@@ -23,22 +23,22 @@ impl Facets {
 
 pub struct Facet {
     pub words: &'static str,
-    /// Values to choose from, each with the address of the list with it.
+    /// The values to choose from, each with the address of the list filtered by it.
     pub choices: Vec<(String, String)>,
-    /// Values that are ticked: name, value, words, whether it is.
+    /// Checkboxes: name, value, label, whether checked.
     pub ticks: Vec<(&'static str, String, String, bool)>,
     pub fields: Vec<Typed>,
 }
 
-/// A value that is typed.
+/// A field for a typed or selected value.
 pub struct Typed {
     pub name: &'static str,
     pub words: &'static str,
-    /// `text`, `date`, or `select` where it is one of its options.
+    /// `text`, `date` or `select`.
     pub kind: &'static str,
     pub value: String,
     pub hint: &'static str,
-    /// Value, words, whether it is chosen.
+    /// Value, label and whether it is selected.
     pub options: Vec<(String, String, bool)>,
 }
 
@@ -53,7 +53,7 @@ impl Typed {
         Self { name, words, kind, value: value.clone().unwrap_or_default(), hint, options: Vec::new() }
     }
 
-    /// One of some that are known.
+    /// A select field with the given options.
     pub fn among(
         name: &'static str,
         words: &'static str,
@@ -64,7 +64,7 @@ impl Typed {
 }
 
 impl Facet {
-    /// A filter whose value is one of few.
+    /// A filter with few values, offered as links.
     pub fn links<W: Into<String>>(
         words: &'static str,
         choices: impl IntoIterator<Item = (W, String)>,
@@ -73,23 +73,23 @@ impl Facet {
         Self { words, choices, ticks: Vec::new(), fields: Vec::new() }
     }
 
-    /// A filter whose value is typed.
+    /// A filter with form fields.
     pub fn typed(words: &'static str, fields: Vec<Typed>) -> Self {
         Self { words, choices: Vec::new(), ticks: Vec::new(), fields }
     }
 
-    /// A filter that takes several values at once.
+    /// A filter with checkboxes, for several values at once.
     pub fn ticked(words: &'static str, ticks: Vec<(&'static str, String, String, bool)>) -> Self {
         Self { words, choices: Vec::new(), ticks, fields: Vec::new() }
     }
 
-    /// Links beside what is typed.
+    /// Adds links next to the fields.
     pub fn with(mut self, choices: Vec<(String, String)>) -> Self {
         self.choices = choices;
         self
     }
 
-    /// It has something to be sent.
+    /// Whether it has anything that the form sends.
     pub fn is_sent(&self) -> bool {
         !self.fields.is_empty() || !self.ticks.is_empty()
     }
@@ -100,7 +100,7 @@ impl Facet {
     }
 }
 
-/// The stretches of days up to this one that are asked for most: words, the first day, the last.
+/// Common date ranges ending at or before this day: label, first day, last day.
 pub fn lately(today: &str) -> Vec<(&'static str, String, String)> {
     let Ok(today) = today.parse::<Date>() else { return Vec::new() };
     let back = |days: i64| today.checked_sub(days.days()).unwrap_or(today);

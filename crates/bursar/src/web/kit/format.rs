@@ -1,6 +1,5 @@
 //! Formatting for pages: times in the reader's zone, grouped amounts, status chips whose color never stands alone, and
-//! reasons why something cannot be done. What is deliberately not here: sentences that a rule owns; those come from
-//! `payout`.
+//! reasons why something cannot be done. Not here: sentences that a rule owns; those come from `payout`.
 
 use std::fmt;
 
@@ -296,10 +295,10 @@ pub fn detail(state: State) -> Option<&'static str> {
     })
 }
 
-/// What a payment stands for that was paid out of the money that lay in the payee's balance.
+/// The meaning of a payment settled with the money in the payee's balance.
 const PAID_OTHERWISE: &str = "The payment is complete. The payee has the money from their Stripe balance, or was paid by other means instead. Two people confirmed this.";
 
-/// What a payment stands for that somebody made in another way.
+/// The meaning of a payment that was made outside Bursar.
 const PAID_OUTSIDE: &str =
     "The vendor did not make this payment. The payee was paid outside Bursar, as recorded here.";
 

@@ -1,5 +1,4 @@
-//! The headers of every response, in one table, and the names of our cookies. What is deliberately not here: the session
-//! behind a cookie.
+//! The headers of every response, in one table, and the names of our cookies. Not here: the session behind a cookie.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use payout::money::Vendor;
@@ -52,8 +51,8 @@ pub fn add(app: &App, headers: &mut HeaderMap, path: &str, request_id: &str) {
     }
 }
 
-/// Whether browsers and proxies may store a response below this path: it must hold nothing of whoever asks, not even where
-/// there is nothing.
+/// Whether browsers and proxies may store a response below this path. Such a response must contain nothing about the user,
+/// not even a 404.
 pub fn may_be_stored(path: &str) -> bool {
     path.starts_with("/assets/") || path.starts_with("/api/docs")
 }
@@ -99,7 +98,7 @@ pub fn is_https(app: &App) -> bool {
     app.base_url.starts_with("https:")
 }
 
-/// Renames our cookies to their internal names. Over https, only cookies that nobody else can have set count.
+/// Renames our cookies to their internal names. Over https, only cookies that no other host can have set count.
 pub fn open_cookies(app: &App, headers: &mut HeaderMap) {
     if !is_https(app) {
         return;

@@ -1,5 +1,5 @@
-//! JSON types that several parts of the API share: money, blockers, pages of a list, version tags. What is deliberately not
-//! here: the JSON of a single resource, which is private to its file.
+//! JSON types that several parts of the API share: money, blockers, pages of a list, version tags. Not here: the JSON of
+//! a single resource, which is private to its file.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

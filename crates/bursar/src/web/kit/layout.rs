@@ -1,5 +1,5 @@
-//! The layout of every page: the menu, the signed-in person, and the flash message of the last form, shown once on the next
-//! page. What is deliberately not here: the pages.
+//! The layout of every page: the menu, the signed-in person, and the flash message of the last form, shown once on the
+//! next page. Not here: the pages.
 
 use std::sync::LazyLock;
 
@@ -44,13 +44,13 @@ pub enum MenuItem {
     Dashboard,
     PayoutSettings,
     Outbox,
-    /// Everybody who can be paid.
+    /// Everyone who can be paid.
     Partners,
     /// Files of rewards, partners, accounts and activities.
     Imports,
     Programs,
     Activity,
-    /// Everybody who signs in, and API keys.
+    /// Everyone who signs in, and API keys.
     People,
     /// The vendors' movements of our balance, compared with the books.
     Reconciliation,
@@ -305,7 +305,7 @@ where
 }
 
 impl PageContext {
-    /// The visit of whoever this session is of.
+    /// The page context of this session's person.
     pub async fn of(app: &App, session: Session, told: Option<Flash>) -> Result<Self, Problem> {
         let mut db = app.store.read().await?;
         let rules = settings::load(&mut db).await?;

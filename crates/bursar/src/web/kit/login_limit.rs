@@ -1,6 +1,6 @@
-//! Rate limits for password attempts: token buckets, bounded in number, so that guessing is slow and does not lock out the
-//! owner of a login. What is deliberately not here: how many slow hashes run at a time (`secrets::Hashing`), and where a
-//! request comes from (`kit::client`).
+//! Rate limits for password attempts: token buckets, bounded in number, so that guessing is slow and does not lock out
+//! the owner of a login. Not here: how many slow hashes run at a time (`secrets::Hashing`), and where a request comes
+//! from (`kit::client`).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};

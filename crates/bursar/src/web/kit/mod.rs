@@ -1,5 +1,5 @@
-//! What features are built from: routes and their access rules, parsing and responses, formatting. What is deliberately not
-//! here: any feature; the kit names none.
+//! What features are built from: routes and their access rules, parsing and responses, formatting. Not here: any feature;
+//! the kit names none.
 
 pub mod change_summary;
 pub mod chart;

@@ -1,5 +1,5 @@
-//! Errors: those of all layers become a [`Problem`], which becomes `problem+json` (RFC 9457) or a page. What is deliberately
-//! not here: internal details. They are logged with the request id, and only the id is shown.
+//! Errors: those of all layers become a [`Problem`], which becomes `problem+json` (RFC 9457) or a page. Not here:
+//! internal details. They are logged with the request id, and only the id is shown.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};

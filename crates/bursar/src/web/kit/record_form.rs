@@ -1,6 +1,6 @@
 //! The form for creating or editing a partner, an account, a program or an activity. After an error the input is kept and
 //! the error shown; if somebody else has changed the record, its current values are shown, and nothing is overwritten
-//! unseen. What is deliberately not here: the fields of each (`payees::edit`, `programs::pages`).
+//! unseen. Not here: the fields of each (`payees::edit`, `programs::pages`).
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -79,7 +79,7 @@ impl Field {
             .into_iter()
             .map(|(code, name)| (code.to_owned(), name.to_owned()))
             .collect();
-        // What is stored stays chosen, even if it is no country of the list.
+        // The stored country stays selected, even if it is not in the list.
         if let Some(code) = given(value).filter(|code| all.iter().all(|(known, _)| known != code)) {
             all.push((code.clone(), code));
         }

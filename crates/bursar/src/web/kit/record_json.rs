@@ -1,5 +1,5 @@
-//! Shared by the APIs of accounts, partners, programs and activities. What is deliberately not here: the fields of each,
-//! and the form of a page (`kit::record_form`).
+//! Shared by the APIs of accounts, partners, programs and activities. Not here: the fields of each, and the form of a
+//! page (`kit::record_form`).
 
 use axum::http::StatusCode;
 

@@ -1,7 +1,7 @@
-//! What was refused to somebody who tried more than they may, for the log: who, from where, and with which code. Anybody can
-//! be refused as often as they like, so that a minute has so many such lines and then only counts; and be answered, so that a
-//! second has so many lines of that. What collects a log drops all of it where there is too much. What is deliberately not
-//! here: what is refused (`web::guard`, the verbs), and the activity log, which keeps what people do.
+//! Logging of refusals and responses: who, from where, and with which code. Anyone can cause refusals without limit, so each
+//! minute logs only so many and counts the rest, and each second logs only so many responses: log collectors that get too
+//! many lines drop all of them. Not here: what is refused (`web::guard`, the verbs), and the activity log, which records what
+//! people do.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -12,11 +12,11 @@ use axum::response::Response;
 use payout::ids::PersonId;
 
 const SECOND_US: i64 = 1_000_000;
-/// The most lines in a second about answers to strangers, and to logins and API keys.
+/// The maximum number of response lines per second, for unknown clients, and for logins and API keys.
 const MOST_ANSWERS: [usize; 2] = [50, 150];
 const MINUTE_US: i64 = 60 * 1_000_000;
-/// The most lines per code and minute for unknown clients, and as many again for logins and API keys, so that nobody can
-/// hide one kind of attempt behind many others, and strangers cannot hide those of our own people.
+/// The most lines per code and minute for unknown clients, and as many again for logins and API keys, so that no one can hide
+/// one kind of attempt behind many others, and unknown clients cannot hide those of our own people.
 const MOST_LINES: usize = 50;
 /// The most codes counted separately. Codes are our own; this is a bound in case one ever is not.
 const MOST_KINDS: usize = 64;
@@ -47,7 +47,7 @@ pub fn take(response: &mut Response) -> Option<Refused> {
 /// The refusals of the current minute.
 #[derive(Default)]
 pub struct Refusals {
-    /// Keyed, so that nobody can craft collisions.
+    /// Keyed, so that no one can craft collisions.
     hasher: RandomState,
     minute: Mutex<Minute>,
 }
@@ -96,20 +96,20 @@ impl Refusals {
     }
 }
 
-/// The answers of this second.
+/// The response lines of the current second.
 #[derive(Default)]
 pub struct Answers(Mutex<Second>);
 
 #[derive(Default)]
 struct Second {
     began: i64,
-    /// How many lines there were about strangers, and about those whom we know.
+    /// The number of lines for unknown clients, and for logins and API keys.
     lines: [usize; 2],
     left_out: u64,
 }
 
 impl Answers {
-    /// Whether an answer has a line of its own, while there is room.
+    /// Whether a response gets its own line.
     pub fn has_line(&self, is_known: bool, now: i64) -> bool {
         let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !(0..SECOND_US).contains(&(now - second.began)) {
@@ -124,7 +124,7 @@ impl Answers {
         room
     }
 
-    /// How many had no line in a second that is over, if any had none. Asked at every answer.
+    /// How many responses had no line in the previous second, if any. Called for every response.
     pub fn left_out(&self, now: i64) -> Option<u64> {
         let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = !(0..SECOND_US).contains(&(now - second.began));

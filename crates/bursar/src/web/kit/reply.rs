@@ -1,4 +1,4 @@
-//! A response stored under a one-time key, for replay. What is deliberately not here: taking the key (`guard`).
+//! A response stored under a one-time key, for replay. Not here: taking the key (`guard`).
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

@@ -1,7 +1,6 @@
-//! How many requests a login or an API key may send: a bucket for each that fills again with time, so that a program gone
-//! wrong, or whoever has somebody's key, does not take the database from everybody else. A key that did not come in lately is
-//! counted by the network it comes from, before anybody looks for it. What is deliberately not here: whoever signs in
-//! (`login_limit`), webhooks and health, which nobody is known at, and what is heavy (`turns`).
+//! Request rate limits per login and API key: a token bucket for each, so that a faulty program or a stolen key cannot take
+//! the database from everyone else. A key that was not accepted recently counts against its network, before it is looked up.
+//! Not here: sign-in (`login_limit`), webhooks and health checks, which identify no client, and expensive work (`turns`).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,7 +14,7 @@ const MINUTE_US: i64 = 60_000_000;
 /// from ending it in another.
 const OF_A_SESSION: Rule = Rule { at_once: 20, then_every_us: 3_000_000 };
 
-/// The most keys that are remembered as those which came in.
+/// The maximum number of accepted keys to remember.
 const MOST_KNOWN: usize = 1 << 13;
 
 pub struct Requests {
@@ -23,9 +22,9 @@ pub struct Requests {
     rule: Option<Rule>,
     hasher: RandomState,
     buckets: Mutex<Buckets>,
-    /// Whoever has not come in never shares room with those who have.
+    /// Clients that were not accepted, separate from those that were.
     strangers: Mutex<Buckets>,
-    /// When each key came in last.
+    /// When each key was last accepted.
     known: Mutex<HashMap<u64, i64>>,
 }
 
@@ -43,8 +42,7 @@ impl Requests {
         }
     }
 
-    /// Whether a key may be looked for. One that came in lately may; all others of a network together as often as one key may
-    /// ask.
+    /// Whether a key may be looked up. A recently accepted one may; all others from a network share the rate of a single key.
     ///
     /// # Errors
     /// How long to wait.
@@ -53,7 +51,7 @@ impl Requests {
         if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&self.of_key(key)) {
             return Ok(());
         }
-        // Behind a proxy on this machine that is not named, one count would stand for everybody.
+        // Behind an unconfigured proxy on this machine, one counter would cover everyone.
         let Some(network) = network else { return Ok(()) };
         let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         // First the network's own count, so that one network cannot use up its whole site's.
@@ -65,7 +63,7 @@ impl Requests {
         Ok(())
     }
 
-    /// Notes whether a key came in.
+    /// Records whether a key was accepted.
     pub fn seen(&self, key: &str, came_in: bool, now: i64) {
         let key = self.of_key(key);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,7 +141,7 @@ mod tests {
         assert!(requests.knock("ours", network(1), 0).is_err(), "it came in no more");
         let unplaced = (0..1_000).filter(|one| requests.knock(&format!("brs_{one}"), None, 0).is_ok());
         assert_eq!(unplaced.count(), 1_000, "one count would keep out everybody behind an unnamed proxy");
-        // Whoever has many networks of one site has four times as much.
+        // A client with many networks of one site has four times the limit.
         let within =
             |part: u16| Some(Network::of(std::net::Ipv6Addr::new(0x2001, 0xdb8, 1, part, 0, 0, 0, 1).into()));
         let of_site = (0..1_000).filter(|part| requests.knock("brs_1", within(*part), 0).is_ok());

@@ -1,5 +1,5 @@
-//! Resolves an account or partner named in a filter: by id, by external id, or by a unique name. What is deliberately not
-//! here: choosing among several candidates; the page asks.
+//! Resolves an account or partner named in a filter: by id, by external id, or by a unique name. Not here: choosing among
+//! several candidates; the page asks.
 
 use payout::Refusal;
 use payout::ids::{AccountId, PartnerId};
@@ -35,8 +35,8 @@ pub async fn partner(db: &mut Db, text: &str) -> Result<Resolved<PartnerId>, Pro
     Ok(among(found.into_iter().map(|one| (one.id, one.name, one.external_id)).collect()))
 }
 
-/// The caller's id of the account that a form means: an id, exactly what a list offers, or a name that only one has. What
-/// means nobody comes back as it was typed, for whoever looks it up to refuse.
+/// The external ID of the account that a form names: an ID, an entry of the offered list, or a unique name. Text that matches
+/// nothing is returned as typed, and refused by whoever looks it up.
 pub async fn account_id(db: &mut Db, text: &str) -> Result<Result<String, Refusal>, Problem> {
     if let Some(found) = programs::account(db, NamedBy::Either(text)).await? {
         return Ok(Ok(found.external_id));
@@ -47,7 +47,7 @@ pub async fn account_id(db: &mut Db, text: &str) -> Result<Result<String, Refusa
         let meant = found.filter(|one| is_offer(text, &one.name, &one.external_id));
         ids.extend(meant.map(|one| one.external_id));
     }
-    // Somebody may be called what the list offers for another: then it is ambiguous.
+    // A name may equal another account's entry in the list: then it is ambiguous.
     for one in programs::accounts(db, &called(text)).await? {
         if !ids.contains(&one.external_id) {
             ids.push(one.external_id);
@@ -67,7 +67,7 @@ pub async fn partner_id(db: &mut Db, text: &str) -> Result<Result<String, Refusa
         let meant = found.filter(|one| is_offer(text, &one.name, &one.external_id));
         ids.extend(meant.map(|one| one.external_id));
     }
-    // Somebody may be called what the list offers for another: then it is ambiguous.
+    // A name may equal another account's entry in the list: then it is ambiguous.
     for one in programs::partners(db, &called(text)).await? {
         if !ids.contains(&one.external_id) {
             ids.push(one.external_id);
@@ -76,17 +76,17 @@ pub async fn partner_id(db: &mut Db, text: &str) -> Result<Result<String, Refusa
     Ok(only(text, "owner", ids))
 }
 
-/// How a list offers what can be meant.
+/// How an entry is offered in a list.
 pub fn offer(name: &str, external_id: &str) -> String {
     format!("{name} ({external_id})")
 }
 
-/// Whether a text is what a list offers for this name and id: a name may end in brackets, and what is in them is no id then.
+/// Whether a text is the list entry for this name and ID. Names may end in parentheses, whose content is not an ID then.
 fn is_offer(text: &str, name: &str, external_id: &str) -> bool {
     offer(name, external_id).trim() == text.trim()
 }
 
-/// What may be the id in a text that a list offered: names and ids may have brackets of their own.
+/// The possible IDs in an entry chosen from a list: names and IDs may contain parentheses.
 fn offered(text: &str) -> impl Iterator<Item = &str> {
     let inner = text.trim_end().strip_suffix(')').unwrap_or_default();
     inner.rmatch_indices(" (").filter_map(move |(at, _)| inner.get(at + 2..)).take(MOST_OFFERED)

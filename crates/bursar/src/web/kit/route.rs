@@ -1,5 +1,5 @@
-//! A route: its address, who may call it, and its middleware. Also the state that handlers share. What is deliberately not
-//! here: the route table itself (`web`), and enforcing access (`web::guard`).
+//! A route: its address, who may call it, and its middleware. Also the state that handlers share. Not here: the route
+//! table itself (`web`), and enforcing access (`web::guard`).
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub struct Shared {
     pub refusals: Refusals,
     /// How many were answered lately, for the log.
     pub answers: Answers,
-    /// Whose turn it is to do what is heavy.
+    /// The limit on concurrent expensive work.
     pub heavy: Arc<WorkLimit>,
     /// The API description, generated once from the route table.
     pub description: Arc<str>,
@@ -81,15 +81,15 @@ impl FromRef<Web> for Work {
 /// Who may call a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Anybody.
+    /// Open to anyone, signed in or not.
     Open,
-    /// Anybody with a session or an API key.
+    /// Anyone with a session or an API key.
     Login,
-    /// Whoever has the permission.
+    /// Anyone who has the permission.
     May(Permission),
-    /// Whoever has one of the permissions.
+    /// Anyone who has one of the permissions.
     MayAny(&'static [Permission]),
-    /// Whoever has the permission, and partners for their own records: the handler shows them nothing else.
+    /// Anyone who has the permission, and partners for their own records: the handler shows them nothing else.
     MayOrOwn(Permission),
 }
 

@@ -1,4 +1,4 @@
-//! Whose payments and money an actor may see. What is deliberately not here: who may call at all (the route table).
+//! Whose payments and money an actor may see. Not here: who may call at all (the route table).
 
 use payout::access::Role;
 use payout::ledger::Payee;

@@ -1,5 +1,5 @@
-//! Authentication: API keys in `Authorization`, the session cookie, and other cookies of ours. What is deliberately not
-//! here: signing in and out (`users::sign_in`), and what each role may do (the route table).
+//! Authentication: API keys in `Authorization`, the session cookie, and other cookies of ours. Not here: signing in and
+//! out (`users::sign_in`), and what each role may do (the route table).
 
 use std::net::{IpAddr, SocketAddr};
 

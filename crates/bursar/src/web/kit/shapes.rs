@@ -1,6 +1,6 @@
 //! Schemas of what the API takes and returns: enums, ids, days, amounts. An enum's values always come from the list that
-//! the parser uses, so that the description cannot differ. What is deliberately not here: the enums of a single feature,
-//! which are beside their parser.
+//! the parser uses, so that the description cannot differ. Not here: the enums of a single feature, which are beside
+//! their parser.
 
 use std::borrow::Cow;
 

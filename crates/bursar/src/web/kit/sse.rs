@@ -1,5 +1,5 @@
-//! A server-sent event stream that tells an open page that something has changed; the page then fetches itself again. What
-//! is deliberately not here: what changed.
+//! A server-sent event stream that tells an open page that something has changed; the page then fetches itself again. Not
+//! here: what changed.
 
 use std::convert::Infallible;
 use std::time::Duration;

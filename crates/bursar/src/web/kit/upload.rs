@@ -1,5 +1,5 @@
 //! Forms with a file (`multipart/form-data`), on the routes that take one. The CSRF token must come before the file;
-//! without it the file is read and discarded. What is deliberately not here: the content of the file.
+//! without it the file is read and discarded. Not here: the content of the file.
 
 use axum::body::Body;
 use axum::extract::Request;

@@ -1,5 +1,4 @@
-//! Notices: their templates, and the outbox.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Notices: their templates, and the outbox. Not here: deciding and writing (`ops`).
 
 mod api;
 mod outbox;

@@ -37,7 +37,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// So many accounts are offered while one is typed.
+/// How many accounts to offer in the field.
 const OFFERED: i64 = 200;
 const EXTERNAL_ID: &str = "Your own id; files and the API know it by this.";
 
@@ -86,7 +86,7 @@ impl PartnerTyped {
         RecordForm { title, place: MenuItem::Partners, back, fields: self.fields(accounts), seen: self.seen }
     }
 
-    /// The same with the account by the id that is meant.
+    /// The same, with the account resolved to its ID.
     async fn meant(self, db: &mut Db) -> Result<(Self, Option<Refusal>), Problem> {
         let Some(text) = given(&self.account) else { return Ok((self, None)) };
         Ok(match resolve::account_id(db, &text).await? {

@@ -1,4 +1,4 @@
-//! Partners: everybody who can be paid, people and companies, with what decides whether they are. One payee is in `show`.
+//! Partners: everyone who can be paid, people and companies, with what determines whether they can. One payee is in `show`.
 
 use askama::Template;
 use axum::extract::State;
@@ -95,7 +95,7 @@ struct ListParams {
     /// `companies` for accounts.
     kind: Option<String>,
     q: Option<String>,
-    /// A company, by id or external id.
+    /// A company, by ID or external ID.
     account: Option<String>,
     standing: Option<String>,
     profile: Option<String>,
@@ -148,7 +148,7 @@ impl ListParams {
         self.pairs().into_iter().filter(|(name, _)| !names.contains(name)).collect()
     }
 
-    /// The address with one filter said otherwise.
+    /// The address with one filter replaced.
     fn with(&self, name: &str, value: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(self.besides(&[name])).append_pair(name, value);

@@ -1,5 +1,4 @@
-//! Partners and accounts: standing, destination, tax report, statements.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Partners and accounts: standing, destination, tax report, statements. Not here: deciding and writing (`ops`).
 
 mod api;
 mod api_catalogue;

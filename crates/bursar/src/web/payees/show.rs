@@ -1,5 +1,5 @@
 //! One payee, a partner or a company: standing, destination and its history, tax report, payments of a year, and every
-//! reason why they cannot be paid now. What is deliberately not here: the forms (`forms`).
+//! reason why they cannot be paid now. Not here: the forms (`forms`).
 
 use askama::Template;
 use axum::extract::{Path, State};

@@ -1,5 +1,5 @@
-//! The filters of `/api/v1/transactions` and of exports. What is deliberately not here: the page's filters, which are the
-//! dashboard's (`dashboard::FilterParams`) and are parsed in `list`.
+//! The filters of `/api/v1/transactions` and of exports. Not here: the page's filters, which are the dashboard's
+//! (`dashboard::FilterParams`) and are parsed in `list`.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -27,11 +27,11 @@ pub struct PaymentFilter {
     status: Option<String>,
     #[param(value_type = Option<shapes::VendorName>, inline)]
     vendor: Option<String>,
-    /// A partner or account, by id or external id.
+    /// A partner or account, by ID or external ID.
     payee: Option<String>,
     /// An account and its users.
     account: Option<String>,
-    /// Only what is paid to this partner.
+    /// Only payments to this partner.
     partner: Option<String>,
     #[param(value_type = Option<shapes::PaymentType>, inline)]
     payment_type: Option<String>,

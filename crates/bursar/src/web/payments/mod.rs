@@ -1,5 +1,4 @@
-//! Payments after Pay: the list, one payment, its evidence, and actions on it.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Payments after Pay: the list, one payment, its evidence, and actions on it. Not here: deciding and writing (`ops`).
 
 mod api;
 mod api_filter;

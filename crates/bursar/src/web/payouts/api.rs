@@ -253,7 +253,7 @@ struct ChooseJson {
     filter: Option<FilterJson>,
 }
 
-/// Limits "everything", by id or external id.
+/// Limits "everything", by ID or external ID.
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PoolFilter)]
@@ -289,7 +289,7 @@ struct ReleaseJson {
 #[serde(deny_unknown_fields)]
 #[schema(as = ThresholdOverrideChange)]
 struct OverrideChange {
-    /// The payee, by id or external id.
+    /// The payee, by ID or external ID.
     payee: String,
     #[schema(value_type = shapes::CurrencyCode)]
     currency: String,

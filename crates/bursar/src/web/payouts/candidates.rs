@@ -1,5 +1,5 @@
-//! The filters and page of the rewards that can be added on Review Claims, in the query string, with the names used by the
-//! rewards list. What is deliberately not here: what can be added, and why not.
+//! The filters and page of the rewards that can be added on Review Claims, in the query string, with the names used by
+//! the rewards list. Not here: what can be added, and why not.
 
 use serde::Deserialize;
 

@@ -1,5 +1,5 @@
-//! Review Claims: the batch being prepared, why it cannot be paid yet, and what could be added to it. What is deliberately
-//! not here: the forms that change it (`edit`) and Pay itself (`pay`).
+//! Review Claims: the batch being prepared, why it cannot be paid yet, and what could be added to it. Not here: the forms
+//! that change it (`edit`) and Pay itself (`pay`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -323,7 +323,7 @@ pub async fn balances(work: &Work, view: &BatchView) -> Balances {
     tokio::time::timeout(BALANCE_WAIT, ask::balances(work)).await.unwrap_or_default()
 }
 
-/// What whoever may release a payout is told of that.
+/// The text for someone who may release the payout.
 const YOU_CAN: &str = "You can release it, because you neither prepared nor changed it. Check the figures on the Pay page and release it there. A release is valid for a day.";
 
 /// Everything that blocks Pay for this person.

@@ -1,5 +1,4 @@
-//! Payouts: preparing a batch, paying it, and following its progress.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Payouts: preparing a batch, paying it, and following its progress. Not here: deciding and writing (`ops`).
 
 mod api;
 mod api_skipped;

@@ -16,12 +16,12 @@ use crate::store::batches::{Candidate, PoolFilter};
 use crate::store::{Db, payees};
 
 pub struct Reason {
-    /// What stands in the way.
+    /// What blocks the payment, in words.
     pub message: String,
     /// What to do about it.
     pub remedy: String,
     pub who: &'static str,
-    /// Until which day, if known.
+    /// The day on which it ends, if known.
     pub until: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl Reason {
     }
 }
 
-/// Rewards of one payee and currency that wait for the same reasons.
+/// Rewards of one payee and currency that are waiting for the same reasons.
 pub struct WaitingGroup {
     pub payee: Payee,
     pub count: usize,
@@ -67,7 +67,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Why a reward waits, in words.
+    /// Why a reward is waiting, in words.
     pub fn of(&self, reward: RewardId, whose: OnBehalfOf, guest: &PartnerContext) -> Vec<Reason> {
         let codes = self.codes.get(&reward).map(Vec::as_slice).unwrap_or_default();
         let until = |code| {
@@ -78,7 +78,7 @@ impl Waiting {
     }
 }
 
-/// What a payee's approved rewards wait for.
+/// What a payee's approved rewards are waiting for.
 pub async fn waiting(
     db: &mut Db,
     guest: &PartnerContext,
@@ -88,7 +88,7 @@ pub async fn waiting(
 ) -> Result<Waiting> {
     let filter = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
     let (open, blocked) = batches::pool_blockers(db, &filter, now).await?;
-    // If payouts are closed for everybody, nothing could be in the next payout.
+    // If payouts are closed for everyone, nothing could be in the next payout.
     let general = batches::closed_for_all(db).await?;
     let rules = settings::load(db).await?;
     let cooling_until = cooling(db, payee, &rules, now).await?;

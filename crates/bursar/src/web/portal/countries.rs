@@ -1,10 +1,10 @@
-//! Countries by their names, to choose one from, in the order in which the language puts them.
+//! Countries to choose from, by name, sorted as usual in the language.
 
 use payout::country;
 
 use super::words::Language;
 
-/// German, French, Spanish and Japanese, by the code; English is `payout::country`.
+/// German, French, Spanish and Japanese names by code; English is in `payout::country`.
 const NAMES: &str = include_str!("words/countries.txt");
 
 pub struct Country {
@@ -13,7 +13,7 @@ pub struct Country {
     pub chosen: bool,
 }
 
-/// All of them; `chosen` is the code of the one that is chosen.
+/// All countries; `chosen` is the code of the selected one.
 pub fn choices(language: Language, chosen: &str) -> Vec<Country> {
     let mut all: Vec<Country> = country::all()
         .map(|(code, english)| Country {
@@ -38,7 +38,7 @@ fn name(language: Language, code: &str) -> Option<&'static str> {
     line.split('|').nth(place + 1)
 }
 
-/// A letter with a mark stands where the letter without it does.
+/// The sort key: letters with diacritics sort as their base letters.
 fn sorted_by(name: &str) -> String {
     let plain = |letter: char| match letter {
         'ä' | 'á' | 'à' | 'â' | 'ã' | 'å' => 'a',

@@ -1,5 +1,5 @@
-//! Payments that failed, came back or wait to be claimed: which of them need action by the partner, and which by us. Shared
-//! by the home page and the payout profile, so that they agree with the payment's page.
+//! Payments that failed, came back or are waiting to be claimed: which need action by the partner, and which by us. Shared by
+//! the home page and the payout profile, so that they agree with the payment's page.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ pub struct NeedsAction {
     pub payment: Transaction,
     pub whose: OnBehalfOf,
     pub message: String,
-    /// What to do about it.
+    /// What the partner should do.
     pub remedy: String,
     /// Whether it must be fixed in the Stripe account that it was paid to.
     pub at_stripe: bool,
@@ -38,7 +38,7 @@ impl NeedsAction {
     }
 }
 
-/// The payments that need action by the partner, and those that failed or came back and wait for our decision.
+/// The payments that need action by the partner, and those that failed or came back and need our decision.
 pub async fn of_payments(
     db: &mut Db,
     guest: &PartnerContext,
@@ -81,7 +81,7 @@ fn asks(
     theirs.then(|| (whose, code.to_owned()))
 }
 
-/// Whether the destination has changed since, so that the rest is up to us.
+/// Whether the destination has changed since the payment, so that the rest is up to us.
 pub fn moved_on(one: &Transaction, now: Option<&Destination>) -> bool {
     now.is_some_and(|now| now.fingerprint() != one.destination.fingerprint())
 }

@@ -1,5 +1,5 @@
-//! The portal's home page: the partner's tasks, where the money is in each currency, what is waiting and why, and the
-//! latest payouts. Partners can request a payout here; people make it.
+//! The portal's home page: the partner's tasks, where the money is in each currency, what is waiting and why, and the latest
+//! payouts. Partners can request a payout here; our people make it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -38,33 +38,33 @@ pub fn routes() -> Vec<Route> {
 /// How many payouts the home page shows.
 const LATEST: i64 = 5;
 
-/// A payment of which the partner must do something.
+/// A payment that needs action by the partner.
 struct Task {
     who: String,
     number: String,
     amount: Amount,
     message: String,
     remedy: String,
-    /// Additional information needed to do it right.
+    /// Additional information needed to fix it.
     note: Option<String>,
     act: (String, &'static str),
 }
 
 /// The money of one payee in one currency.
 struct BalanceRow {
-    /// Whose, where there is more than one payee.
+    /// The payee's name, if there is more than one payee.
     payee: Option<String>,
     waiting: Amount,
     on_its_way: Amount,
     paid: Amount,
-    /// What failed or came back, where anything did.
+    /// The amount that failed or came back, if any.
     came_back: Option<Amount>,
 }
 
 /// Rewards waiting for the same reasons.
 struct WaitingRow {
     amount: Amount,
-    /// It comes to something, and no batch has it yet.
+    /// The total is positive, and no batch has it yet.
     can_be_paid: bool,
     rewards: String,
     payee: Option<String>,
@@ -79,14 +79,14 @@ struct WaitingRow {
 struct HomePage {
     frame: Frame,
     steps: Vec<Step>,
-    /// How many of the steps are done, in words; nothing where all are.
+    /// How many of the steps are done, in words; `None` if all are.
     progress: Option<String>,
     tasks: Vec<Task>,
     stops: Vec<Reason>,
-    /// Payments that failed or came back and wait for our decision.
+    /// Payments that failed or came back and need our decision.
     ours: Vec<(String, Amount, &'static str)>,
     purses: Vec<BalanceRow>,
-    /// What is known of when the next payout comes.
+    /// What is known about when the next payout comes.
     next: Option<String>,
     paid_in: String,
     in_review: i64,
@@ -136,7 +136,7 @@ async fn show(State(app): State<App>, guest: PartnerContext) -> Result<Response,
     guest.show(&page)
 }
 
-/// What the partner must do about payments, as they were told by mail; and those of which we must decide.
+/// The payments that need action by the partner, as in the mails; and those that need our decision.
 async fn of_payments(
     db: &mut Db,
     guest: &PartnerContext,
@@ -195,8 +195,8 @@ async fn purses(
     Ok((preparing.collect(), purses))
 }
 
-/// When the next payout comes, as far as that is known: it is being prepared, it can be any day, or not before a day until
-/// which all that waits is held.
+/// When the next payout comes, if known: it is being prepared, it can be any day, or not before the day until which
+/// everything waiting is held.
 fn next_payout(t: &Words, prepared: bool, heaps: &[WaitingRow]) -> Option<String> {
     if prepared {
         return Some(t.in_preparation.to_owned());
@@ -204,7 +204,7 @@ fn next_payout(t: &Words, prepared: bool, heaps: &[WaitingRow]) -> Option<String
     if heaps.iter().any(|heap| heap.reasons.is_empty() && heap.can_be_paid) {
         return Some(t.next_payout.to_owned());
     }
-    // Reasons without a day end when somebody acts, which nobody knows.
+    // It is not known when a reason without a day ends: that depends on someone acting.
     let over = |heap: &WaitingRow| {
         let until: Option<Vec<String>> = heap.reasons.iter().map(|reason| reason.until.clone()).collect();
         until.filter(|_| heap.can_be_paid)?.into_iter().max()
@@ -212,7 +212,7 @@ fn next_payout(t: &Words, prepared: bool, heaps: &[WaitingRow]) -> Option<String
     heaps.iter().filter_map(over).min().map(|day| t.payout_from.replace("{day}", &day))
 }
 
-/// What waits, is on its way, was paid in the year and came back, of one payee, by currency.
+/// A payee's amounts waiting, in flight, paid this year and returned, by currency.
 async fn columns(
     db: &mut Db,
     payee: Payee,
@@ -241,7 +241,7 @@ async fn columns(
     Ok(columns)
 }
 
-/// Of how many rewards a heap is, and how much of them is taken back.
+/// The number of rewards in a group, and of clawbacks among them.
 fn how_many(guest: &PartnerContext, heap: &blockers::WaitingGroup) -> String {
     let taken = guest.t().some_taken_back.replace("{count}", &heap.taken.to_string());
     match (heap.count, heap.taken) {

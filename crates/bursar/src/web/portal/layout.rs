@@ -1,5 +1,5 @@
-//! The layout of the portal's pages: the partner, their company and language, and whose money they may see. What is
-//! deliberately not here: the administrators' layout, which looks different on purpose.
+//! The layout of the portal's pages: the partner, their company and language, and whose money they may see. Not here: the
+//! administrators' layout, which looks different on purpose.
 
 use askama::Template;
 use axum::extract::{FromRef, FromRequestParts};
@@ -90,7 +90,7 @@ impl Frame {
         .map(|(words, address, place)| (words, address, place == self.here))
     }
 
-    /// The address of the current place.
+    /// The address of the current menu item.
     pub fn address(&self) -> &'static str {
         self.menu().into_iter().find(|(.., here)| *here).map_or("/portal", |(_, address, _)| address)
     }
@@ -155,7 +155,7 @@ impl PartnerContext {
         if self.administers() { vec![me, company] } else { vec![me] }
     }
 
-    /// One of [`PartnerContext::payees`], as named in an address. Others do not exist.
+    /// One of [`PartnerContext::payees`], as named in an address. Any other is not found.
     ///
     /// # Errors
     /// 404.
@@ -185,7 +185,7 @@ impl PartnerContext {
         }
     }
 
-    /// The company's name, for what belongs to the company.
+    /// The company's name, if the payee is the company.
     pub fn tag(&self, payee: Payee) -> Option<String> {
         matches!(payee, Payee::Account(_)).then(|| self.account.name.clone())
     }
@@ -210,11 +210,11 @@ impl PartnerContext {
         self.language.cash(amount)
     }
 
-    /// Why something was refused, in their language. Verbs' sentences are English and may quote a vendor, so other
+    /// Why something was refused, in their language. Refusals of verbs are in English and may quote a vendor, so other
     /// languages get a translated explanation.
     ///
     /// # Errors
-    /// The error, if it is a fault and not a refusal.
+    /// The error itself, if it is not a refusal.
     pub fn refused(&self, error: OpsError) -> Result<Flash, Problem> {
         let theirs = match &error {
             OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {

@@ -1,7 +1,6 @@
 //! The partner portal, with its own sign-in and design, in the partner's language: earnings and their status, what blocks
-//! them, the partner's tasks; payout profile, tax report, statements. One file per page. What is deliberately not here:
-//! anything of other partners. Addresses contain no payee ids, only *me* and *company*, and numbers are looked up among the
-//! partner's own records.
+//! them, the partner's tasks; payout profile, tax report, statements. One file per page. Not here: any other partner's data.
+//! Addresses contain no payee IDs, only *me* and *company*, and numbers are looked up among the partner's own records.
 
 mod account;
 mod blockers;

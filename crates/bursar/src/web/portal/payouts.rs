@@ -1,4 +1,4 @@
-//! Payments to a partner or, for a partner administrator, to anybody in their company: the list, and a payment's page with
+//! Payments to a partner or, for a partner administrator, to anyone in their company: the list, and a payment's page with
 //! status, reason, covered rewards, and when the vendor was last asked and what it said.
 
 use askama::Template;
@@ -34,11 +34,11 @@ pub struct Row {
     /// `PT-000977`.
     pub number: String,
     pub day: String,
-    /// What the vendor was told to pay.
+    /// The amount sent to the vendor.
     pub amount: Amount,
     pub chip: Chip,
     pub told: &'static str,
-    /// Its chip says all there is to say.
+    /// Whether the status chip needs no further explanation.
     pub plain: bool,
     pub vendor: &'static str,
     pub destination: String,
@@ -52,7 +52,7 @@ impl Row {
         let t = guest.t();
         let status = one.state.status();
         let own = one.terms.payee == Payee::Partner(guest.partner.id);
-        // Texts that say *yours* do not fit a colleague's payment.
+        // Texts that say *your* do not fit a colleague's payment.
         let theirs = is_a_colleagues(guest, one);
         Self {
             number: one.label(),
@@ -72,7 +72,7 @@ impl Row {
     }
 }
 
-/// Whether a payment goes to somebody else in the company the partner administers.
+/// Whether a payment goes to someone else in the company that the partner administers.
 fn is_a_colleagues(guest: &PartnerContext, one: &Transaction) -> bool {
     !guest.payees().iter().any(|(_, payee)| *payee == one.terms.payee)
 }
@@ -103,11 +103,12 @@ pub async fn looked_after(db: &mut Db, guest: &PartnerContext) -> Result<Vec<Str
 struct PayoutsPage {
     frame: Frame,
     under: String,
-    /// For a partner administrator: their own and the company's payments, those of colleagues, and which are shown.
+    /// For a partner administrator: the addresses of their own and the company's payments, and of colleagues' payments, and
+    /// whether the latter are shown.
     tabs: Option<(String, String, bool)>,
     rows: Vec<Row>,
     years: Vec<(String, String, bool)>,
-    /// The years of which there are statements.
+    /// The years for which there are statements.
     statements: Vec<String>,
     next: Option<String>,
 }
@@ -116,7 +117,7 @@ struct PayoutsPage {
 #[serde(deny_unknown_fields)]
 struct ListParams {
     of: Option<String>,
-    /// The calendar year that is shown; all of them when not named.
+    /// The calendar year to show; all years if `None`.
     year: Option<String>,
 }
 
@@ -166,7 +167,7 @@ async fn list(
         frame: guest.frame(guest.t().payouts, MenuItem::Payouts),
         rows: found.iter().map(|one| Row::of(&guest, one, name(one).as_deref())).collect(),
         years: years::ways(&guest, now, here, year.as_ref().map(|(year, ..)| year.as_str())),
-        // A statement is of their own payments.
+        // Statements cover only their own payments.
         statements: if others { Vec::new() } else { years::known(&guest, now) },
         next,
     };
@@ -245,7 +246,7 @@ fn why(guest: &PartnerContext, of: &Transaction, moved_on: bool) -> Option<Statu
     })
 }
 
-/// The vendor's status word from the recorded answer; everything else recorded there is English and for our own people.
+/// The vendor's status word from the recorded answer; the rest of it is in English and for our own people.
 fn word_of(said: &str, vendor: Vendor) -> Option<&str> {
     let word = said.strip_prefix(vendor.label())?.strip_prefix(" says ")?;
     (!word.contains(' ')).then_some(word)

@@ -1,6 +1,6 @@
 //! The payout profile: for whom (Individual or Organization), through which vendor, and the destination. A new Stripe
-//! destination is set up on Stripe's pages, a PayPal address is confirmed by mail; a change requires a step-up. What is
-//! deliberately not here: the effects of a change (notices, cooling-off), which the verb triggers.
+//! destination is set up on Stripe's pages, a PayPal address is confirmed by mail; a change requires a step-up. Not here: the
+//! effects of a change (notices, cooling-off), which the verb triggers.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -91,7 +91,7 @@ impl Current {
     }
 }
 
-/// The payments to a payee that require action about the current destination.
+/// The payments to a payee that require action on the current destination.
 async fn asking(db: &mut Db, guest: &PartnerContext, payee: Payee) -> Result<Vec<NeedsAction>, Problem> {
     let (mut asking, _) = failed::of_payments(db, guest).await?;
     asking.retain(|one| one.payment.terms.payee == payee);
@@ -160,7 +160,7 @@ struct ProfilePage {
     stripe: bool,
     paypal: bool,
     barred: Option<String>,
-    /// Whether a connected account was started and is not the payee's destination.
+    /// Whether a connected account was started that is not the payee's destination.
     begun: bool,
     on_stripe: bool,
     /// Whether they are paid to a Stripe account not created here: it must be fixed there, and no second one is created.
@@ -189,7 +189,7 @@ async fn show(
     page(&app, &guest, whose, payee, kept.paypal_email.map(|typed| (typed, None))).await
 }
 
-/// The page, with an address that was entered and why it was refused, if it was.
+/// The page, with an address that was entered and the refusal, if any.
 async fn page(
     app: &App,
     guest: &PartnerContext,
@@ -441,7 +441,7 @@ struct ConfirmPage {
     done: bool,
 }
 
-/// The link is opened wherever the mail is read, signed in or not. Looking does not use it up.
+/// Works signed in or not, because the mail may be read on any device. Viewing the page does not use up the link.
 async fn confirm_page(app: &App, token: &str) -> Result<ConfirmPage, Problem> {
     let found = onboarding::to_confirm(app, token).await?;
     let mut db = app.store.read().await?;

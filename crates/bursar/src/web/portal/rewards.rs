@@ -37,7 +37,7 @@ struct Row {
     value: String,
     chip: Chip,
     reason: Option<String>,
-    /// For a clawback: what it claws back.
+    /// For a clawback: which reward it claws back.
     taken: Option<String>,
     paid_on: Option<String>,
     payout: Option<String>,
@@ -58,7 +58,7 @@ struct RewardsPage {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListParams {
-    /// The calendar year that is shown; all of them when not named.
+    /// The calendar year to show; all years if `None`.
     year: Option<String>,
 }
 
@@ -182,10 +182,10 @@ fn row(
     };
     let payee = reward.entered.payee;
     let whys = payee.and_then(|payee| Some((payee, waiting.get(&payee)?)));
-    // A colleague's blockers and payouts are for the colleague to read.
+    // A colleague's blockers and payouts are shown only to the colleague.
     let own = guest.payees().iter().any(|(_, own)| Some(*own) == payee);
     let taken = beside.clawback_sentence(guest, &reward).filter(|_| own);
-    // Show a payment's number only to those who may open it.
+    // Show a payment's number only to partners who may open it.
     let theirs = own || guest.administers();
     Row {
         number: reward.number(),

@@ -1,5 +1,5 @@
-//! Signing in, accepting an invitation, and the step-up before sensitive actions. The step-up page is for everybody,
-//! partner or not.
+//! Signing in, accepting an invitation, and the step-up before sensitive actions. The step-up page is shared by partners and
+//! our own people.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -90,7 +90,7 @@ struct LinkPage {
     version: &'static str,
 }
 
-/// The page behind a partner's one-time link.
+/// The page of a partner's one-time link.
 pub fn login_by_link(headers: &HeaderMap) -> Result<Response, Problem> {
     let language = asked(headers);
     let t = language.words();
@@ -133,7 +133,7 @@ struct JoinPage {
     why: Option<String>,
 }
 
-/// An error message, in whichever language the page has.
+/// An error message, in the language of the page.
 type MessageFor = Box<dyn Fn(&Words) -> &'static str + Send>;
 
 /// The invitation page, in the partner's language or the browser's.

@@ -1,5 +1,5 @@
-//! Statements to print or save: of one payment, or of everything paid in a year. What is deliberately not here:
-//! certificates for an authority, as every statement says.
+//! Statements to print or save: of one payment, or of all payments in a year. Not here: certificates for tax authorities, as
+//! every statement says.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The most payments on a statement; nobody is paid more often than daily.
+/// The most payments on a statement; no one is paid more than once a day.
 const MOST: i64 = 1_000;
 
 /// A payment on a statement.

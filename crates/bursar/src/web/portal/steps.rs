@@ -1,5 +1,5 @@
-//! Setting up, step by step: what a partner needs before they can be paid, what of it is done, and what comes next. What is
-//! deliberately not here: single payments that ask something of them (`failed`).
+//! Setup steps: what a partner needs before they can be paid, what is done, and what comes next. Not here: individual
+//! payments that need action (`failed`).
 
 use payout::eligibility::{self, Code, Who};
 use payout::ledger::Payee;
@@ -11,14 +11,14 @@ use crate::store::portal as store;
 use crate::store::{Db, payees, vendors};
 use crate::web::kit::problem::Problem;
 
-/// Something that must be there before anything is paid.
+/// Something that must be done before anything is paid.
 pub struct Step {
     pub title: &'static str,
-    /// Whose, where there is more than one payee.
+    /// The payee's name, if there is more than one payee.
     pub who: Option<String>,
-    /// What is missing, and what to do about it; nothing where it is done.
+    /// What is missing, and what to do about it; empty if the step is done.
     pub missing: Vec<(String, String)>,
-    /// Where it is done, and what the link says.
+    /// The page to do it on, and the link's text.
     pub act: Option<(String, &'static str)>,
 }
 
@@ -28,7 +28,7 @@ impl Step {
     }
 }
 
-/// The steps for those of the partner's payees that earn, and what else stands in their way.
+/// The steps for those of the partner's payees that have earnings, and what else blocks payment.
 pub async fn steps(
     db: &mut Db,
     guest: &PartnerContext,
@@ -44,7 +44,7 @@ pub async fn steps(
     let mut steps = vec![Step { title: guest.t().step_login, who: None, missing: Vec::new(), act: None }];
     let several = payees.len() > 1;
     for (whose, payee) in payees {
-        // Whoever has earned nothing yet is told what is missing all the same, but not for a company that is never paid.
+        // A partner who has not earned anything yet sees what is missing too, but not for a company that is never paid.
         if !earning.contains(&payee) && (whose == OnBehalfOf::Company || !earning.is_empty()) {
             continue;
         }

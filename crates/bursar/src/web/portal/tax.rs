@@ -63,7 +63,7 @@ fn on_file(filed: &Filed, t: &Words, now: i64) -> (String, Option<String>, bool)
     let message = t.tax_on_file.replace("{form}", filed.form.label()).replace("{day}", &filed.signed_on);
     let holds = filed.expires_at.is_none_or(|end| now < end);
     let words = if holds { t.tax_until } else { t.tax_expired };
-    // It expires at the start of a day, so its last valid day is the one before.
+    // It expires at the start of a day, so the last valid day is the day before.
     let until = filed.expires_at.map(|end| words.replace("{day}", &day(end - 1)));
     (message, until, holds)
 }
@@ -94,7 +94,7 @@ struct TaxPage {
 }
 
 impl TaxPage {
-    /// The error of a field.
+    /// The error message of a field.
     fn at(&self, field: &str) -> Option<&str> {
         self.wrong.as_ref().filter(|(at, _)| *at == field).map(|(_, told)| told.as_str())
     }

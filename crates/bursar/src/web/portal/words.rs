@@ -1,5 +1,5 @@
-//! The portal's texts, a table per language. A language with a missing text does not compile. What is deliberately not
-//! here: the texts of gates and reasons, which are shared with mails (`mail::partner_text`).
+//! The portal's texts, one table per language. A language with a missing text does not compile. Not here: the texts of gates
+//! and reasons, which are shared with mails (`mail::partner_text`).
 
 mod de;
 mod en;
@@ -32,7 +32,7 @@ pub enum Language {
     Spanish,
     /// Japanese.
     Japanese,
-    /// A pseudo-locale: altered English, in which a text that is not in the table stands out.
+    /// A pseudo-locale: altered English, in which any text missing from the table stands out.
     Pseudo,
 }
 
@@ -286,7 +286,7 @@ impl Words {
         }
     }
 
-    /// What a payment's state means for whoever waits for the money.
+    /// What a payment's state means for the partner.
     pub fn meaning(&self, state: State) -> &'static str {
         match state {
             State::Queued => self.is_queued,
@@ -346,7 +346,7 @@ mod tests {
                 assert_eq!(holes(text), holes(original), "{name} in {}", language.name());
                 same += usize::from(text == original);
             }
-            // A few are the same: names, and words that two languages share.
+            // A few texts are identical: names, and words that two languages share.
             let most = if language == Language::English { table.len() } else { 4 };
             assert!(same <= most, "{same} texts of {} are the English ones", language.name());
         }

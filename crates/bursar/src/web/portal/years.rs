@@ -1,32 +1,32 @@
-//! The calendar years that a partner's lists and statements are of. What is deliberately not here: what stands in them.
+//! The calendar years of a partner's lists and statements. Not here: the contents of the lists and statements.
 
 use super::layout::PartnerContext;
 use crate::clock;
 use crate::web::kit::problem::Problem;
 
-/// So many years are offered.
+/// The maximum number of years offered.
 const MOST: usize = 8;
 
-/// The first moment of a year and of the next.
+/// The start of a year and of the next.
 pub fn span(year: &str) -> (i64, i64) {
     let next = year.parse::<i32>().map_or(0, |year| year + 1);
     let of = |year: &str| clock::start_of_date(&format!("{year}-01-01")).unwrap_or(0);
     (of(year), of(&format!("{next:04}")))
 }
 
-/// The years since the partner, or their company, was entered, newest first.
+/// The years since the partner or their company was created, newest first.
 pub fn known(guest: &PartnerContext, now: i64) -> Vec<String> {
     let year = |at: i64| clock::date(at).get(..4).and_then(|year| year.parse::<i32>().ok());
     let first = guest.partner.created_at.min(guest.account.created_at);
     let (Some(first), Some(last)) = (year(first), year(now)) else { return Vec::new() };
-    // Last year's statement is always offered: what was paid outside may be older than the partner's record.
+    // Last year's statement is always offered: payments made outside Bursar may be older than the partner's record.
     (first.min(last - 1)..=last).rev().take(MOST).map(|year| format!("{year:04}")).collect()
 }
 
-/// The year that an address names, and its first moment and the first after it.
+/// The year named in an address, its start and the start of the next.
 ///
 /// # Errors
-/// 404 for what is no year.
+/// 404 if it is not a year.
 pub fn named(asked: Option<&str>) -> Result<Option<(String, i64, i64)>, Problem> {
     let Some(year) = asked else { return Ok(None) };
     if year.len() != 4 || !year.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -36,7 +36,7 @@ pub fn named(asked: Option<&str>) -> Result<Option<(String, i64, i64)>, Problem>
     Ok(Some((year.to_owned(), from, to)))
 }
 
-/// The ways to the years of a list: address, words, and whether it is the one that is shown. None where there is one year only.
+/// The links to the years of a list: address, label, whether it is the one shown. Empty if there is only one year.
 pub fn ways(
     guest: &PartnerContext,
     now: i64,

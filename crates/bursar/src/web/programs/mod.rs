@@ -1,5 +1,4 @@
-//! Programs and reward activities.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Programs and reward activities. Not here: deciding and writing (`ops`).
 
 mod api;
 mod pages;

@@ -315,7 +315,7 @@ impl ActivityTyped {
         });
         let value = "What it gives when a reward does not say; may stay empty.";
         let open = Currency::all().filter(|currency| currency.ended().is_none());
-        // What it has stays chosen, also once its currency has ended.
+        // The current currency stays selectable even if it has been discontinued.
         let kept = given(&self.currency).and_then(|code| Currency::parse(&code).ok());
         let kept = kept.filter(|currency| currency.ended().is_some());
         let currencies =

@@ -1,5 +1,4 @@
-//! Reconciliation: each day of each vendor and currency compared with our books.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Reconciliation: each day of each vendor and currency compared with our books. Not here: deciding and writing (`ops`).
 
 mod api;
 mod pages;

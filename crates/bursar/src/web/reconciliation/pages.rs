@@ -1,5 +1,5 @@
 //! The reconciliation pages: the days of each vendor and currency, and one day's movements and differences; both also as
-//! CSV. Differences can be checked again or explained. What is deliberately not here: the comparison.
+//! CSV. Differences can be checked again or explained. Not here: the comparison.
 
 use std::collections::HashMap;
 

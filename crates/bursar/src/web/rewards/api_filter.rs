@@ -1,5 +1,5 @@
-//! The filters of `/api/v1/rewards` and of exports, in a query string and in the body of a bulk decision. What is
-//! deliberately not here: the page's filters (`filter`).
+//! The filters of `/api/v1/rewards` and of exports, in a query string and in the body of a bulk decision. Not here: the
+//! page's filters (`filter`).
 
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -27,13 +27,13 @@ pub struct RewardFilter {
     #[schema(value_type = Option<shapes::RewardStatuses>)]
     #[param(value_type = Option<shapes::RewardStatuses>, inline)]
     pub status: Option<String>,
-    /// The partner, by id or external id
+    /// The partner, by ID or external ID
     pub owner: Option<String>,
-    /// The account, by id or external id
+    /// The account, by ID or external ID
     pub account: Option<String>,
-    /// The program, by id or external id
+    /// The program, by ID or external ID
     pub program: Option<String>,
-    /// The activity, by id or external id
+    /// The activity, by ID or external ID
     pub activity: Option<String>,
     /// The batch, by id or number
     pub batch: Option<String>,

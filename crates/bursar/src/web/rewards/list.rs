@@ -309,7 +309,7 @@ async fn rows(
     Ok((rows.collect(), next, found.looked_at))
 }
 
-/// What whoever decides reads beside a reward that nobody had the time to look at that the hold is for.
+/// The warning to reviewers that the hold gave no one time to look at the reward.
 const HOLD_OVER: &str = "Its hold period was already over when it was entered";
 
 fn row(reward: Reward, why: Option<String>, now: i64) -> Row {

@@ -1,5 +1,5 @@
-//! Rewards: the list with its filters and columns, a single reward, bulk decisions, and the API.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Rewards: the list with its filters and columns, a single reward, bulk decisions, and the API. Not here: deciding and
+//! writing (`ops`).
 
 mod api;
 mod api_filter;

@@ -1,5 +1,4 @@
-//! Entering single rewards by hand. After an error the input is kept and the error shown. What is deliberately not here:
-//! files (`imports`).
+//! Entering single rewards by hand. After an error the input is kept and the error shown. Not here: files (`imports`).
 
 use askama::Template;
 use axum::extract::State;

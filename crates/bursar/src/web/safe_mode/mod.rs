@@ -1,5 +1,5 @@
-//! The Safe mode page: its state, what keeps it on, found payments, and turning it on and off. What is deliberately not
-//! here: searching (`work::search`) and deciding (`ops::safe_mode`).
+//! The Safe mode page: its state, what keeps it on, found payments, and turning it on and off. Not here: searching
+//! (`work::search`) and deciding (`ops::safe_mode`).
 
 use askama::Template;
 use axum::extract::State;

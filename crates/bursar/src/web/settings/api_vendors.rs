@@ -56,7 +56,7 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The modes of an account at each vendor.
+/// The account modes of each vendor.
 const STRIPE_MODES: [&str; 2] = ["live", "test"];
 const PAYPAL_MODES: [&str; 2] = ["live", "sandbox"];
 
@@ -87,28 +87,28 @@ struct PayPalJson {
     mode: String,
 }
 
-/// A connection.
+/// A vendor connection, without its secrets.
 #[derive(Serialize, ToSchema)]
 #[schema(as = VendorConnection)]
 struct ConnectionJson {
     #[schema(value_type = shapes::VendorName)]
     vendor: String,
     mode: String,
-    /// The vendor's own id of the account that the credentials belong to: `acct_…` at Stripe, the application's client id
-    /// at PayPal. Null until it has been read.
+    /// The vendor's own ID of the account that the credentials belong to: `acct_…` at Stripe, the application's client ID at
+    /// PayPal. Null until it has been read.
     account: Option<String>,
     /// The last four characters of the credential.
     last_four: String,
     connected_at: String,
-    /// Since when the vendor rejects the credentials; its payments are paused.
+    /// When the vendor first rejected the credentials. Payments through it are paused.
     rejected_at: Option<String>,
     rejected_why: Option<String>,
     last_event_at: Option<String>,
     signature_failures: i64,
-    /// How many seconds our clock is ahead of the vendor's; negative if behind. Over 60 either way, a lost request is never
-    /// concluded to be absent at the vendor.
+    /// How many seconds our clock is ahead of the vendor's; negative if behind. If the difference exceeds 60, a look-up never
+    /// concludes that a request did not reach the vendor.
     clock_skew_seconds: Option<i64>,
-    /// The number of correctly signed events that could not be parsed. They are stored, and change nothing.
+    /// The number of correctly signed events that could not be parsed. They are stored and have no effect.
     unreadable_events: i64,
 }
 

@@ -1,5 +1,5 @@
-//! Company settings: the name and address that partners see, and the default currency of new rewards. What is deliberately
-//! not here: the rules of paying (`payout`).
+//! Company settings: the name and address that partners see, and the default currency of new rewards. Not here: the payout
+//! settings (`payout`).
 
 use askama::Template;
 use axum::extract::State;

@@ -1,5 +1,4 @@
-//! The state of the vendors' connections on Payout Settings. What is deliberately not here: changing them (`connections`).
-//! Secrets are never shown.
+//! The state of the vendor connections on Payout Settings. Not here: changing them (`connections`). Secrets are never shown.
 
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::work::ask;
 /// How long the page waits for a vendor before it shows that it could not be reached.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// How many payees who must reconnect are listed.
+/// The maximum number of payees to list who must reconnect.
 const NAMED: i64 = 20;
 
 /// A vendor's refusal, and the form input to show again: never a secret.
@@ -32,7 +31,7 @@ pub(super) struct HookRow {
     pub chip: Chip,
     pub told: String,
     pub missing: Vec<&'static str>,
-    /// Every event that it must send.
+    /// The events that it must send.
     pub needed: &'static [&'static str],
 }
 
@@ -60,7 +59,7 @@ pub(super) struct Joined {
     pub balances: Option<Vec<Cash>>,
     /// `None` if the vendor could not be reached.
     pub hooks: Option<Vec<HookRow>>,
-    /// The payees who must reconnect: page and name.
+    /// The payees who must reconnect: page and name of each.
     pub again: Vec<(String, String)>,
 }
 

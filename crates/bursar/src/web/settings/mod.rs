@@ -1,5 +1,4 @@
-//! Settings: the rules of paying, the vendors' connections, the company.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Settings: the payout settings, the vendor connections, the company. Not here: deciding and writing (`ops`).
 
 mod api;
 mod api_vendors;

@@ -1,8 +1,8 @@
 //! Payout Settings: the rules of paying, in sections that are saved separately. The vendors' connections are in
 //! `connections`.
 //!
-//! A section's form carries a tag of the section's values when it was shown, so two people may save two sections at once,
-//! and neither overwrites unseen what the other has changed. Refused input is kept.
+//! Each section's form carries a hash of the values it was shown with, so two people can save two sections at the same time,
+//! and neither silently overwrites the other's change. Rejected input stays in the form.
 
 mod amounts;
 mod fees;
@@ -103,7 +103,7 @@ impl Section {
     }
 }
 
-/// All inputs of the page, as text; a form has only those of its section.
+/// All inputs of the page, as text. A form sends only those of its section.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FormInput {
@@ -126,7 +126,7 @@ struct FormInput {
     fee_maximum: Vec<String>,
     #[serde(rename = "fee_monthly[]")]
     fee_monthly: Vec<String>,
-    /// The amounts of all lists of a section, row by row: of which list, the vendor or year, the amount, its currency.
+    /// The rows of all amount lists in a section, as parallel columns: list name, vendor or year, amount, currency.
     #[serde(rename = "row_of[]")]
     row_of: Vec<String>,
     #[serde(rename = "row_lead[]")]
@@ -135,7 +135,7 @@ struct FormInput {
     row_value: Vec<String>,
     #[serde(rename = "row_currency[]")]
     row_currency: Vec<String>,
-    /// The rows to take away, like `per_day:0`.
+    /// The rows to remove, like `per_day:0`.
     row_drop: Vec<String>,
     thresholds: String,
     per_reward: String,
@@ -198,7 +198,7 @@ impl FormInput {
         }
     }
 
-    /// What the page shows: the input in its own section, the current values in the others.
+    /// What the page shows: the submitted input in its own section, the current values in the others.
     fn beside(&self, document: &Document, section: Section) -> Self {
         let (mut shown, typed) = (Self::of(document), self.clone());
         (shown.row_of, shown.row_drop) = (typed.row_of, typed.row_drop);
@@ -345,7 +345,7 @@ fn tax_lines(text: &str) -> Result<Vec<TaxThreshold>, Refusal> {
     filled(text).map(threshold).collect()
 }
 
-/// What is wrong, where, and in which section.
+/// A validation error: the message, the field and the section.
 #[derive(Clone)]
 struct Wrong {
     section: &'static str,
@@ -376,12 +376,12 @@ impl SettingsPage {
         super::currencies("").into_iter().map(|(code, _)| code).collect()
     }
 
-    /// The amounts of a list, and an empty row.
+    /// The amounts of a list, followed by an empty row.
     fn rows(&self, list: &str) -> Vec<amounts::Row> {
         amounts::rows(&self.typed, list)
     }
 
-    /// Whether a row is marked: the one that is not whole, or all of a list that was refused for what it says.
+    /// Whether to mark a row as invalid: the incomplete rows, or all rows of the list if every row is complete.
     fn bad_row(&self, field: &str, list: &str, row: &amounts::Row) -> bool {
         let broken = || self.rows(list).iter().any(|one| one.wrong(list).is_some());
         self.bad(field) && (row.wrong(list).is_some() || !broken())
@@ -417,7 +417,7 @@ async fn show(State(web): State<Web>, visit: PageContext) -> Result<Response, Pr
     page(&web, &visit, None, None).await
 }
 
-/// The page, with what was refused in one of its sections or by one of the vendors.
+/// Renders the page with a refusal from one of the vendors.
 pub(super) async fn page_after(
     web: &Web,
     visit: &PageContext,

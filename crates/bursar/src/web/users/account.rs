@@ -1,5 +1,5 @@
-//! A person's own login, for our own people and for partners: changing the password, and sessions. What is deliberately not
-//! here: the pages (`preferences`, `portal::account`), which have their own texts.
+//! A person's own login, for our own people and for partners: changing the password, and sessions. Not here: the pages
+//! (`preferences`, `portal::account`), which have their own texts.
 
 use serde::Deserialize;
 

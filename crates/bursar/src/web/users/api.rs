@@ -1,5 +1,5 @@
-//! `/api-keys`: listing keys with their state, and revoking one. What is deliberately not here: creating one, which
-//! requires a person's step-up.
+//! `/api-keys`: listing keys with their state, and revoking one. Not here: creating one, which requires a person's
+//! step-up.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

@@ -1,5 +1,5 @@
-//! A forgotten password: asking for a link, and choosing a new password with it, for our own people and partners. What is
-//! deliberately not here: invitations, whose links are separate (`join`, `portal::sign_in`).
+//! A forgotten password: asking for a link, and choosing a new password with it, for our own people and partners. Not
+//! here: invitations, whose links are separate (`join`, `portal::sign_in`).
 
 use askama::Template;
 use axum::extract::{Path, State};

@@ -1,5 +1,5 @@
 //! People: everybody who signs in, with their role and when they were last active; and inviting a colleague. API keys are
-//! in `api_keys`. What is deliberately not here: inviting a partner, which starts on the partner's page (`payees::invite`).
+//! in `api_keys`. Not here: inviting a partner, which starts on the partner's page (`payees::invite`).
 
 use askama::Template;
 use axum::extract::State;

@@ -1,5 +1,5 @@
-//! Logins and API keys: signing in and out, second factors, a person's own account, and managing who has access.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Logins and API keys: signing in and out, second factors, a person's own account, and managing who has access. Not
+//! here: deciding and writing (`ops`).
 
 mod account;
 mod api;

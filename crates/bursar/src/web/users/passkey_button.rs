@@ -1,5 +1,5 @@
-//! The button that asks for a passkey, and the request for the device as our script reads it. What is deliberately not
-//! here: signing in with one (`passkeys`), adding and removing them (`second_factor`).
+//! The button that asks for a passkey, and the request for the device as our script reads it. Not here: signing in with
+//! one (`passkeys`), adding and removing them (`second_factor`).
 
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
-//! Passkeys on pages: the challenges for the browser, and signing in with one. Our script gets the challenge and sends the
-//! device's answer as a field of an ordinary form. What is deliberately not here: adding and removing passkeys
-//! (`second_factor`), and the forms that take one in place of a password (`step_up`, `portal::sign_in`).
+//! Passkeys on pages: the challenges for the browser, and signing in with one. Our script gets the challenge and sends
+//! the device's answer as a field of an ordinary form. Not here: adding and removing passkeys (`second_factor`), and the
+//! forms that take one in place of a password (`step_up`, `portal::sign_in`).
 
 use axum::Json;
 use axum::extract::{Extension, State};

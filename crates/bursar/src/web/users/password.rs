@@ -1,5 +1,5 @@
-//! Choosing a password, for people who came by a one-time link. Partners do it on their own page. What is deliberately not
-//! here: setting somebody else's password (`bursar user reset`).
+//! Choosing a password, for people who came by a one-time link. Partners do it on their own page. Not here: setting
+//! somebody else's password (`bursar user reset`).
 
 use askama::Template;
 use axum::extract::State;

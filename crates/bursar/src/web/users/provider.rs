@@ -1,5 +1,5 @@
-//! Single sign-on: redirecting a browser to the identity provider, and signing in whoever comes back. What is deliberately
-//! not here: what the provider signs (`work::provider`), and who may sign in (`ops::people::provider`).
+//! Single sign-on: redirecting a browser to the identity provider, and signing in whoever comes back. Not here: what the
+//! provider signs (`work::provider`), and who may sign in (`ops::people::provider`).
 
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};

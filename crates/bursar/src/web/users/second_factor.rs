@@ -1,6 +1,6 @@
 //! The second factor of the signed-in person, partner or not: setting up an app, adding and removing passkeys, recovery
-//! codes, turning it off; and the form for the second factor at sign-in. What is deliberately not here: the step-up before
-//! sensitive actions (`step_up`, `portal::sign_in`), and removing somebody else's factor (`show`).
+//! codes, turning it off; and the form for the second factor at sign-in. Not here: the step-up before sensitive actions
+//! (`step_up`, `portal::sign_in`), and removing somebody else's factor (`show`).
 
 use askama::Template;
 use axum::extract::{Extension, State};

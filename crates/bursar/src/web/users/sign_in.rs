@@ -1,5 +1,5 @@
-//! Signing in with a password or a one-time link, the step-up, and signing out. What is deliberately not here: the pages
-//! with the forms (`login`, the portal's `sign_in`), and the cookies (`kit::session`).
+//! Signing in with a password or a one-time link, the step-up, and signing out. Not here: the pages with the forms
+//! (`login`, the portal's `sign_in`), and the cookies (`kit::session`).
 
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};

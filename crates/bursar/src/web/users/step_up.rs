@@ -1,7 +1,7 @@
-//! Asks for the password again before sensitive actions. If the last step-up was more than ten minutes ago, a page asks for
-//! it before the action; that page's form carries the original input along, so nothing is lost and nothing is done before.
-//! A passkey can replace the password; it signs the action, so the page describes the action in words. What is deliberately
-//! not here: which forms require it (`Route::proved`), and the portal's pages, which redirect to `/prove` and back.
+//! Asks for the password again before sensitive actions. If the last step-up was more than ten minutes ago, a page asks
+//! for it before the action; that page's form carries the original input along, so nothing is lost and nothing is done
+//! before. A passkey can replace the password; it signs the action, so the page describes the action in words. Not here:
+//! which forms require it (`Route::proved`), and the portal's pages, which redirect to `/prove` and back.
 
 use askama::Template;
 use axum::body::Body;

@@ -1,5 +1,5 @@
-//! The vendors' events as received, with what each changed, including those without effect. What is deliberately not here:
-//! the raw bodies, which contain personal data; they are in the database.
+//! The vendors' events as received, with what each changed, including those without effect. Not here: the raw bodies,
+//! which contain personal data; they are in the database.
 
 use askama::Template;
 use axum::extract::State;
@@ -41,7 +41,7 @@ impl ListParams {
         asked.filter(|(of, value)| *of != name && !value.is_empty()).collect()
     }
 
-    /// The address with one filter said otherwise; an empty word takes it off.
+    /// The address with one filter replaced; an empty value removes it.
     fn with(&self, name: &str, value: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(self.besides(name));

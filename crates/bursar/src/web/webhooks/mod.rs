@@ -1,5 +1,4 @@
-//! Webhooks: the endpoints, and the list of received events.
-//! What is deliberately not here: deciding and writing (`ops`).
+//! Webhooks: the endpoints, and the list of received events. Not here: deciding and writing (`ops`).
 
 mod list;
 mod receive;

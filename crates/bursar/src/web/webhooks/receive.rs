@@ -1,5 +1,5 @@
-//! The webhook endpoints: an event is verified on its raw bytes, stored durably, and only then acknowledged.
-//! What is deliberately not here: storing them (`kit::event_writer`), and processing them (`work::intake`).
+//! The webhook endpoints: an event is verified on its raw bytes, stored durably, and only then acknowledged. Not here:
+//! storing them (`kit::event_writer`), and processing them (`work::intake`).
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};

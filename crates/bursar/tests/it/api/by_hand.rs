@@ -124,8 +124,8 @@ async fn what_our_people_noted_is_not_told_to_partners() {
     stage.close(Ok(())).await;
 }
 
-/// An object found by a search after the look-up was not part of that look-up: the payment is not called *not made*, and
-/// the found object is not settled with it.
+/// An object found by a search after the look-up was not part of that look-up: the payment is not settled as *not made*, and
+/// the found object does not settle it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_found_since_is_not_settled_by_the_look() {
     let stage = staged(
@@ -193,7 +193,7 @@ async fn what_was_not_looked_at_is_not_called_not_made() {
     let id = transactions::find(&mut work.app.store.read().await.unwrap(), &number).await.unwrap().id;
     let looked = ask::not_made(&work, id).await.unwrap();
 
-    // The first attempt is called not made and another one waits: the look-up was about the first.
+    // The first attempt is settled as not made and another one waits: the look-up was about the first.
     for line in [
         "settle ana not-made",
         "settle ana not-made by other",
@@ -226,7 +226,7 @@ async fn what_was_not_looked_at_is_not_called_not_made() {
     stage.one("expect ana success").await.unwrap();
 }
 
-/// State left by an earlier version: one payment of a batch was called not made, and its sibling waits behind a request
+/// State left by an earlier version: one payment of a batch was settled as not made, and its sibling waits behind a request
 /// that is never sent again. Refresh reports that instead of doing nothing, and the sibling can be settled by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_behind_an_ended_request_says_so() {

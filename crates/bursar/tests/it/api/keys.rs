@@ -190,7 +190,7 @@ async fn a_key_is_taken_from_its_addresses_only() {
         message.contains("does not work from 10.0.0.2") && message.contains("BURSAR_TRUSTED_PROXIES"),
         "{message}"
     );
-    // An address that is not known is none of them.
+    // An unknown address matches none of them.
     rewards(&house, &key).await.refused(403, "api_key_address");
 }
 

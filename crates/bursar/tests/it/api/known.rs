@@ -36,7 +36,7 @@ async fn a_key_that_asks_without_end_is_told_when_to_come_back_and_nobody_else_i
     assert_eq!(many(&house, &house.admin, 2).await, [200, 429]);
 }
 
-/// A made-up key is counted before anybody looks for it: here with a database that does not answer any more.
+/// Unknown keys are counted before the database is queried, so here the database is unavailable.
 #[tokio::test]
 async fn keys_that_nobody_knows_do_not_reach_the_database_without_end() {
     let house = TestApp::open_at("limit_unknown", "http://127.0.0.1:8080", &FLAGS).await;

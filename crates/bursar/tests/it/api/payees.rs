@@ -322,7 +322,7 @@ async fn an_external_id_of_a_partner_and_an_account_means_neither() {
     let own = house.key(Role::Partner, Some("1001")).await;
     let seen = house.call_as(&own, "GET", "/payees/1001", Value::Null, &[]).await.ok();
     assert_eq!(seen["id"], partner.as_str(), "others are nothing to a partner");
-    // An id of ours that somebody uses as their own shadows nobody.
+    // If a caller's external ID equals one of our IDs, our ID still refers to its own record.
     let shadow = json!({"name": "Eve", "email": "eve@example.com", "account": "acme"});
     house.call("PUT", &format!("/partners/{account}"), shadow).await.refused(404, "not_found");
 }

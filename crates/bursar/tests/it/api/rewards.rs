@@ -322,7 +322,7 @@ async fn a_hold_that_was_over_by_its_date_is_told_to_whoever_decides() {
     let look = Request::get("/rewards?view=pending").header("cookie", cookie).body(Body::empty()).unwrap();
     let list = house.send(look).await.body.as_str().unwrap().to_owned();
     assert_eq!(list.matches("Its hold period was already over when it was entered").count(), 1, "{list}");
-    // What was entered in time is over later, and that is what a hold is for.
+    // If the hold was still running at entry, it ends normally, which is not flagged.
     house.pass_days(30);
     assert_eq!(house.get("/rewards/h2").await.ok()["hold_over_at_entry"], false);
 }

@@ -1,4 +1,4 @@
-//! Unauthenticated clients: their requests are cheap, fill nothing up, and block nobody else.
+//! Unauthenticated clients: their requests are cheap, consume nothing permanently, and block no one else.
 
 use std::time::Duration;
 
@@ -184,7 +184,7 @@ async fn numbers_are_not_for_whom_a_proxy_here_passes_on() {
     }
 }
 
-/// A variable that is set and empty is none: nothing opens the numbers to whoever sends nothing.
+/// An empty variable counts as unset, so a client that sends an empty token gets no metrics.
 #[tokio::test]
 async fn an_empty_token_opens_the_numbers_to_nobody() {
     let house = TestApp::open_at("metrics_empty", "http://127.0.0.1:8080", &["--metrics-token="]).await;

@@ -114,7 +114,7 @@ impl Driven {
         self.call("POST", "/webauthn/authenticator", &device).await;
     }
 
-    /// Types into the field with this id, whatever stood there before.
+    /// Types into the field with this ID, replacing its content.
     pub async fn write(&self, field: &str, text: &str) {
         let found = json!({"using": "css selector", "value": format!("#{field}")});
         let found = self.call("POST", "/element", &found).await;
@@ -123,12 +123,12 @@ impl Driven {
         self.call("POST", &format!("/element/{id}/value"), &json!({ "text": text })).await;
     }
 
-    /// Chooses in a field what has this value.
+    /// Selects the option with this value in a field.
     pub async fn choose(&self, field: &str, value: &str) {
         self.click(&format!("//select[@id='{field}']/option[@value='{value}']")).await;
     }
 
-    /// Ticks the box, or chooses the button, with these words.
+    /// Ticks the checkbox, or selects the radio button, with this label.
     pub async fn tick(&self, words: &str) {
         let box_of = format!(
             "//input[@aria-label='{words}'] | //label[contains(normalize-space(), '{words}')]/descendant::input"

@@ -143,7 +143,7 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// A Stripe day on which somebody moved money by hand.
+/// A Stripe day on which someone moved money by hand.
 async fn off_day(world: &World) -> String {
     world.simulator.send_in_dashboard("acct_bo", "USD", 2_500);
     movements::all(&world.works[0], None).await.unwrap();
@@ -248,7 +248,7 @@ async fn nobody_is_kept_out_of_any_page() {
     let fill = fill(&world).await;
     world.pass(SECOND);
     let (mut staff, partners) = addresses(&fill);
-    // It is next to the API reference and in no row of the table.
+    // Linked from the API reference, but not in the route table.
     staff.push(codes::PATH.to_owned());
     assert!(staff.len() > 20 && partners.len() > 5, "{staff:?} {partners:?}");
     let mut messages = Vec::new();

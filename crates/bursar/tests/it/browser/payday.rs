@@ -185,7 +185,7 @@ async fn two_people_pay_at_once() {
         return world.close().await;
     };
     let kim = Clerk::sit_down(&world, chromium, Hand::Mouse, "kim").await.unwrap();
-    // Both look at the same list; the second decision meets what the first has done.
+    // Both see the same list; the second decision is told what the first one has done.
     pat.tick("Select RW-000001").await;
     pat.tick("Select RW-000002").await;
     pat.sees("2 selected · 301.00 USD").await;
@@ -196,7 +196,7 @@ async fn two_people_pay_at_once() {
     kim.press("Approve selected").await;
     kim.sees("1 reward approved. 1 was skipped").await;
 
-    // Both look at the same payout; the second to press Pay is told that it was paid, and nothing is paid twice.
+    // Both see the same payout; the second to press Pay is told that it was paid, and nothing is paid twice.
     let at = |path: &str| format!("{}{path}", world.app.base_url);
     pat.browser.go(&at("/claims")).await;
     pat.press("Add all 3 eligible rewards").await;

@@ -10,7 +10,7 @@ use payout::access::Role;
 use crate::pages::Browser;
 use crate::scenarios::Stage;
 
-/// The words of a PDF, where the machine has what reads them.
+/// The text of a PDF, if `pdftotext` is installed.
 pub fn words(pdf: &[u8]) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("statement.pdf");
@@ -66,8 +66,8 @@ async fn a_statement_lists_the_year_and_is_their_own() {
     stage.close(outcome).await;
 }
 
-/// Who pays, who is paid, then each payment with its rewards, and the sums: in this order also to whoever has it read aloud, and in
-/// the partner's language.
+/// Payer, payee, then each payment with its rewards, and the totals: in this order also for screen readers, and in the
+/// partner's language.
 #[tokio::test]
 async fn a_statement_says_who_pays_and_what_for_in_the_partners_language() {
     let mut stage = Stage::open("exports_paper_words", 39).await;
@@ -121,8 +121,8 @@ fn says_in_order(words: &str, order: &[&str]) {
     }
 }
 
-/// What somebody has paid outside, and the vendor as well: the payee has both, so both stand on the statement, in the portal and in
-/// the tax figures, and where the vendor's comes back, one does.
+/// The same payment was made outside and by the vendor: the payee has both, so both are on the statement, in the portal and
+/// in the tax figures. If the vendor's is returned, one remains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_statement_tells_what_was_paid_outside_and_by_the_vendor() {
     let mut stage = Stage::open("exports_both", 38).await;

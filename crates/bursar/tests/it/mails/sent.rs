@@ -210,7 +210,7 @@ async fn what_a_mail_server_refuses() {
         "a refusal of us is not held against an address"
     );
 
-    // The next mail to that address is not even tried until somebody lifts the suppression on the page.
+    // The next mail to that address is not even tried until someone lifts the suppression on the page.
     world.pass(3_700 * SECOND);
     let notice = |about: &str| (Notice::TaxReportNeeded, about.to_owned(), "{}".to_owned());
     let ana =

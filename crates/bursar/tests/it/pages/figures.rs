@@ -53,7 +53,7 @@ async fn what_was_paid_and_came_back_is_no_first_payment() {
     stage.close(Ok(())).await;
 }
 
-/// "Paid by" is shown for a payment that succeeded; a payment outside says how it was paid.
+/// "Paid by" is shown for a successful payment; a payment made outside says how it was paid.
 #[tokio::test]
 async fn a_reward_is_paid_by_what_has_paid_it() {
     let mut stage = Stage::open("figures_by", 92).await;
@@ -85,14 +85,14 @@ async fn a_reward_is_paid_by_what_has_paid_it() {
     let summary = browser.read("/dashboard/summary").await;
     summary.says("paid through the vendors");
     summary.says("30.00 paid, 20.00 came back or never arrived");
-    // The months beside other days say what was paid outside too, or their net would not add up.
+    // The months outside the selected dates show payments made outside too, or their net would not add up.
     let later = browser.read("/dashboard/summary?from=2026-03-06&to=2026-03-31&currency=USD").await;
     assert!(later.body.contains("data-l=\"Outside\""), "{}", later.body);
     assert!(!later.words().contains("USD paid outside"), "{}", later.words());
     stage.close(Ok(())).await;
 }
 
-/// Money that has left us and is not at the bank yet is shown wherever net is.
+/// Money that has left us and is not yet at the bank is shown wherever net is.
 #[tokio::test]
 async fn what_is_not_at_the_bank_yet_is_told_wherever_net_is() {
     let mut stage = Stage::open("figures_bank", 93).await;

@@ -186,7 +186,7 @@ async fn a_payout_is_tried_out_while_the_vendor_is_in_test_mode() {
     claims.says("5.00 USD");
     let last = bursar::clock::date(world.now() + 7 * DAY);
     claims.says(&format!("it expires after {last}."));
-    // Once more, with what is there already.
+    // Again, with the records that now exist.
     pat.post_on("/home/test-payout", &sent("try@example.com")).await.says("RW-000002 is a test reward");
     let mut payer = Browser::of(&world, Role::Payer, "kim").await;
     assert!(

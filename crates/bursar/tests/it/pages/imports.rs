@@ -136,7 +136,7 @@ async fn a_lone_quotation_mark_takes_no_other_row_with_it() {
     start(&mut browser, &number).await;
     world.tick(0, Loop::Imports).await;
     assert_eq!(rewards_named(&world, &["Q-1", "Q-2", "Q-3", "Q-4"]).await, 1);
-    // A line that cannot be split into columns is in a single cell, and is rejected again until somebody rewrites it.
+    // A line that cannot be split into columns is in a single cell, and is rejected again until someone rewrites it.
     let mended = browser.read(&format!("/imports/{number}/refused.csv")).await.body;
     assert!(mended.contains(",\"Q-1,deal,ana,5.00,USD,\"\"15 inch promo\"\n"), "{mended}");
     let number = checked(&mut browser, "rewards", &mended).await;
@@ -279,7 +279,7 @@ async fn what_was_entered_before_it_was_canceled_stays() {
     let again = browser.post_on(&format!("/imports/{number}/cancel"), &[("csrf", &csrf)]).await;
     again.says("This import was canceled.");
 
-    // If the user who started the import is disabled meanwhile, it stops.
+    // If the user who started the import is disabled in the meantime, it stops.
     let number = checked(&mut browser, "rewards", &many(2_100)).await;
     world.tick(0, Loop::Imports).await;
     start(&mut browser, &number).await;

@@ -45,7 +45,7 @@ async fn filters_are_added_one_at_a_time_and_taken_away_again() {
     let narrowed = pat.read(&format!("{since}&q=R-1")).await;
     narrowed.says("Owner: ana ✕");
     narrowed.says("Created from: 2026-02-01 ✕");
-    // What is typed or chosen is sent along with what has no field.
+    // The form of the filters also sends the current parameters that it has no field for.
     let typed = narrowed.body.split("<form").find(|form| form.contains("class=\"facets\"")).unwrap();
     assert!(typed.contains("type=\"hidden\" name=\"q\" value=\"R-1\""), "{typed}");
     assert!(typed.contains("name=\"owner\" type=\"text\" value=\"ana\"") && typed.contains("name=\"batch\""));
@@ -92,7 +92,7 @@ async fn what_went_wrong_is_told_beside_the_menu_of_whoever_is_signed_in() {
     let theirs = ana.get("/portal/payouts/PT-000009").await;
     assert!(!theirs.words().contains("Reward List"), "partners have a portal of their own");
     assert!(!theirs.words().contains("search for its number"), "and nothing to search in");
-    // What may be stored holds nothing of whoever asked, not even where there is nothing.
+    // A response that may be cached contains nothing about the user, not even a 404.
     let stored = pat.get("/assets/nothing.css").await;
     assert_eq!(stored.status, axum::http::StatusCode::NOT_FOUND);
     stored.says("Not found");

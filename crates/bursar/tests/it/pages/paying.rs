@@ -573,7 +573,7 @@ async fn what_ends_with_a_payment_that_is_called_not_made_is_named_before() {
     stage.close(Ok(())).await;
 }
 
-/// An attempt called not made is remembered when a later attempt ends differently.
+/// An attempt settled as not made is remembered when a later attempt ends differently.
 #[tokio::test]
 async fn what_was_called_not_made_once_is_looked_at_whatever_has_ended_it_since() {
     let mut stage = Stage::open("pages_not_made_once", 61).await;

@@ -1,5 +1,5 @@
-//! Settling by hand what people had wrongly decided before, or while something changes concurrently: an item of a batch
-//! they had called not made, an attempt two of them settle at once, a reward voided meanwhile.
+//! Settling by hand what people had wrongly decided before, or while something changes concurrently: an item of a batch they
+//! had settled as not made, an attempt two of them settle at once, a reward voided meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use super::{AND_AGAIN, BESIDE, FREED, close, it_was_made, play, settle_first, st
 use crate::need;
 use crate::scenarios::Stage;
 
-/// PayPal pays a batch of two, and its response and webhooks are lost. Two people call it not made, and one of the two
-/// payments is resubmitted, which PayPal pays too. Then somebody finds the other one at PayPal: its item names the batch,
-/// and the batch shows that the first attempt of the resubmitted payment was paid as well. Nothing else reveals this: that
+/// PayPal pays a batch of two, and its response and webhooks are lost. Two people settle it as not made, and one of the two
+/// payments is resubmitted, which PayPal pays too. Then someone finds the other one at PayPal: its item names the batch, and
+/// the batch shows that the first attempt of the resubmitted payment was paid as well. Nothing else reveals this: that
 /// attempt has ended here, and is not the newest.
 const SIBLINGS: &str = "
 partner   ana    paypal ana@example.com
@@ -72,9 +72,9 @@ async fn a_batch_tells_of_what_was_called_not_made_and_sent_again() {
     close(stage, played).await;
 }
 
-/// Two people call a payment not made, it is resubmitted, and two people call that attempt not made as well. Both were
-/// made, and PayPal reports both in the end. Settling one leaves the other open: it holds the payment until it is settled
-/// too, and stays visible.
+/// Two people settle a payment as not made, it is resubmitted, and two people settle that attempt as not made as well. Both
+/// were made, and PayPal reports both in the end. Settling one leaves the other open: it holds the payment until it is
+/// settled too, and stays visible.
 const TWO_CONTRADICTIONS: &str = "
 partner   ana    paypal ana@example.com
 reward    R1     ana  20.00  approved
@@ -129,8 +129,8 @@ async fn two_contradictions_are_settled_one_after_the_other() {
     close(stage, played).await;
 }
 
-/// A payment is called not made and frees its reward, and the reward is voided. Then PayPal shows that it has paid it. The
-/// payment does not reclaim a void reward: the payee owes the amount, and it is deducted from their next claim.
+/// A payment is settled as not made and frees its reward, and the reward is voided. Then PayPal shows that it has paid it.
+/// The payment does not reclaim a void reward: the payee owes the amount, and it is deducted from their next claim.
 const VOIDED: &str = "
 partner   ana    paypal ana@example.com
 reward    R1     ana  20.00  approved
@@ -175,8 +175,8 @@ async fn a_reward_that_was_voided_is_not_taken_in_again() {
 }
 
 /// The same, but the reward gets another value and is approved again: the payment did not pay its current value. The reward
-/// remains payable in full, and the earlier payment is deducted. While the contradiction stands, nobody can void or edit
-/// the reward.
+/// remains payable in full, and the earlier payment is deducted. During the contradiction, the reward cannot be voided or
+/// edited.
 const EDITED: &str = "
 partner   ana    paypal ana@example.com
 partner   cy     paypal cy@example.com
@@ -239,7 +239,7 @@ async fn a_reward_that_was_edited_is_not_taken_in_again() {
     close(stage, played).await;
 }
 
-/// The first attempt was called not made and the second waits for a person; both were paid.
+/// The first attempt was settled as not made and the second is in review; both were paid.
 const BOTH_PAID: &str = "
 partner   ana    paypal ana@example.com
 reward    R1     ana  20.00  approved
@@ -410,8 +410,8 @@ live      1 minute
     stage.close(Ok(())).await;
 }
 
-/// A transfer that people had called not made was partly reversed at Stripe. It is settled as made, the books show both
-/// parts at once, and the rest is recalled.
+/// A transfer that was settled as not made was partly reversed at Stripe. It is settled as made, the books show both parts at
+/// once, and the rest is recalled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_of_which_a_part_came_back_is_settled_as_made() {
     let mut stage = Stage::open("part_of_it_stands", 1).await;

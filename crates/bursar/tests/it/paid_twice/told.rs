@@ -12,7 +12,7 @@ use super::{BESIDE, SENT_AGAIN, close, it_was_made, play, settle_first, stripe_r
 use crate::pages::Browser;
 use crate::scenarios::Stage;
 
-/// Two people called the first attempt not made and resubmitted the payment; then PayPal reports the first one.
+/// Two people settled the first attempt as not made and resubmitted the payment; then PayPal reports the first one.
 async fn contradicted(name: &str) -> (Stage, &'static str) {
     let mut stage = Stage::open(name, 1).await;
     let (before, after) = SENT_AGAIN.split_once("settle    ana    made").unwrap();
@@ -124,7 +124,7 @@ async fn a_transfer_found_after_all_is_not_told_as_a_refusal_of_the_bank() {
     close(stage, Ok(())).await;
 }
 
-/// A movement that matches no payment, with the amount of one that was called not made, is reported with that payment.
+/// A movement that matches no payment, with the amount of one that was settled as not made, is reported with that payment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_movement_that_fits_what_was_called_not_made_names_it() {
     let mut stage = Stage::open("told_fits", 1).await;

@@ -1,5 +1,5 @@
 //! A virtual passkey authenticator, written from the standard and independently of our own parser: it holds keys, produces
-//! what browsers and devices produce, and can be told to lie.
+//! what browsers and devices produce, and can produce false data.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

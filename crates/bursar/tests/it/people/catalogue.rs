@@ -125,7 +125,7 @@ async fn two_who_edit_a_partner_do_not_overwrite_each_other_unseen() {
         "the account is offered by name: {}",
         form.body
     );
-    // By what the list offers, by its name, and by its id.
+    // By the text in the list, by name, and by ID.
     for (id, account) in [("d-1", "Nord & Co (A-2)"), ("d-2", "nord & co"), ("dee", "A-2")] {
         let fields = [("external_id", id), fields[1], fields[2], ("account", account), ("country", "DE")];
         let made = send(&mut kim, &form, "/partners/new", &fields).await;

@@ -1,4 +1,4 @@
-//! The second factor: setup, single use of codes, where it is requested, when it is required, and that nobody is locked out
+//! The second factor: setup, single use of codes, where it is requested, when it is required, and that no one is locked out
 //! permanently.
 
 use axum::http::StatusCode;
@@ -105,7 +105,7 @@ async fn a_code_is_asked_for_and_taken_once() {
     world.pass(30 * SECOND);
     assert_eq!(next.post("/login/code", &with_code(&held.code(&world))).await.to, "/me");
     next.read("/me").await.says("On: a code from your app is asked for");
-    // What let them in lets nobody in again.
+    // The code that let them in cannot be used again.
     assert_eq!(next.get("/login/code").await.status, StatusCode::GONE);
 
     // A recovery code replaces the app, once, in any spelling.
@@ -316,7 +316,7 @@ async fn whoever_needs_one_sets_it_up_first() {
     for word in ["never", "with_mail"] {
         pat.post_on("/people/sign-in", &want(word)).await.says("The second factor stays required for now");
     }
-    // Saving the current settings withdraws the request; then the day starts again.
+    // Saving the current settings withdraws the request; after that, the day starts again.
     world.pass(DAY + MINUTE);
     let pat_now = pat_acts(&world).await;
     factor::want(&world.app, &pat_now, FactorPolicy::Always).await.unwrap();
@@ -355,7 +355,7 @@ async fn whoever_lost_theirs_is_let_in_again_and_everybody_hears_of_it() {
     let fields = [("email", "kim@example.com"), ("password", PASSWORD), ("next", "/me")];
     assert_eq!(kim.post("/login", &fields).await.to, "/me");
     assert_eq!(told(&world, &id).await, ["factor_on", "factor_reset"]);
-    // Whoever removed it may know the password too, so they cannot be the second person beside that login.
+    // Whoever removed it may know the password too, so they cannot be the second person together with that login.
     let mut db = world.app.store.read().await.unwrap();
     let behind = bursar::store::people::behind(&mut db, &id, world.now()).await.unwrap();
     assert_eq!(behind, pat_acts(&world).await.id.to_string());
@@ -365,7 +365,7 @@ async fn whoever_lost_theirs_is_let_in_again_and_everybody_hears_of_it() {
     assert!(notices.iter().any(|one| one.notice == Notice::SecondFactorReset), "{notices:?}");
     drop(db);
 
-    // Nobody does that for themselves; the last administrator is readmitted on the command line.
+    // No one can reset their own; the last administrator is readmitted on the command line.
     set_up(&world, &mut pat).await;
     let own = pat_acts(&world).await;
     let refused = factor::reset(&world.app, &own, own.id).await;
@@ -436,7 +436,7 @@ async fn a_partner_reads_it_in_their_language() {
     world.close().await;
 }
 
-/// The key that sealed the secret is lost: nobody is told that their code is wrong, and no attacker is looked for.
+/// The key that sealed the secret is lost: users are not told that their code is wrong, and no attack is reported.
 #[tokio::test]
 async fn a_secret_that_does_not_open_is_no_wrong_code() {
     let world = World::open("factor_unreadable", 190).await;
@@ -472,14 +472,14 @@ async fn a_secret_that_does_not_open_is_no_wrong_code() {
         page.says("bitten Sie die Person, die Ihnen diesen Zugang gegeben hat");
     }
     assert!(!told(&world, &id).await.contains(&"wrong_codes".to_owned()), "nobody is guessing");
-    // Where they are signed in already, the page that asks again says so too.
+    // For a signed-in user, the step-up page reports it too.
     let code = held.code(&world);
     let again =
         [("csrf", csrf.as_str()), ("password", PASSWORD), ("code", &code), ("next", "/portal/account")];
     let to = ana.post("/prove", &again).await.to;
     assert!(to.starts_with("/prove?why=unreadable"), "{to}");
     ana.read(&to).await.says("nicht öffnen (factor_unreadable)");
-    // A recovery code still lets them in.
+    // A recovery code still works.
     next.post("/login", &fields).await;
     let code = [("code", held.codes[0].as_str()), ("next", "/portal")];
     assert_eq!(next.post("/login/code", &code).await.to, "/portal");
@@ -499,7 +499,7 @@ async fn whoever_has_the_password_does_not_share_in_setting_it_up() {
     let theirs = thief.read("/factor/new").await;
     theirs.says("You have none yet.");
     assert!(!theirs.body.contains(&secret));
-    // Starting setup elsewhere ends this one, and nobody is shown another user's secret as their own.
+    // Starting setup elsewhere ends this one, and no one is shown another user's secret as their own.
     let csrf_of_thief = theirs.hidden("csrf");
     thief.post("/factor/begin", &[("csrf", &csrf_of_thief)]).await;
     let code = factor::code_at(&secret, world.now()).unwrap();

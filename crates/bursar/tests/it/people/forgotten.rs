@@ -1,5 +1,5 @@
-//! Password reset: nobody can find out which addresses have a login, a link works once, for an hour and only for this, and
-//! rejected passwords name the rule they break.
+//! Password reset: no one can find out which addresses have a login, a link works once, for an hour and only for this
+//! purpose, and a rejected password names the rule it breaks.
 
 use axum::http::StatusCode;
 use payout::access::Role;

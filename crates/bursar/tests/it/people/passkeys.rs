@@ -392,7 +392,7 @@ async fn nobody_shows_the_passkey_of_somebody_else() {
     let (_kim, mut kims) = with_one(&app, Role::Preparer, "kim").await;
     let (mut lee, mut lees) = with_one(&app, Role::Preparer, "lee").await;
     let id = me(&world, "kim@example.com").await;
-    // Somebody who has Kim's password answers with their own passkey.
+    // Someone who has Kim's password answers with their own passkey.
     let (mut next, page) = half_way(&app, "kim").await;
     let asked_for = asked(&world, &mut next, &page).await;
     assert_eq!(asked_for["known"], json!([kims.id()]));

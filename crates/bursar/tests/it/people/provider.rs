@@ -102,7 +102,7 @@ async fn what_is_not_signed_for_us_and_for_now_lets_nobody_in() {
     let mut browser = Browser::new(&world);
     browser.read(why).await.says("could not be verified, so you were not signed in.");
     assert!(!actions(&world).await.iter().any(|action| action == "signed_in" || action == "login_linked"));
-    // None of it has locked anyone out, and both signature algorithms are accepted.
+    // None of this has locked anyone out, and both signature algorithms are accepted.
     for signing in [Signing::Es256, Signing::Rs256] {
         played.set(|said| said.signing = signing);
         assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, "/rewards", "{signing:?}");
@@ -137,7 +137,7 @@ async fn what_comes_back_counts_once_in_the_browser_that_was_sent_for_ten_minute
     world.pass(10 * MINUTE);
     assert_eq!(again.get(&back).await.to, over, "ten minutes");
     again.read(over).await.says("Start again here.");
-    // The provider's own no uses it up as well, and one that is not ours is not heard.
+    // An error response by the provider uses up the visit as well; a response with another issuer is rejected.
     let back = sent(&world, &played, &mut again, "").await;
     let no = back.replace("code=a-code", "error=access_denied");
     assert_eq!(again.get(&no).await.to, "/login?why=provider_no");

@@ -1,4 +1,4 @@
-//! Search: each kind of record is found, a number leads straight to its page, and nobody sees more than their role allows.
+//! Search: each kind of record is found, a number leads straight to its page, and no one sees more than their role allows.
 
 use axum::http::StatusCode;
 use bursar::ops::batches::{self, Selection};

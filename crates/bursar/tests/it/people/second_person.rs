@@ -56,13 +56,13 @@ async fn a_colleague_whom_one_has_just_invited_is_no_second_person() {
     let own = invited(&stage, &pat, "own@example.com").await;
     let done = releases(&stage, &own).await;
     assert!(needs_other(&done), "{done:?}");
-    // Someone invited by another person counts as independent after a day, once everybody could have noticed them.
+    // Someone invited by another person counts as independent after a day, when everyone could have noticed them.
     let theirs = invited(&stage, &kim, "theirs@example.com").await;
     let done = releases(&stage, &theirs).await;
     assert!(needs_other(&done) && format!("{done:?}").contains("for less than a day"), "{done:?}");
     stage.world.pass(DAY + 1);
     releases(&stage, &theirs).await.unwrap();
-    // A day later the first one is independent, until somebody is shown another link of theirs.
+    // A day later the first one is independent, until someone is shown another link of theirs.
     releases(&stage, &own).await.unwrap();
     team::fresh_link(&stage.world.app, &pat, own.id).await.unwrap();
     let done = releases(&stage, &own).await;
@@ -90,8 +90,8 @@ async fn a_release_ends_with_whoever_gave_it() {
     stage.close(Ok(())).await;
 }
 
-/// Whoever enters a reward writes the day it was earned, and may end its hold by that. Where two are asked for that pays nobody: the
-/// payout is released by somebody else all the same, and where they are not, one person may pay anything.
+/// Whoever enters a reward sets the date it was earned, and can thereby end its hold. With the two-person rule, someone else
+/// must still release the payout; without it, one person may pay anything.
 #[tokio::test]
 async fn whoever_ends_a_hold_by_the_day_they_enter_pays_nobody_alone() {
     let mut stage = prepared("second_hold").await;
@@ -190,7 +190,7 @@ async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_ar
     batch_limit(&stage, &pat, "99.00").await.unwrap();
     assert!(is_written_down(&batch_limit(&stage, &pat, "650.00").await));
     batch_limit(&stage, &kim, "99.00").await.unwrap();
-    // A login one has promoted oneself is no independent person, and a later strengthening is not undone.
+    // A login that one promoted oneself is not independent, and a later tightening is not undone.
     let own = invited(&stage, &pat, "own@example.com").await;
     team::change_role(&stage.world.app, &pat, own.id, Role::Admin).await.unwrap();
     let own = Actor { role: Role::Admin, ..own };
@@ -213,7 +213,7 @@ async fn cooling_off(stage: &Stage, who: &Actor, hours: u32) -> Result<(), OpsEr
     settings::save(&stage.world.app, who, None, set).await.map(drop)
 }
 
-/// A company with a limit of 100.00, a cooling-off of 72 hours and something paid: its safeguards are guarded.
+/// A company with a limit of 100.00, a cooling-off of 72 hours and a payment, so its safeguards are protected.
 async fn paid_once(name: &str) -> (Stage, Actor, Actor) {
     let mut stage = Stage::open(name, 614).await;
     let (pat, kim) = (stage.world.actor.clone(), stage.world.other.clone());
@@ -241,9 +241,9 @@ async fn requests_about_different_settings_wait_side_by_side() {
     stage.world.pass(DAY);
     batch_limit(&stage, &pat, "500.00").await.unwrap();
     cooling_off(&stage, &pat, 71).await.unwrap();
-    // What a setting was when it was asked for is past: from here on it would be something else.
+    // The request was made for another current value, so it no longer applies.
     assert!(is_written_down(&cooling_off(&stage, &kim, 70).await));
-    // Somebody else's save takes back what was asked for, one's own of something else does not.
+    // Another person's change of the same setting withdraws a request; one's own change of another setting does not.
     assert!(is_written_down(&batch_limit(&stage, &pat, "600.00").await));
     cooling_off(&stage, &kim, 100).await.unwrap();
     stage.world.pass(DAY);
@@ -251,7 +251,7 @@ async fn requests_about_different_settings_wait_side_by_side() {
     cooling_off(&stage, &pat, 200).await.unwrap();
     stage.world.pass(DAY);
     batch_limit(&stage, &pat, "600.00").await.unwrap();
-    // Nor is what was made stronger since undone by an old request, whoever made it so.
+    // Nor can an old request undo a later tightening, whoever made it.
     assert!(is_written_down(&batch_limit(&stage, &pat, "700.00").await));
     batch_limit(&stage, &pat, "50.00").await.unwrap();
     stage.world.pass(DAY);
@@ -267,7 +267,7 @@ async fn whoever_has_just_mistyped_a_stricter_limit_puts_it_back() {
     let (stage, pat, kim) = paid_once("second_slip").await;
     let told = told_of_safeguards(&stage).await.len();
     batch_limit(&stage, &pat, "10.00").await.unwrap();
-    // Nobody else, not to anything else, and not together with something else.
+    // Not by anyone else, not to another value, and not together with another change.
     assert!(is_written_down(&batch_limit(&stage, &kim, "100.00").await));
     assert!(is_written_down(&batch_limit(&stage, &pat, "100.01").await));
     let limits = serde_json::json!({ "per_batch": [{ "value": "100.00", "currency": "USD" }] });
@@ -283,25 +283,25 @@ async fn whoever_has_just_mistyped_a_stricter_limit_puts_it_back() {
     let rows = bursar::store::audit::list(&mut db, &filter, 10).await.unwrap();
     assert!(rows.iter().any(|row| row.action == "safeguards_put_back"), "{rows:?}");
     drop(db);
-    // Once, and while it is a slip.
+    // Only once, and only shortly after the mistake.
     assert!(is_written_down(&batch_limit(&stage, &pat, "101.00").await));
     batch_limit(&stage, &pat, "10.00").await.unwrap();
     stage.world.pass(15 * MINUTE);
     assert!(is_written_down(&batch_limit(&stage, &pat, "100.00").await));
-    // Not over what somebody else has made of it meanwhile, though it is what it was again.
+    // Not if someone else has changed it in the meantime, even back to the same value.
     batch_limit(&stage, &pat, "9.00").await.unwrap();
     batch_limit(&stage, &kim, "8.00").await.unwrap();
     assert!(is_written_down(&batch_limit(&stage, &pat, "10.00").await));
     batch_limit(&stage, &kim, "9.00").await.unwrap();
     assert!(is_written_down(&batch_limit(&stage, &pat, "10.00").await));
-    // The two-person rule is no limit that anybody mistypes.
+    // The two-person rule is not a value that could be mistyped.
     let on = |it: Document| Ok(Document { two_person_release: true, ..it });
     settings::save(&stage.world.app, &pat, None, on).await.unwrap();
     assert!(is_written_down(&switch_off(&stage, &pat).await));
     stage.close(Ok(())).await;
 }
 
-/// After an update the rules may refuse what was saved before it: it protects all the same.
+/// After an update the current rules may not parse a stored document; its safeguards are still protected.
 #[tokio::test]
 async fn what_the_rules_do_not_read_any_more_is_not_weakened_unseen() {
     let (stage, pat, kim) = paid_once("second_unread").await;
@@ -322,12 +322,12 @@ async fn what_the_rules_do_not_read_any_more_is_not_weakened_unseen() {
     let key = people::by_key(app, &key, None).await.unwrap().actor().unwrap();
     let by_key = settings::save(app, &key, None, raised).await;
     assert!(matches!(&by_key, Err(OpsError::Refused(why)) if why.code == "person_needed"), "{by_key:?}");
-    // What guards nothing is put right by one person at once.
+    // One person can fix a value that protects nothing, at once.
     settings::save(app, &pat, None, mended).await.unwrap();
     stage.close(Ok(())).await;
 }
 
-/// Everybody who is mailed of a login's rights, with where the button leads.
+/// Everyone notified by mail of a login's rights, with the target of the mail's button.
 async fn mailed_of_rights(app: &App, about: &Actor) -> Vec<(String, String)> {
     notices::expand(app, app.clock.now()).await.unwrap();
     let mut db = app.store.read().await.unwrap();
@@ -347,12 +347,12 @@ fn told(rows: &[(&str, String)]) -> Vec<(String, String)> {
     rows.iter().map(|(to, link)| ((*to).to_owned(), link.clone())).collect()
 }
 
-/// Who may pay or administer is everybody's business, from the first moment on and at the end.
+/// All administrators are notified when someone gains or loses the right to pay or administer.
 #[tokio::test]
 async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
     let stage = Stage::open("second_rights", 613).await;
     let (app, pat) = (stage.world.app.clone(), stage.world.actor.clone());
-    // The last one who can sign in stays what they are.
+    // The last one who can sign in keeps their role.
     let stays = invited(&stage, &pat, "stays@example.com").await;
     team::change_role(&app, &pat, stays.id, Role::Admin).await.unwrap();
     let lee = invited(&stage, &pat, "lee@example.com").await;
@@ -362,7 +362,7 @@ async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
     let promoted = told(&[("lee@example.com", page.clone()), ("stays@example.com", page.clone())]);
     assert_eq!(mailed_of_rights(&app, &lee).await, promoted);
     stage.world.pass(1);
-    // Neither of them is led to the partners' portal; whoever is shut out is led nowhere.
+    // No mail links to the partner portal; the mail to a disabled person has no link.
     team::change_role(&app, &pat, lee.id, Role::Auditor).await.unwrap();
     let all = mailed_of_rights(&app, &lee).await;
     assert!(all.contains(&("lee@example.com".to_owned(), "/me".to_owned())), "{all:?}");
@@ -378,7 +378,7 @@ async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
     );
     team::disable(&app, &pat, lee.id).await.unwrap();
     assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len(), "it is told once");
-    // A role is told also while nobody can sign in with it: it is the one they come back with.
+    // A role change is reported even while the login is disabled: it applies once the login is enabled.
     for role in [Role::Preparer, Role::Payer] {
         team::change_role(&app, &pat, lee.id, role).await.unwrap();
     }
@@ -387,10 +387,10 @@ async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
     assert_eq!(all.len(), before + 4);
     team::enable(&app, &pat, lee.id).await.unwrap();
     assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len() + 2);
-    // The same at the machine.
+    // The same on the command line.
     people::disable(&app, "lee@example.com", MachineUser("anna (user id 1000)")).await.unwrap();
     assert_eq!(mailed_of_rights(&app, &lee).await.len(), all.len() + 4);
-    // How they are told is not chosen by whoever does it.
+    // The person who makes the change cannot edit the text of the notice.
     let template = Template { subject: "Nothing".to_owned(), body: "Nothing happened.".to_owned() };
     for notice in [
         Notice::SafeguardLowered,
@@ -406,7 +406,7 @@ async fn whose_rights_change_hears_of_it_as_all_administrators_do() {
     stage.close(Ok(())).await;
 }
 
-/// A newly granted paying role counts as a second person after a day, whoever has it.
+/// A login with a newly granted role that can pay counts as a second person after a day, whoever has it.
 #[tokio::test]
 async fn whoever_may_newly_pay_is_no_second_person_for_a_day() {
     let mut stage = prepared("second_new_role").await;
@@ -431,7 +431,7 @@ async fn whoever_may_newly_pay_is_no_second_person_for_a_day() {
     stage.close(Ok(())).await;
 }
 
-/// A login that was disabled for months could otherwise release a payout the minute it is enabled.
+/// A login that was disabled for months could otherwise release a payout right after it is enabled.
 #[tokio::test]
 async fn whoever_is_enabled_again_is_no_second_person_for_a_day() {
     let stage = prepared("second_enabled").await;
@@ -500,8 +500,7 @@ fn entered(email: &str, role: Role) -> NewPerson {
     NewPerson { email, name, role, partner: None, password: None }
 }
 
-/// A user of the command line is identified by their operating system account; a login they create counts as them for a
-/// day.
+/// A command line user is identified by their operating system account; a login they create is tied to them for a day.
 #[tokio::test]
 async fn whoever_sits_at_the_machine_is_named_and_makes_no_second_person() {
     let mut stage = prepared("second_machine").await;
@@ -537,8 +536,8 @@ async fn whoever_sits_at_the_machine_is_named_and_makes_no_second_person() {
     stage.close(Ok(())).await;
 }
 
-/// Someone who prepared a payout and has the command line could create a key and release with it: for a day it is no second
-/// person, so that others notice it first.
+/// Someone who prepared a payout and has the command line could create a key and release with it: for a day the key does not
+/// count as a second person, so that others notice it first.
 #[tokio::test]
 async fn a_key_that_is_made_at_the_machine_waits_for_a_day() {
     let mut stage = prepared("second_machine_key").await;

@@ -64,7 +64,7 @@ async fn a_proof_takes_the_place_of_the_token() {
     let page = pat.post_on("/prove", &proof).await;
     assert_eq!(page.hidden("csrf"), csrf, "forms in other windows still work");
     assert!(thief.get("/me").await.to.starts_with("/login"), "the old token is over");
-    // One that is wrong changes nothing.
+    // A wrong password changes nothing.
     let before = pat.clone();
     pat.post("/prove", &[proof[0], ("password", "wrong"), proof[2]]).await;
     pat.read("/me").await;
@@ -99,7 +99,7 @@ async fn each_session_is_ended_alone() {
     let fields = [("csrf", csrf.as_str()), ("one", all[0].as_str())];
     kim.post_on("/me/sessions", &fields).await.says("Signed out there.");
     kim.post_on("/me/sessions", &fields).await.says("had ended already");
-    // Nobody can end another user's session by its ID.
+    // No one can end another user's session by its ID.
     let theirs = pat.read("/me").await.hidden("csrf");
     let fields = [("csrf", theirs.as_str()), ("one", all[1].as_str())];
     pat.post_on("/me/sessions", &fields).await.says("had ended already");

@@ -107,7 +107,7 @@ impl Drill {
         }
     }
 
-    /// From the vendors' books: rewards paid more than once, and payments that nobody was owed.
+    /// From the vendors' books: rewards paid more than once, and payments that were not owed to anyone.
     fn paid_twice(&self) -> Vec<String> {
         let paid = paid(&self.stage);
         let mut twice = Vec::new();
@@ -230,7 +230,7 @@ async fn a_few_drills_of_many() {
     assert!(lost * 4 >= all, "of {all} drills only {lost} lost anything that was sent");
 }
 
-/// The same runs without the mark: somebody is paid twice, and the books show it.
+/// The same runs without the mark: someone is paid twice, and the books show it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drill_can_fail() {
     let mut twice = Vec::new();

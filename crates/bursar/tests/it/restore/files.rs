@@ -1,4 +1,4 @@
-//! `bursar backup` and `bursar restore` as somebody would call them, on files.
+//! `bursar backup` and `bursar restore` as an operator would run them, on files.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -41,7 +41,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Writes another manifest behind the same bytes.
+/// Replaces the manifest after the same bytes.
 fn say(at: &Path, change: impl FnOnce(&mut Value)) {
     let mut bytes = fs::read(at).unwrap();
     let page = bytes.split_off(bytes.len() - 4_096);
@@ -65,7 +65,7 @@ fn a_backup_is_taken_proven_and_put_back() {
     refused(&run(&["backup", "one"]), "already exists");
     assert_eq!(names(folder.path()), ["bursar.db", "bursar.key", "one"], "nothing lies about");
 
-    // What is damaged, cut off, of a newer version or no backup at all is refused, and nothing is changed.
+    // Damaged and truncated files, newer versions and other files are refused, and nothing is changed.
     let (whole, before) = (fs::read(at("one")).unwrap(), fs::read(at("bursar.db")).unwrap());
     let mut flipped = whole.clone();
     flipped[20_000] ^= 1;
@@ -86,7 +86,7 @@ fn a_backup_is_taken_proven_and_put_back() {
     assert_eq!(fs::read(at("bursar.db")).unwrap(), before);
     done(&run(&["restore", "one", "--check"]));
 
-    // Under another key Bursar would not start on it.
+    // With another key Bursar would not start on it.
     fs::rename(at("bursar.key"), at("own.key")).unwrap();
     done(&run(&["init", "--database-url=sqlite://other.db"]));
     refused(&run(&["restore", "one", "--check"]), "encrypted with a different key");
@@ -99,7 +99,7 @@ fn a_backup_is_taken_proven_and_put_back() {
         fs::remove_file(at(name)).unwrap();
     });
 
-    // While a server holds it, nothing is restored over it.
+    // While a server has it open, it is not overwritten by a restore.
     let serving = File::open(at("bursar.db")).unwrap();
     serving.try_lock().unwrap();
     refused(&run(&["restore", "one"]), "Stop it, then restore");
@@ -119,7 +119,7 @@ fn a_backup_is_taken_proven_and_put_back() {
 
     let body: Value = serde_json::from_str(&done(&run(&["safe-mode", "--json"]))).unwrap();
     assert_eq!((body["on"].as_bool(), body["state"]["why"].as_str()), (Some(true), Some("restored")));
-    // No vendor is connected, so there is nobody to ask; but nobody has entered again what the backup does not know.
+    // No vendor is connected, so there is none to ask; but nobody has re-entered what the backup does not know.
     refused(&run(&["safe-mode", "off"]), "Holds, closed payees and changed destinations since");
     assert!(done(&run(&["safe-mode", "off", "--reentered"])).contains("Safe mode is off"));
     let elsewhere = ["restore", "one", "--database-url=sqlite://fresh.db"];
@@ -147,7 +147,7 @@ fn a_person_switches_safe_mode_on_and_off() {
     );
 }
 
-/// Taken while payments run, a backup is a database in which everything holds that must.
+/// A backup taken while payments run is a consistent database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_while_payments_run_is_whole() {
     if need::postgres().is_some() {

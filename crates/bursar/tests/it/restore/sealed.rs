@@ -1,4 +1,5 @@
-//! What is sealed in a backup is tried before it is restored, each value in its place, and in a database that is in use by the doctor.
+//! Every encrypted value of a backup is checked before a restore, each at its location; `bursar doctor` does the same for a
+//! live database.
 
 use std::process::{Command, Output};
 
@@ -47,7 +48,7 @@ async fn one_value_of_a_backup_that_does_not_open_is_named() {
     });
     retired.unwrap();
     for column in Column::ALL {
-        // Not the first of them: a sample would not find it.
+        // Not the first row: a check of samples would miss it.
         let (row, value) = rows(&mut app.store.read().await.unwrap(), column).await.pop().unwrap();
         let lost = OneKey::new([3; 32]).seal(&app.clock, &column.place(&row), "{}");
         let change = async |from: &str, to: &str| {

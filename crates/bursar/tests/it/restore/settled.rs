@@ -27,7 +27,7 @@ async fn object(stage: &Stage, to: &str) -> String {
     found(stage).await.into_iter().find(|(whom, ..)| whom == to).unwrap().2
 }
 
-/// The reward that was paid is approved and in the pool: a statement alone must not let it be paid again.
+/// The paid reward is approved and in the pool: a mere statement must not let it be paid again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_settles_a_found_payment_without_looking_at_what_can_be_paid_then() {
     let stage = lost("put_back_settled", 41).await;
@@ -93,7 +93,7 @@ async fn reconciliation_calls_no_other_movement_a_found_payment() {
     let item = object(&stage, "di@example.com").await;
     let (done, message) = command(&stage.world, &["safe-mode", "settle", &item, "--note=voided R4"]).await;
     assert!(done && message.contains("It held no unpaid reward"), "{message}");
-    // Whoever pays them the same once more is told of it.
+    // Whoever pays the same amount to them again gets a warning.
     play(&mut stage, &["reward R10 di 40.00 approved", "batch B4 R10"]).await;
     let mut browser = Browser::of(&stage.world, Role::Payer, "pay").await;
     let page = browser.read(&format!("/claims/{}/pay", stage.number("B4").await.unwrap())).await;

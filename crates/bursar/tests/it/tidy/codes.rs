@@ -80,8 +80,8 @@ const FIELDS: [&str; 14] = [
     "year",
 ];
 
-/// Codes that no program is answered: only pages, the command line or Bursar itself meet them, and pages tell the sentence alone.
-/// Whoever lets a call of the API answer one takes it off and gives it its words.
+/// Codes that API clients never receive: they occur only on pages, on the command line or inside Bursar, and pages show only
+/// the message. If an API call starts returning one, remove it here and document it.
 #[rustfmt::skip]
 const ON_PAGES: [&str; 71] = [
     "account_taken", "address_suppressed", "addresses_missing", "addresses_required", "already_undone", "ambiguous_name",
@@ -97,7 +97,7 @@ const ON_PAGES: [&str; 71] = [
     "unpaid_rewards", "vendor_not_offered", "which_account", "wrong_partner", "wrong_role", "wrong_scope",
 ];
 
-/// Modules that respond to nobody over HTTP, the texts themselves, and language names.
+/// Modules that send no HTTP responses, the texts themselves, and language names.
 const ELSEWHERE: [&str; 6] =
     ["src/cli/", "src/store/", "src/mail/", "src/documents/", "src/web/kit/codes", "src/web/portal/words"];
 

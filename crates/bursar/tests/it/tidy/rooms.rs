@@ -201,7 +201,7 @@ fn uses(code: &str, door: &str) -> Vec<usize> {
             .map(|(line, name)| named(line, name))
             .collect();
     }
-    // One of our modules may have a crate's name; where it is imported, the bare name means the module.
+    // A module of ours may have a crate's name; where it is imported, the bare name means the module.
     let ours = statements(code).any(|text| {
         let from_us = ["crate::", "super::", "self::"].iter().any(|root| text.contains(root));
         let declared = text.contains(&format!("mod {door}"));

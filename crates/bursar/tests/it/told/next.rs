@@ -154,7 +154,7 @@ async fn what_was_paid_wrongly_is_clawed_back_on_its_page() {
     stage.close(Ok(())).await;
 }
 
-/// Two people would call a payment not made although a stored, signed vendor event says it was.
+/// Two people would settle a payment as not made although a stored, signed vendor event says that it was made.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_signed_event_names_is_told_before_people_call_a_payment_not_made() {
     let mut stage = Stage::open("told_named", 412).await;

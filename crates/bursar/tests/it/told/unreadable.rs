@@ -175,7 +175,7 @@ async fn an_administrator_who_has_looked_ends_that_hold() {
     pat.get(&sent.to).await.says("Write how you found out");
     play(&mut stage, "refuse partner_on_hold pay B1").await;
     let said = [("csrf", csrf.as_str()), said[1]];
-    // One person's word does not let money go out that may be for the same.
+    // One person's statement does not release a payment that may be for the same money.
     for _ in 0..2 {
         let sent = pat.post("/transactions/PT-000001/looked", &said).await;
         let page = pat.get(&sent.to).await;
@@ -185,7 +185,7 @@ async fn an_administrator_who_has_looked_ends_that_hold() {
     play(&mut stage, "refuse partner_on_hold pay B1").await;
     stage.world.chain().await;
     pat.read("/activity?action=unreadable_payment_look_noted").await.says("for R0");
-    // Another administrator may say that it is not so; then it begins anew.
+    // Another administrator may contradict it; then two statements are needed again.
     let mut kim = Browser::of(&stage.world, Role::Admin, "kim").await;
     let hers = kim.get("/transactions/PT-000001").await.hidden("csrf");
     let sent = kim.post("/transactions/PT-000001/hold-again", &[("csrf", &hers)]).await;
@@ -200,7 +200,7 @@ async fn an_administrator_who_has_looked_ends_that_hold() {
     play(&mut stage, "refuse partner_on_hold pay B1").await;
     stage.world.chain().await;
     kim.read("/activity?action=unreadable_payment_looked_at").await.says("for R0");
-    // Alone, a day later.
+    // Alone, after a day.
     let (app, one) = (stage.world.app.clone(), stage.world.actor.clone());
     let says = async || looked::say(&app, &one, "PT-000001", "PayPal shows it as paid").await;
     for _ in 0..2 {

@@ -1,6 +1,6 @@
-//! The links between logins and accounts at the provider: showing and removing them. An unlinked account is remembered, so
-//! that the next sign-in does not link it again, nor another account with the same address, until an administrator says
-//! which one may be linked.
+//! The links between logins and accounts at the provider: showing and removing them. An unlinked account is remembered: the
+//! next sign-in links neither it nor another account with the same address until an administrator says which one may be
+//! linked.
 
 use payout::Refusal;
 use payout::ids::PersonId;
@@ -63,7 +63,7 @@ pub async fn unlink_own(app: &App, session: &Session) -> Result<()> {
 /// Unlinks a login as an administrator; its sessions end.
 ///
 /// # Errors
-/// [`OpsError::Missing`] if there is no such login; a refusal if it is not linked, is one's own, or nobody could administer
+/// [`OpsError::Missing`] if there is no such login; a refusal if it is not linked, is one's own, or no one could administer
 /// any more.
 pub async fn unlink(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     if actor.id == id {
@@ -86,8 +86,8 @@ pub async fn unlink(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     Ok(())
 }
 
-/// The same from the command line, where it is never refused, because the operator can create another way in. Returns
-/// whether nobody can administer now.
+/// The same from the command line, where it is never refused, because the operator can create another way in. Returns whether
+/// no one can administer now.
 ///
 /// # Errors
 /// As [`unlink`].
@@ -144,8 +144,8 @@ fn naming(detail: &serde_json::Value, (issuer, subject): &(String, String)) -> s
     detail
 }
 
-/// Allows an unlinked login to be linked again: to the same account at the provider, or to another one, named by its
-/// subject. Without a name it is the only one that was unlinked.
+/// Allows an unlinked login to be linked again: to the account at the provider with this `subject`, or without one, to the
+/// only account that was unlinked.
 ///
 /// # Errors
 /// [`OpsError::Missing`] if there is no such login; a refusal if none was unlinked, or the account is ambiguous.

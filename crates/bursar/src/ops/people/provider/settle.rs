@@ -1,8 +1,8 @@
 //! What takes effect after a sign-in through the provider: the link, the role, and the notices. Applied in the transaction
-//! that signs them in, and so after their second factor. Every administrator is told of each new link, each created login
-//! and each change of a role that moves money or grants access, and such a login does not count as a second person for a
-//! day: whoever runs the provider, or has an account there, might not be the login's owner. What is deliberately not here:
-//! finding the login (`provider`).
+//! that signs them in, and so after their second factor. Every administrator is notified of each new link, each created login
+//! and each change of a role that moves money or administers. Such a login does not count as a second person for a day,
+//! because an operator of the provider, or someone with an account there, might not be the login's owner. Not here: finding
+//! the login (`provider`).
 
 use payout::Refusal;
 use payout::access::{Permission, Role, allows, needs_second_factor};
@@ -24,13 +24,13 @@ use crate::transact;
 
 /// The actor in the audit trail for changes made by the provider's claims.
 const PROVIDER: &str = "provider";
-/// An administrator who can only sign in through the provider, and was not here for this long, is not relied on.
+/// An administrator who can sign in only through the provider, and has not for this long, does not count as able to.
 const RELIED_ON_US: i64 = 30 * 24 * 3_600_000_000;
 
 /// How far a provider's clock may be ahead of ours.
 const AHEAD_US: i64 = 300_000_000;
 
-/// The claims that take effect here, stored while somebody completes their second factor.
+/// The claims to apply here, stored until the second factor is completed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::ops) struct Provided {
     issuer: String,
@@ -38,7 +38,7 @@ pub(in crate::ops) struct Provided {
     address: String,
     /// The role from the role claim, if the provider manages roles.
     role: Option<String>,
-    /// When they authenticated there, if known; otherwise it does not count as a step-up.
+    /// When they authenticated there, if known; otherwise the sign-in does not count as a step-up.
     proved_at: Option<i64>,
 }
 
@@ -49,7 +49,7 @@ impl Provided {
             subject: shown.subject.clone(),
             address: shown.email.clone().unwrap_or_default(),
             role: role.map(|role| role.as_str().to_owned()),
-            // Tolerate a clock that is a little ahead, but no time in the future.
+            // Tolerate a clock slightly ahead, but store no time in the future.
             proved_at: shown.proved_at.filter(|at| *at <= now + AHEAD_US).map(|at| at.min(now)),
         }
     }
@@ -91,14 +91,14 @@ impl Provided {
     }
 }
 
-/// What has happened to a login, for a notice.
+/// What happened to a login, for a notice.
 #[derive(Clone, Copy)]
 enum LoginEvent<'a> {
     Made,
     Linked,
     Factor,
     Role(Role),
-    /// `last`: nobody is left who could sign in as an administrator.
+    /// `last`: no one is left who could sign in as an administrator.
     NoRole {
         last: bool,
     },
@@ -126,7 +126,7 @@ impl LoginEvent<'_> {
     }
 }
 
-/// Tells every administrator what the provider's claims have changed about a login.
+/// Notifies every administrator of what the provider's claims have changed about a login.
 async fn notify_administrators(
     tx: &mut Tx,
     app: &App,
@@ -145,7 +145,7 @@ async fn notify_administrators(
         LoginEvent::Made | LoginEvent::Linked | LoginEvent::Factor => {}
     }
     let provider = app.config.oidc.issuer.clone().unwrap_or_default();
-    // Whoever has another role hears of it as well.
+    // The person with the new role is notified as well.
     let to = matches!(what, LoginEvent::Role(_)).then_some(&whose.email);
     let detail = json!({
         "to": to, "what": what.as_str(), "whose": whose.name, "address": whose.email, "role": whose.role.label(), "old": old,
@@ -157,7 +157,7 @@ async fn notify_administrators(
     Ok(())
 }
 
-/// Tells the owner of a login that it is linked now.
+/// Notifies the owner of a login that it is now linked.
 async fn tell_owner(tx: &mut Tx, app: &App, whose: &Person, issuer: &str, now: i64) -> Result<()> {
     let link = format!("{}/me", app.base_url);
     let detail = json!({ "to": whose.email, "provider": issuer, "link": link }).to_string();
@@ -197,7 +197,7 @@ pub(in crate::ops::people) async fn settle(
         let detail = json!({ "issuer": issuer, "subject": subject, "address": provided.address });
         note(tx, now, &person.id.to_string(), "login_linked", person.id, detail);
         delay_second_person(tx, person.id, role, now).await?;
-        // Somebody shown an old link could still set the password of a login that is in use.
+        // Someone shown an old link could still set the password of a login that is in use.
         people::drop_links(tx, person.id).await?;
         tell_owner(tx, app, &person, issuer, now).await?;
         notify_administrators(tx, app, &person, LoginEvent::Linked, now).await?;
@@ -205,8 +205,8 @@ pub(in crate::ops::people) async fn settle(
     Ok(true)
 }
 
-/// Handles a first second factor. If a provider can open the login, whoever set it up may be somebody else with the account
-/// there, however old the link: it does not count as a second person for a day, and every administrator is told.
+/// Handles a first second factor. If the provider can open the login, the person who set it up may be someone else with the
+/// account there, however old the link: it does not count as a second person for a day, and every administrator is notified.
 pub(in crate::ops::people) async fn first_factor(
     tx: &mut Tx,
     app: &App,
@@ -261,7 +261,7 @@ pub(super) async fn make(
             return Ok(false);
         }
         if !identities::link(tx, &provided.issuer, &provided.subject, id, now).await? {
-            // Roll back: the login must not stay without an owner.
+            // Roll back: the login must not be left without an owner.
             return Err(OpsError::Conflict(Refusal::new(BELONGS_ELSEWHERE, "They have a login already.")));
         }
         delay_second_person(tx, id, role, now).await?;
@@ -281,8 +281,8 @@ pub(super) async fn make(
 
 const BELONGS_ELSEWHERE: &str = "belongs_elsewhere";
 
-/// Sets the role that the provider names now; returns the resulting role. The last administrator who can sign in keeps
-/// their role: otherwise nobody could fix a wrong mapping.
+/// Sets the role that the provider names now; returns the resulting role. The last administrator who can sign in keeps their
+/// role: otherwise no one could fix a wrong mapping.
 async fn take_role(tx: &mut Tx, app: &App, person: &Person, role: Role, now: i64) -> Result<Role> {
     if person.role == role {
         return Ok(role);
@@ -312,7 +312,7 @@ async fn has_another(tx: &mut Tx, app: &App, id: PersonId, now: i64) -> Result<b
     Ok(people::has_another_usable_administrator(tx, id, issuer, now - RELIED_ON_US).await?)
 }
 
-/// Whether nobody could sign in as an administrator without the provider's account for this login. The caller has locked
+/// Whether this login's account at the provider is the only way left to sign in as an administrator. The caller has locked
 /// the administrators, so of two concurrent requests the second sees the effect of the first.
 pub(super) async fn is_the_last_way_in(tx: &mut Tx, app: &App, person: &Person, now: i64) -> Result<bool> {
     let opens_otherwise = person.password_hash.is_some() || !passkeys::of(tx, person.id).await?.is_empty();
@@ -328,8 +328,8 @@ async fn opened_by(app: &App, shown: &IdentityClaims) -> Result<Option<PersonId>
     Ok(known.filter(|known| known.unlinked_at.is_none()).map(|known| known.person))
 }
 
-/// Signs out at once somebody who no longer has a role at the provider. Every administrator is told, once until they have a
-/// role again. Their password and API keys stay: an administrator decides about those.
+/// Ends the sessions of a person who no longer has a role at the provider. Every administrator is notified, once until they
+/// have a role again. Their password and API keys stay: an administrator decides about those.
 pub(super) async fn without_role(app: &App, shown: &IdentityClaims) -> Result<()> {
     let Some(id) = opened_by(app, shown).await? else { return Ok(()) };
     let now = app.clock.now();
@@ -354,9 +354,9 @@ pub(super) async fn without_role(app: &App, shown: &IdentityClaims) -> Result<()
     })
 }
 
-/// A required claim does not hold for somebody. It may concern this sign-in only, like the authentication method, and
-/// whoever came may only know the person's password there. So only sessions that came through the provider are ended, and
-/// every administrator is told, once until they sign in again.
+/// Handles a required claim that does not hold. It may concern this sign-in only, like the authentication method, and whoever
+/// came may know only the person's password there. So only sessions that came through the provider are ended, and every
+/// administrator is notified, once until the person signs in again.
 pub(super) async fn not_of_us(app: &App, shown: &IdentityClaims, claim: &str) -> Result<()> {
     let Some(id) = opened_by(app, shown).await? else { return Ok(()) };
     let now = app.clock.now();

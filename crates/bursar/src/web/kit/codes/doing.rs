@@ -1,5 +1,5 @@
-//! Codes about the operation: rewards, payees, payouts, payments, settings and vendors. What is deliberately not here:
-//! codes about the request itself (`requests`), and those documented in `payout`.
+//! Codes about the operation: rewards, payees, payouts, payments, settings and vendors. Not here: codes about the request
+//! itself (`requests`), and those documented in `payout`.
 
 use super::{CodeGroup, Row};
 

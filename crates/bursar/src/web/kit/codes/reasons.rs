@@ -1,4 +1,4 @@
-//! The codes that `payout::reason` documents, by vendor. What is deliberately not here: their texts.
+//! The codes that `payout::reason` documents, by vendor. Not here: their texts.
 
 #[rustfmt::skip]
 pub(super) const CODES: [&str; 91] = [

@@ -1,5 +1,5 @@
-//! Codes about the request itself: authentication, transport, content, files and idempotency. What is deliberately not
-//! here: codes about the operation (`doing`).
+//! Codes about the request itself: authentication, transport, content, files and idempotency. Not here: codes about the
+//! operation (`doing`).
 
 use super::{CodeGroup, Row};
 

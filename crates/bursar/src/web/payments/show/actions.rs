@@ -1,5 +1,5 @@
-//! The possible actions on one payment, or why they are not possible: the buttons of its page. What is deliberately not
-//! here: carrying them out.
+//! The possible actions on one payment, or why they are not possible: the buttons of its page. Not here: carrying them
+//! out.
 
 use payout::access::Permission;
 use payout::eligibility::Blocker;
@@ -190,7 +190,7 @@ pub(super) fn by_hand(
     })
 }
 
-/// What is told of settling by hand what nobody is in doubt about.
+/// The explanation of manual settlement for a payment whose outcome is not in doubt.
 const SAID_OTHERWISE: &str = "Use this if the vendor shows something different from what is recorded here: for example, a payment that was settled as not made but was made after all, or a vendor payment that this database does not know. Record what you found at the vendor. If it was made, Bursar reads its object there before it records anything. If it was not, Bursar asks the vendor first, where the vendor can be searched; where it cannot, your word counts, and a second person is needed.";
 
 /// Settling parked money, shown only if there is some.

@@ -1,5 +1,5 @@
-//! The manual settlement forms of a payment's page, and their messages. What is deliberately not here: whether it is
-//! allowed, and what it takes (`ops::by_hand`).
+//! The manual settlement forms of a payment's page, and their messages. Not here: whether it is allowed, and what it
+//! takes (`ops::by_hand`).
 
 use axum::extract::{Path, State};
 use axum::response::Response;

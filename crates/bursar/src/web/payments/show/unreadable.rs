@@ -1,5 +1,5 @@
-//! The page of a payment whose record cannot be read: whom it pays, how much, and who must act. What is deliberately not
-//! here: the page of any other payment.
+//! The page of a payment whose record cannot be read: whom it pays, how much, and who must act. Not here: the page of any
+//! other payment.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -34,13 +34,13 @@ struct UnreadablePage {
     of: AsText,
     pressed: Option<When>,
     whys: Vec<BlockerSummary>,
-    /// Who has investigated it, if somebody has.
+    /// Who has investigated it, if anyone.
     looked: Option<String>,
-    /// Who has said so and waits for another, and from when on they can say it alone.
+    /// Who has stated that they did, while another person is needed, and from when on they can confirm it alone.
     asked: Option<(String, When)>,
-    /// It may hold its payee, and whoever reads this may say that they looked.
+    /// Whether this person may state that they investigated it, because it may hold its payee.
     may_look: bool,
-    /// Whoever reads this may say that it holds its payee.
+    /// Whether this person may make it hold its payee again.
     may_hold: bool,
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn show(
     Ok((StatusCode::CONFLICT, visit.show(&page)?).into_response())
 }
 
-/// What somebody is called; their id where they have no name.
+/// A person's display name; their ID if they have none.
 async fn named(db: &mut Db, id: String) -> Result<String, Problem> {
     Ok(history::names(db, std::iter::once(id.as_str())).await?.remove(&id).unwrap_or(id))
 }
@@ -117,7 +117,7 @@ pub(super) async fn say_looked(
     Ok(flash.on(&format!("/transactions/{number}")))
 }
 
-/// An administrator says that what another one has said is not so.
+/// An administrator states that another one's statement is wrong.
 pub(super) async fn hold_again(
     State(app): State<App>,
     visit: PageContext,

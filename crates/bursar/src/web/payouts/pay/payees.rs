@@ -1,5 +1,5 @@
-//! The payees of a payout on the Pay page: the largest claims of each currency, with deductions and destination. What is
-//! deliberately not here: computing a claim (`ops::batches`), and its rewards, which are on Review Claims.
+//! The payees of a payout on the Pay page: the largest claims of each currency, with deductions and destination. Not
+//! here: computing a claim (`ops::batches`), and its rewards, which are on Review Claims.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The payments of a reward: the state of the current one, and the outcome of it and every earlier one as history entries.
-//! What is deliberately not here: the payments themselves (`payments::show`).
+//! The payments of a reward: the state of the current one, and the outcome of it and every earlier one as history
+//! entries. Not here: the payments themselves (`payments::show`).
 
 use payout::transaction::Status;
 

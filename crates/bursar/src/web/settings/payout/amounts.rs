@@ -1,29 +1,28 @@
-//! Amounts as rows of a form: each row names its list, and may be taken away by its tick or by emptying it. Behind the
-//! rows a list is a text with an amount on each line, which a form may send as it is. What is deliberately not here: what
-//! an amount means (`ops::settings`).
+//! Amounts as rows of a form. Each row names its list, and is removed by ticking it or emptying it. A list is stored as text
+//! with one amount per line, which a form may also send directly. Not here: what an amount means (`ops::settings`).
 
 use payout::Refusal;
 
 use super::{FormInput, filled};
 
-/// An amount as it is typed.
+/// An amount as typed into the form.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Row {
-    /// The vendor, or the year, of the lists that have one.
+    /// The vendor or the year, in lists that have one.
     pub lead: String,
     pub value: String,
     pub currency: String,
-    /// It is ticked to be taken away.
+    /// Whether the row is ticked for removal.
     pub drop: bool,
 }
 
 impl Row {
-    /// It is the one for more.
+    /// Whether this is the empty row for adding another amount.
     pub fn is_empty(&self) -> bool {
         self.value.is_empty() && self.currency.is_empty()
     }
 
-    /// Nothing was typed. A vendor stands in every row, a year only where somebody wrote it.
+    /// Whether nothing was typed. Every row has a vendor; a row has a year only if someone typed it.
     fn is_blank(&self, list: &str) -> bool {
         self.is_empty() && (list != "tax_thresholds" || self.lead.is_empty())
     }
@@ -32,7 +31,7 @@ impl Row {
         [&self.lead, &self.value, &self.currency]
     }
 
-    /// Why it is no line of its list, if it is none: nothing is left out or put together that somebody typed otherwise.
+    /// Why the row is not a valid line of its list. An incomplete or malformed row is refused, never dropped or repaired.
     pub fn wrong(&self, list: &str) -> Option<&'static str> {
         let apart = |text: &str| text.contains(char::is_whitespace);
         if self.drop || self.is_blank(list) {
@@ -56,7 +55,7 @@ impl Row {
     }
 }
 
-/// The lists whose amounts have a word before them.
+/// Whether each row of the list starts with a vendor or year.
 fn has_lead(list: &str) -> bool {
     matches!(list, "per_payment" | "tax_thresholds")
 }
@@ -75,7 +74,7 @@ fn text_of<'a>(typed: &'a mut FormInput, list: &str) -> Option<&'a mut String> {
     })
 }
 
-/// The field at which an amount of a list is refused.
+/// The field name used in refusals for a list.
 fn field_of(list: &str) -> &'static str {
     match list {
         "thresholds" => "earning_thresholds",
@@ -89,7 +88,7 @@ fn field_of(list: &str) -> &'static str {
     }
 }
 
-/// The rows that were sent of a list, as they were typed.
+/// The submitted rows of a list, as typed.
 fn sent(typed: &FormInput, list: &str) -> Vec<Row> {
     let places = typed.row_of.iter().enumerate().filter(|(_, name)| *name == list);
     let cell = |column: &[String], place: usize| {
@@ -104,10 +103,10 @@ fn sent(typed: &FormInput, list: &str) -> Vec<Row> {
     places.enumerate().map(row).collect()
 }
 
-/// What was typed, the rows put together as the text of their list.
+/// The input, with the submitted rows of each list joined into the list's text.
 ///
 /// # Errors
-/// If a row is not whole.
+/// The first row that is incomplete.
 pub fn gathered(typed: &FormInput) -> Result<FormInput, Refusal> {
     let mut whole = typed.clone();
     for list in &typed.row_of {
@@ -128,7 +127,7 @@ pub fn gathered(typed: &FormInput) -> Result<FormInput, Refusal> {
     Ok(whole)
 }
 
-/// The rows of a list: those that were sent or else those of its text, and one for another.
+/// The rows of a list, as submitted or else parsed from its text, followed by an empty row.
 pub fn rows(typed: &FormInput, list: &str) -> Vec<Row> {
     let new = [Row::default()];
     if typed.row_of.iter().any(|name| name == list) {

@@ -1,12 +1,11 @@
-//! The fee tables as rows of a form: the input, and its parsed form. What is deliberately not here: computing a fee
-//! (`payout::fee`).
+//! The fee tables as rows of a form: the input, and its parsed form. Not here: computing a fee (`payout::fee`).
 
 use payout::Refusal;
 
 use super::FormInput;
 use crate::ops::settings::FeeTable;
 
-/// So many empty rows stand below those that are filled.
+/// The number of empty rows below the filled ones.
 const EMPTY: usize = 1;
 
 /// A fee table as entered.

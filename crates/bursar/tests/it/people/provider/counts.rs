@@ -81,7 +81,7 @@ async fn nothing_counts_before_our_second_factor_was_shown() {
     let heard = told(&world).await;
     assert_eq!(heard, ["linked kim@example.com Administrator", "role kim@example.com Administrator Payer"]);
     assert!(actions(&world).await.iter().any(|action| action == "came_by_provider"));
-    // How long ago they proved it there is known after the code as well.
+    // The time of authentication at the provider is still known after the code was entered.
     assert_eq!(browser.get("/keys/new").await.to, "/prove?next=%2Fkeys%2Fnew");
     assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, half);
     played.say(json!({"sub": "u-evil", "groups": "it"}));
@@ -185,8 +185,8 @@ async fn a_proof_that_is_to_come_is_none() {
     world.close().await;
 }
 
-/// A user whose last role the provider removes is signed out at once; administrators are notified of passwords and factors
-/// they still have here.
+/// A user whose last role the provider removes is signed out at once; administrators are notified of the passwords and
+/// factors the user still has here.
 #[tokio::test]
 async fn whoever_loses_every_role_there_is_signed_out_and_administrators_hear_of_it_once() {
     let (world, played) = world("provider_leaves", 824, &MAPPING).await;
@@ -203,7 +203,7 @@ async fn whoever_loses_every_role_there_is_signed_out_and_administrators_hear_of
     }
     assert!(browser.get("/rewards").await.to.starts_with("/login"), "their session has ended");
     assert_eq!(told(&world).await, ["linked kim@example.com Payer", "no_role kim@example.com Payer"]);
-    // A stranger without a role causes no notice.
+    // A stranger without a role triggers no notice.
     played.say(json!({"sub": "u-9", "email": "sam@example.com", "groups": []}));
     comes(&world, &played, &mut Browser::new(&world)).await;
     assert_eq!(told(&world).await.len(), 2);
@@ -306,14 +306,14 @@ async fn whoever_has_no_password_sets_up_their_second_factor() {
     let mut browser = Browser::new(&world);
     assert_eq!(comes(&world, &played, &mut browser).await.to, "/rewards");
     assert_eq!(browser.get("/rewards").await.to, "/factor");
-    // Whoever has just come from there may set up an app, which proves nothing more.
+    // A user who has just come from the provider may set up an app, but that does not count as a step-up.
     crate::people::factor::set_up(&world, &mut browser).await;
     browser.read("/rewards").await.says("Kim Oh Administrator");
     assert_eq!(browser.get("/keys/new").await.to, "/prove?next=%2Fkeys%2Fnew");
     assert_eq!(browser.get("/factor").await.to, "/prove?next=%2Ffactor", "nor may it be replaced by that");
     let page = browser.read("/prove?next=%2Fkeys%2Fnew").await;
     page.says("You have no password here: sign in again with Acme");
-    // A user with an app and no password is led to set one, and can change everything with it.
+    // A user with an app and no password is asked to set a password, and can change everything with it.
     let csrf = browser.read("/me").await.hidden("csrf");
     for path in ["/factor/begin", "/factor/codes", "/factor/passkeys"] {
         let asked = browser.post(path, &[("csrf", csrf.as_str())]).await;
@@ -328,7 +328,7 @@ async fn whoever_has_no_password_sets_up_their_second_factor() {
     world.close().await;
 }
 
-/// If none was set up for long, the way leads through the provider.
+/// If no second factor is set up in time, the user must go through the provider again.
 #[tokio::test]
 async fn whoever_came_a_while_ago_proves_it_at_the_provider_before_they_set_one_up() {
     let more = [&MAPPING[..], &[("smtp-url", "smtp://127.0.0.1:1")]].concat();
@@ -347,7 +347,7 @@ async fn whoever_came_a_while_ago_proves_it_at_the_provider_before_they_set_one_
     world.close().await;
 }
 
-/// A provider that does not report the authentication time proves nothing, and an error says so.
+/// A provider that does not report the authentication time cannot be used for step-up, and an error says so.
 #[tokio::test]
 async fn a_provider_that_does_not_say_when_they_proved_it_is_told_of() {
     let (world, played) = world("provider_silent", 828, &[]).await;
@@ -383,7 +383,7 @@ async fn nobody_else_proves_it_for_them() {
     world.close().await;
 }
 
-/// Everybody in the world has an account at some providers.
+/// At some providers anyone can have an account.
 #[tokio::test]
 async fn what_is_required_of_everybody_must_hold() {
     let more = [("oidc-require", "hd=acme.example; email_verified=true")];
@@ -400,7 +400,7 @@ async fn what_is_required_of_everybody_must_hold() {
         assert_eq!(comes(&world, &played, &mut Browser::new(&world)).await.to, why, "{claims}");
     }
     Browser::new(&world).read(why).await.says("does not allow your account to use Bursar");
-    // What providers write otherwise than they should is read all the same.
+    // Malformed but common spellings of the claim are accepted.
     for verified in [json!(true), json!("true")] {
         let claims =
             json!({"hd": "acme.example", "email_verified": verified, "updated_at": "2026-03-02T08:00:00Z"});
@@ -463,7 +463,7 @@ async fn a_claim_that_does_not_hold_ends_nothing_that_did_not_come_by_the_provid
     world.close().await;
 }
 
-/// Other letters become those of somebody's address when they are made small.
+/// Lowercasing some non-ASCII letters yields another person's address.
 #[tokio::test]
 async fn an_address_of_other_letters_is_nobodys() {
     let (world, played) = world("provider_kelvin", 831, &[]).await;
@@ -502,7 +502,7 @@ async fn two_sign_ins_at_once_are_one_link() {
     world.close().await;
 }
 
-/// The second window of somebody who comes in for the first time, let in before a question of the first one's.
+/// A second window of a person who signs in for the first time; it finishes before a given query of the first window.
 struct Meets {
     app: bursar::app::App,
     shown: provider::IdentityClaims,
@@ -517,7 +517,7 @@ impl Watch for Meets {
                 let (app, shown) = (self.app.clone(), self.shown.clone());
                 let other =
                     async move { provider::enter(&app, &shown, &people::Browser::default(), None).await };
-                // In a task of its own, so that it is not watched itself.
+                // In a separate task, so that it is not intercepted itself.
                 tokio::spawn(other).await.unwrap().unwrap().unwrap();
             }
             Ok(())
@@ -525,7 +525,7 @@ impl Watch for Meets {
     }
 }
 
-/// Wherever the two meet, both come in: nobody is told that their login is somebody else's because it has just become theirs.
+/// However the two interleave, both sign in: neither is told that their login belongs to someone else.
 #[tokio::test]
 async fn whoever_comes_by_two_windows_at_once_is_let_in_by_both() {
     let (world, played) = world("provider_meet", 834, &[]).await;
@@ -606,7 +606,7 @@ async fn a_new_key_is_looked_for_though_it_has_no_name() {
     world.close().await;
 }
 
-/// A link on another site must not sign anybody in silently.
+/// A link on another site must not sign anyone in silently.
 #[tokio::test]
 async fn no_page_elsewhere_begins_a_sign_in() {
     let (world, played) = world("provider_elsewhere", 836, &[]).await;

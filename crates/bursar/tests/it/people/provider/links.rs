@@ -83,7 +83,7 @@ async fn after_one_was_unlinked_an_administrator_says_which_account_is_theirs() 
     allow(Some("u-1")).await.unwrap();
     assert_eq!(come("u-evil").await, out, "one at a time");
     assert_eq!(come("u-1").await, "/rewards");
-    // Nor can somebody else's account be allowed for them.
+    // Nor can another person's account be allowed for them.
     let pat = Browser::of(&world, Role::Admin, "pat").await;
     drop(pat);
     played.say(json!({"sub": "u-pat", "email": "pat@example.com"}));
@@ -109,7 +109,7 @@ async fn after_one_was_unlinked_an_administrator_says_which_account_is_theirs() 
     world.close().await;
 }
 
-/// An administrator who signs in only through the provider cannot be unlinked while nobody else could sign in as one.
+/// An administrator who signs in only through the provider cannot be unlinked while no one else could sign in as one.
 #[tokio::test]
 async fn the_last_way_in_is_not_unlinked() {
     let mapping = [("oidc-role-claim", "groups"), ("oidc-roles", "it=admin"), ("oidc-make-logins", "true")];
