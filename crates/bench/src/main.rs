@@ -131,7 +131,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             continue;
         }
         if let Some(why) = engine.absent() {
-            output::say(&format!("\n{}: skipped: {why}", engine.label()));
+            output::print_line(&format!("\n{}: skipped: {why}", engine.label()));
             continue;
         }
         report::heading(engine);

@@ -20,20 +20,20 @@ pub struct Row<'a> {
 pub fn preface(quick: bool) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let cores = cores();
-    output::say(&format!(
+    output::print_line(&format!(
         "{cores} processors, which the load, the vendors, the database and Bursar share; the disk makes 4 KiB durable \
          in {} µs (the middle of 100)",
         meter::fsync_us(folder.path())?
     ));
-    output::say(
+    output::print_line(
         "(×…) is the ratio to the floor, the line without one above it; CPU is per unit, in microseconds:",
     );
-    output::say(
+    output::print_line(
         "bursar its own, db the database server's, rest the load's and the vendors'. other: processor time of",
     );
-    output::say("anything else on the machine meanwhile; above a few per cent, measure again.");
+    output::print_line("anything else on the machine meanwhile; above a few per cent, measure again.");
     if quick {
-        output::say("QUICK: a twentieth of every size; the numbers show only that it runs.");
+        output::print_line("QUICK: a twentieth of every size; the numbers show only that it runs.");
     }
     Ok(())
 }
@@ -44,8 +44,8 @@ fn cores() -> u64 {
 
 /// Prints the table header for a database.
 pub fn heading(engine: Engine) {
-    output::say(&format!("\n{}", engine.label()));
-    output::say(&format!(
+    output::print_line(&format!("\n{}", engine.label()));
+    output::print_line(&format!(
         "{:<44} {:>16} {:>16} {:>16}  {:<7} {:>16} {:>7} {:>7} {:>6} {:>6}",
         "", "units/s", "p50 ms", "p99 ms", "of a", "bursar µs", "db µs", "rest µs", "MiB", "other"
     ));
@@ -67,7 +67,7 @@ pub fn row(row: &Row<'_>) {
     let rest = is.cpu.client + is.cpu.vendors;
     let own =
         (is.cpu.bursar * 1_000 / is.units.max(1), floor.map(|it| it.cpu.bursar * 1_000 / it.units.max(1)));
-    output::say(&format!(
+    output::print_line(&format!(
         "{:<44} {:>16} {:>16} {:>16}  {:<7} {:>16} {:>7} {:>7} {:>6} {:>5}%",
         row.name,
         with_ratio(&is.rate().to_string(), floor.map(|floor| (is.rate(), floor.rate()))),
@@ -104,7 +104,7 @@ pub fn seconds(us: u64) -> String {
 
 /// Prints a remark beside the numbers.
 pub fn aside(told: &str) {
-    output::say(&format!("    {told}"));
+    output::print_line(&format!("    {told}"));
 }
 
 /// Prints the bottleneck according to CPU use, with an additional fact.

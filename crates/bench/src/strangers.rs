@@ -39,7 +39,7 @@ const BEFORE: usize = 2;
 pub async fn measure(program: &str, lasts: Duration) -> Result<(), Failure> {
     let target = Target::start(program).await?;
     let mut known = Visitor::new(target.at, &target.email, &target.password);
-    output::say(&format!(
+    output::print_line(&format!(
         "{:<34} {:>8} {:>9} {:>9} {:>9} {:>9}  {}",
         "strangers send", "times", "p50 ms", "p99 ms", "most ms", "MiB", "meanwhile"
     ));
@@ -61,7 +61,7 @@ pub async fn measure(program: &str, lasts: Duration) -> Result<(), Failure> {
             None if round + 1 < BEFORE => {}
             None => calm = Some(held),
             Some(before) => {
-                output::say(&format!(
+                output::print_line(&format!(
                     "memory held before {} MiB, afterwards {} MiB",
                     before / 1_024,
                     held / 1_024
@@ -99,7 +99,7 @@ impl Seen {
             Ok(()) => "signed in, proved it, paid".to_owned(),
             Err(why) => why.to_string(),
         };
-        output::say(&format!(
+        output::print_line(&format!(
             "{:<34} {:>8} {:>9} {:>9} {:>9} {:>9}  {visitor}",
             attack.name(),
             self.times,

@@ -114,7 +114,7 @@ impl Drop for WatcherGuard {
 
 impl Nudge {
     /// Tells open live pages that something changed.
-    pub fn tell_watchers(&self) {
+    pub fn notify_watchers(&self) {
         self.changed.send_modify(|count| *count += 1);
     }
 }

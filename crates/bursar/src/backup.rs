@@ -74,15 +74,15 @@ pub fn make_empty(file: &Path) -> io::Result<()> {
     secrets::for_its_owner().create_new(true).open(file).map(drop)
 }
 
-/// Reads the copy once, appends the manifest with its checksum, and syncs the file to disk. Calls `told` with the
+/// Reads the copy once, appends the manifest with its checksum, and syncs the file to disk. Calls `on_read` with the
 /// size of each chunk read.
 ///
 /// # Errors
 /// The file cannot be read or written.
-pub fn seal(copy: &Path, manifest: Manifest, mut told: impl FnMut(u64)) -> io::Result<Manifest> {
+pub fn seal(copy: &Path, manifest: Manifest, mut on_read: impl FnMut(u64)) -> io::Result<Manifest> {
     let mut file = secrets::for_its_owner().read(true).open(copy)?;
     let (bytes, sha256) = digest(&mut file, u64::MAX, |part| {
-        told(part.len() as u64);
+        on_read(part.len() as u64);
         Ok(())
     })?;
     let manifest = Manifest { bytes, sha256, ..manifest };
@@ -148,20 +148,25 @@ pub fn manifest_of(backup: &Path) -> io::Result<Manifest> {
 ///
 /// # Errors
 /// The backup is damaged, or a file cannot be read or written.
-pub fn unpack(backup: &Path, to: &Path, told: impl FnMut(u64)) -> io::Result<Manifest> {
+pub fn unpack(backup: &Path, to: &Path, on_read: impl FnMut(u64)) -> io::Result<Manifest> {
     let manifest = manifest_of(backup)?;
-    let unpacked = copy_proven(backup, to, &manifest, told);
+    let unpacked = copy_proven(backup, to, &manifest, on_read);
     if unpacked.is_err() && to.exists() {
         std::fs::remove_file(to)?;
     }
     unpacked.map(|()| manifest)
 }
 
-fn copy_proven(backup: &Path, to: &Path, manifest: &Manifest, mut told: impl FnMut(u64)) -> io::Result<()> {
+fn copy_proven(
+    backup: &Path,
+    to: &Path,
+    manifest: &Manifest,
+    mut on_read: impl FnMut(u64),
+) -> io::Result<()> {
     let mut from = File::open(backup)?;
     let mut into = secrets::for_its_owner().create_new(true).open(to)?;
     let (bytes, sha256) = digest(&mut from, manifest.bytes, |part| {
-        told(part.len() as u64);
+        on_read(part.len() as u64);
         into.write_all(part)
     })?;
     into.sync_all()?;

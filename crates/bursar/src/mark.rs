@@ -59,7 +59,7 @@ struct FileState {
     /// The id of the last request that this process was about to send.
     last: Option<String>,
     /// Why the last write failed, if it did.
-    trouble: Option<String>,
+    write_error: Option<String>,
 }
 
 impl Mark {
@@ -98,19 +98,19 @@ impl Mark {
             return;
         }
         let trouble = write(file, noted).err().map(|error| error.to_string());
-        if let Some(why) = trouble.as_ref().filter(|_| written.trouble.is_none()) {
+        if let Some(why) = trouble.as_ref().filter(|_| written.write_error.is_none()) {
             tracing::warn!(
                 file = %file.display(), why,
                 "the mark beside the key cannot be written, so Bursar on this machine would not notice an old database that is restored later. Payments go on; make its folder writable for Bursar, or name another file with BURSAR_MARK_FILE"
             );
         }
-        *written = FileState { progress: noted.progress(), last: noted.last.clone(), trouble };
+        *written = FileState { progress: noted.progress(), last: noted.last.clone(), write_error: trouble };
     }
 
     /// Adopts what the file says as the last write.
     pub fn found(&self, noted: &MarkContents) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        *written = FileState { progress: noted.progress(), last: noted.last.clone(), trouble: None };
+        *written = FileState { progress: noted.progress(), last: noted.last.clone(), write_error: None };
     }
 
     /// Records what other processes have sent, unless the file already says as much: they may share it.
@@ -133,8 +133,8 @@ impl Mark {
     }
 
     /// Why the last write failed, if it did.
-    pub fn trouble(&self) -> Option<String> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+    pub fn write_error(&self) -> Option<String> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).write_error.clone()
     }
 
     /// From now on, treat the database as current.
@@ -196,7 +196,7 @@ fn write(file: &Path, noted: &MarkContents) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn noted(epoch: i64, sent: i64) -> MarkContents {
+    fn contents(epoch: i64, sent: i64) -> MarkContents {
         MarkContents { database: "db".to_owned(), epoch, sent, last: Some("sub_1".to_owned()), at: 7 }
     }
 
@@ -205,9 +205,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mark = Mark::beside(&folder.path().join("bursar.key"));
         assert_eq!(mark.read().unwrap(), None);
-        mark.note(&noted(0, 5));
-        mark.note(&noted(0, 6));
-        assert_eq!(mark.read().unwrap(), Some(noted(0, 6)));
+        mark.note(&contents(0, 5));
+        mark.note(&contents(0, 6));
+        assert_eq!(mark.read().unwrap(), Some(contents(0, 6)));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing lies about");
         std::fs::write(folder.path().join("bursar.key.mark"), "{").unwrap();
         assert!(mark.read().is_err());
@@ -229,18 +229,18 @@ mod tests {
     fn what_others_have_sent_is_noted_as_well() {
         let folder = tempfile::tempdir().unwrap();
         let mark = Mark::beside(&folder.path().join("bursar.key"));
-        mark.found(&noted(0, 5));
+        mark.found(&contents(0, 5));
         mark.saw(Progress { epoch: 0, sent: 5 });
         assert_eq!(mark.unrecorded(), None);
         mark.saw(Progress { epoch: 0, sent: 7 });
         let beyond = (Progress { epoch: 0, sent: 7 }, Some("sub_1".to_owned()));
         assert_eq!(mark.unrecorded(), Some(beyond), "with the last of our own, which is still to be there");
-        mark.note_others(&noted(0, 7));
+        mark.note_others(&contents(0, 7));
         assert_eq!(mark.unrecorded(), None);
-        assert_eq!(mark.read().unwrap(), Some(noted(0, 7)));
+        assert_eq!(mark.read().unwrap(), Some(contents(0, 7)));
         let shares = Mark::beside(&folder.path().join("bursar.key"));
-        shares.note_others(&MarkContents { last: None, ..noted(0, 7) });
-        assert_eq!(shares.read().unwrap(), Some(noted(0, 7)), "whoever sent knows better");
+        shares.note_others(&MarkContents { last: None, ..contents(0, 7) });
+        assert_eq!(shares.read().unwrap(), Some(contents(0, 7)), "whoever sent knows better");
         mark.saw(Progress { epoch: 1, sent: 6 });
         assert_eq!(
             mark.unrecorded(),
@@ -255,8 +255,8 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_written_stops_nobody() {
         let mark = Mark::beside(Path::new("/nowhere/at/all/bursar.key"));
-        mark.note(&noted(0, 5));
-        assert!(mark.trouble().is_some());
+        mark.note(&contents(0, 5));
+        assert!(mark.write_error().is_some());
         assert_eq!(mark.seen(), Progress { epoch: 0, sent: 5 });
         mark.saw(Progress { epoch: 0, sent: 4 });
         assert_eq!(mark.seen().sent, 5, "it was further before");

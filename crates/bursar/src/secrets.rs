@@ -106,7 +106,7 @@ pub fn token_hash(token: &str) -> String {
 /// MiB, so unbounded password guesses would exhaust the machine. They run on dedicated threads, one per core, because a
 /// thread keeps its memory after making a hash.
 pub struct Hashing {
-    turns: WorkLimit,
+    limit: WorkLimit,
     jobs: mpsc::Sender<Job>,
 }
 
@@ -135,7 +135,7 @@ impl Hashing {
                 tracing::error!(%error, "there is no thread to make hashes of passwords on");
             }
         }
-        Self { turns: WorkLimit::of_cores(MOST_WAITING), jobs }
+        Self { limit: WorkLimit::of_cores(MOST_WAITING), jobs }
     }
 
     /// The queue for people who have not signed in. There is one per process because the cores belong to the machine.
@@ -153,7 +153,7 @@ impl Hashing {
     /// # Errors
     /// [`Busy`] if too many are waiting already.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let _turn = self.turns.take().await?;
+        let _permit = self.limit.take().await?;
         let (tell, told) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move || {
             let _ = tell.send(work());

@@ -386,26 +386,26 @@ mod tests {
         let site = Site::of("http://localhost:8080").unwrap();
         let judge =
             |client_data: &str| same_scene(&site, "webauthn.get", "Y2hhbGxlbmdl", client_data.as_bytes());
-        let describe = |more: &str| {
+        let client_data_json = |more: &str| {
             format!(
                 r#"{{"type":"webauthn.get","challenge":"Y2hhbGxlbmdl","origin":"http://localhost:8080"{more}}}"#
             )
         };
-        assert_eq!(judge(&describe("")), Ok(()));
-        assert_eq!(judge(&describe(r#","crossOrigin":false,"new":{"a":[1]}"#)), Ok(()));
-        assert_eq!(judge(&describe(r#","crossOrigin":true"#)), Err(Refused::Origin));
+        assert_eq!(judge(&client_data_json("")), Ok(()));
+        assert_eq!(judge(&client_data_json(r#","crossOrigin":false,"new":{"a":[1]}"#)), Ok(()));
+        assert_eq!(judge(&client_data_json(r#","crossOrigin":true"#)), Err(Refused::Origin));
         assert_eq!(
-            judge(&describe(r#","origin":"http://localhost:8080""#)),
+            judge(&client_data_json(r#","origin":"http://localhost:8080""#)),
             Err(Refused::Unreadable),
             "twice"
         );
-        assert_eq!(judge(&describe("").replace("8080", "8081")), Err(Refused::Origin));
-        assert_eq!(judge(&describe("").replace("http:", "https:")), Err(Refused::Origin));
+        assert_eq!(judge(&client_data_json("").replace("8080", "8081")), Err(Refused::Origin));
+        assert_eq!(judge(&client_data_json("").replace("http:", "https:")), Err(Refused::Origin));
         for (inside, found) in [("Y2hhbGxlbmdl", true), ("a\\u0000b", false), ("a b", false)] {
-            let client_data = describe("").replace("Y2hhbGxlbmdl", inside);
+            let client_data = client_data_json("").replace("Y2hhbGxlbmdl", inside);
             assert_eq!(challenge_in(&text(client_data.as_bytes())).is_some(), found, "{inside}");
         }
-        let long = describe(&format!(r#","more":"{}""#, "a".repeat(MOST_LETTERS)));
+        let long = client_data_json(&format!(r#","more":"{}""#, "a".repeat(MOST_LETTERS)));
         assert_eq!(challenge_in(&text(long.as_bytes())), None);
         for odd in ["", "null", "[]", "{}", "{\"type\":1}"] {
             assert_eq!(judge(odd), Err(Refused::Unreadable), "{odd:?}");

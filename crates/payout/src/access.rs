@@ -178,8 +178,8 @@ mod tests {
             (held(None, false, 0), payer, ""),
         ];
         for (held, after, code) in rows {
-            let message = may_become(held, after).err().map_or("", |refusal| refusal.code);
-            assert_eq!(message, code, "{held:?} → {after:?}");
+            let refusal_code = may_become(held, after).err().map_or("", |refusal| refusal.code);
+            assert_eq!(refusal_code, code, "{held:?} → {after:?}");
         }
     }
 
@@ -188,20 +188,20 @@ mod tests {
         let ours = [Role::Admin, Role::ProgramManager, Role::Preparer, Role::Payer, Role::Auditor];
         let partners = [Role::PartnerAdmin, Role::Partner];
         assert_eq!(ours.len() + partners.len(), Role::ALL.len());
-        let describe = |from, to| may_change_role(from, to).err().map_or(String::new(), |no| no.sentence);
+        let refusal = |from, to| may_change_role(from, to).err().map_or(String::new(), |no| no.sentence);
         for our in ours {
             assert!(!our.is_partners(), "{our:?}");
-            assert!(ours.iter().all(|to| describe(our, *to).is_empty()), "{our:?}");
+            assert!(ours.iter().all(|to| refusal(our, *to).is_empty()), "{our:?}");
             assert!(
-                partners.iter().all(|to| describe(our, *to).contains("does not become a partner")),
+                partners.iter().all(|to| refusal(our, *to).contains("does not become a partner")),
                 "{our:?}"
             );
         }
         for partner in partners {
             assert!(partner.is_partners(), "{partner:?}");
-            assert!(partners.iter().all(|to| describe(partner, *to).is_empty()), "{partner:?}");
+            assert!(partners.iter().all(|to| refusal(partner, *to).is_empty()), "{partner:?}");
             assert!(
-                ours.iter().all(|to| describe(partner, *to).contains("cannot become a colleague's")),
+                ours.iter().all(|to| refusal(partner, *to).contains("cannot become a colleague's")),
                 "{partner:?}"
             );
         }

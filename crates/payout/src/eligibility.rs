@@ -501,8 +501,8 @@ pub fn note(code: Code, facts: &PayeeFacts, settings: &Settings, total: Money, n
 pub fn note_on_payee(code: Code, facts: &PayeeFacts) -> Option<String> {
     let profile = facts.profile.as_ref();
     if matches!(code, Code::PartnerOnHold | Code::PartnerClosed) {
-        let message = facts.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
-        return message.map(|note| format!("Note: {}.", note.trim_end_matches('.')));
+        let own_note = facts.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
+        return own_note.map(|note| format!("Note: {}.", note.trim_end_matches('.')));
     }
     if code == Code::ProfileIncomplete {
         let told = profile.and_then(|profile| Some((profile.vendor, profile.why_not.as_deref()?)));

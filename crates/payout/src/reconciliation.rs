@@ -264,7 +264,7 @@ pub struct Line {
     pub at: i64,
 }
 
-/// The payment that movements and postings belong to.
+/// Whether movements and postings belong to a payment, and whether it has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PaymentPhase {
     /// No payment of ours. `late`: the vendor's movement does not name what it belongs to, and we may still learn it.

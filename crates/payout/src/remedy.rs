@@ -9,7 +9,7 @@ use crate::transaction::State;
 
 spelled! {
     /// The action an option asks for.
-    Deed {
+    Action {
         /// Nothing: it continues by itself.
         Wait = "wait",
         /// Ask the vendor now.
@@ -35,29 +35,29 @@ spelled! {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Choice {
     /// The action it asks for.
-    pub deed: Deed,
+    pub action: Action,
     /// The text for people, one or two sentences.
     pub words: &'static str,
     /// Who does it.
     pub who: Who,
 }
 
-const fn choice(deed: Deed, who: Who, words: &'static str) -> Choice {
-    Choice { deed, words, who }
+const fn choice(deed: Action, who: Who, words: &'static str) -> Choice {
+    Choice { action: deed, words, who }
 }
 
 const ASK_NOW: Choice = choice(
-    Deed::Refresh,
+    Action::Refresh,
     Who::Payer,
     "Refresh asks the vendor now. Bursar also polls by itself, whether webhooks arrive or not.",
 );
 const OUTSIDE: Choice = choice(
-    Deed::MarkPaidOutside,
+    Action::MarkPaidOutside,
     Who::Payer,
     "If the payee was paid another way, mark it as paid outside with that payment's reference.",
 );
 const OTHER_DESTINATION: Choice = choice(
-    Deed::ReturnToPool,
+    Action::ReturnToPool,
     Who::Payer,
     "To pay the payee at another destination, return it to the pool and pay its rewards in the next payout: a payment's own destination never changes.",
 );
@@ -101,22 +101,22 @@ pub fn contradicted(vendor: Vendor) -> &'static [Choice] {
 
 const CONTRADICTED: &[Choice] = &[
     choice(
-        Deed::Outside,
+        Action::Outside,
         Who::Payer,
         "First compare the vendor's own page with the timeline below: it may have been paid after all.",
     ),
     choice(
-        Deed::SettleByHand,
+        Action::SettleByHand,
         Who::Payer,
         "If the vendor did pay it, settle it by hand as made, with the vendor's id for it.",
     ),
     choice(
-        Deed::SettleByHand,
+        Action::SettleByHand,
         Who::Payer,
         "If the vendor did not pay it, or took the money back, settle it by hand as not made; then it can be resubmitted or returned to the pool. If the vendor's records cannot be searched for it, this takes two people.",
     ),
     choice(
-        Deed::SettleByHand,
+        Action::SettleByHand,
         Who::Payer,
         "If Stripe shows an earlier transfer besides a later one: while its money is in the payee's Stripe balance, reverse it at Stripe and settle it as not made. Once the money has left there, two people settle it as made, and it is deducted from the payee's next claim.",
     ),
@@ -131,7 +131,7 @@ pub fn elsewhere() -> &'static [Choice] {
 
 const MOVED_ON: &[Choice] = &[
     choice(
-        Deed::ReturnToPool,
+        Action::ReturnToPool,
         Who::Payer,
         "Return it to the pool and pay its rewards in the next payout: the payee has another destination now, and a payment's own destination never changes. If the money is in a Stripe balance, Bursar asks Stripe to reverse the transfer first; if Stripe refuses, its rewards stay.",
     ),
@@ -143,7 +143,7 @@ const MOVED_ON: &[Choice] = &[
 pub fn set_aside() -> &'static [Choice] {
     const {
         &[choice(
-            Deed::Wait,
+            Action::Wait,
             Who::Admin,
             "Have the record fixed by the person who operates Bursar; what is wrong with it is shown here. Bursar retries it every hour and sends nothing more for it meanwhile.",
         )]
@@ -151,24 +151,24 @@ pub fn set_aside() -> &'static [Choice] {
 }
 
 const QUEUED: &[Choice] =
-    &[choice(Deed::Wait, Who::Nobody, "Wait: it is sent within seconds, or once the gate above opens.")];
+    &[choice(Action::Wait, Who::Nobody, "Wait: it is sent within seconds, or once the gate above opens.")];
 
-const SENDING: &[Choice] = &[choice(Deed::Wait, Who::Nobody, "Wait: the request is on its way."), ASK_NOW];
+const SENDING: &[Choice] = &[choice(Action::Wait, Who::Nobody, "Wait: the request is on its way."), ASK_NOW];
 
-const PROCESSING: &[Choice] = &[choice(Deed::Wait, Who::Vendor, "Wait: PayPal is working on it."), ASK_NOW];
+const PROCESSING: &[Choice] = &[choice(Action::Wait, Who::Vendor, "Wait: PayPal is working on it."), ASK_NOW];
 
 const IN_TRANSIT: &[Choice] =
-    &[choice(Deed::Wait, Who::Vendor, "Wait: the bank payout takes some business days."), ASK_NOW];
+    &[choice(Action::Wait, Who::Vendor, "Wait: the bank payout takes some business days."), ASK_NOW];
 
 const TRANSFERRED: &[Choice] = &[choice(
-    Deed::Wait,
+    Action::Wait,
     Who::Vendor,
     "Wait: the bank payout is made as soon as Stripe makes the money available, which can take a day.",
 )];
 
 const ON_HOLD: &[Choice] = &[
     choice(
-        Deed::Wait,
+        Action::Wait,
         Who::Vendor,
         "Wait: PayPal is reviewing it, and may ask the partner or us for something.",
     ),
@@ -176,26 +176,26 @@ const ON_HOLD: &[Choice] = &[
 ];
 
 const SUCCESS: &[Choice] = &[choice(
-    Deed::Wait,
+    Action::Wait,
     Who::Nobody,
     "Nothing: it is paid. The money can still come back for some days; Bursar keeps checking and tells you.",
 )];
 
 const RECALLING: &[Choice] = &[choice(
-    Deed::Wait,
+    Action::Wait,
     Who::Vendor,
     "Wait: Bursar is asking Stripe to reverse the transfer; its rewards are free once Stripe has done so.",
 )];
 
 const RECALLED: &[Choice] = &[choice(
-    Deed::Outside,
+    Action::Outside,
     Who::Preparer,
     "The money is back in our balance and its rewards are in the pool: pay them in another payout.",
 )];
 
 const UNKNOWN: &[Choice] = &[
     choice(
-        Deed::Wait,
+        Action::Wait,
         Who::Nobody,
         "Wait: Bursar retries with the same idempotency key, which cannot pay twice, until it knows the outcome. Do not pay it another way meanwhile.",
     ),
@@ -204,27 +204,27 @@ const UNKNOWN: &[Choice] = &[
 
 const REVIEW: &[Choice] = &[
     choice(
-        Deed::Outside,
+        Action::Outside,
         Who::Payer,
         "Look for the payment at the vendor by the key of its last attempt; if that is not enough, ask the vendor.",
     ),
     choice(
-        Deed::SettleByHand,
+        Action::SettleByHand,
         Who::Payer,
         "Settle it by hand with what you found. If it was made, Bursar reads its object at the vendor before it records anything. If it was not, Bursar asks the vendor first; if the vendor's records cannot be searched for this payment, it takes two people.",
     ),
-    choice(Deed::Refresh, Who::Payer, "Refresh makes Bursar look for it once more."),
+    choice(Action::Refresh, Who::Payer, "Refresh makes Bursar look for it once more."),
 ];
 
 const UNCLAIMED: &[Choice] = &[
     choice(
-        Deed::Outside,
+        Action::Outside,
         Who::Partner,
         "Ask the partner to open or confirm their PayPal account with exactly this address: then they have the money at once.",
     ),
-    choice(Deed::Wait, Who::Vendor, "Wait: unclaimed money comes back by itself after 30 days."),
+    choice(Action::Wait, Who::Vendor, "Wait: unclaimed money comes back by itself after 30 days."),
     choice(
-        Deed::CancelUnclaimed,
+        Action::CancelUnclaimed,
         Who::Payer,
         "If the address is wrong, cancel it at PayPal: changing the address in the payee's profile does not redirect it. It can be paid again only once PayPal says that the money is back.",
     ),
@@ -262,12 +262,12 @@ fn failed(cause: Option<Cause>) -> &'static [Choice] {
 
 const ELSEWHERE: &[Choice] = &[
     choice(
-        Deed::ReturnToPool,
+        Action::ReturnToPool,
         Who::Payer,
         "Have the right destination entered, return this payment to the pool and pay its rewards in the next payout: a payment's own destination never changes.",
     ),
     choice(
-        Deed::Resubmit,
+        Action::Resubmit,
         Who::Payer,
         "Resubmit only if this payment's destination is right after all: nothing was paid, and the new attempt has a new key.",
     ),
@@ -276,12 +276,12 @@ const ELSEWHERE: &[Choice] = &[
 
 const OTHER_AMOUNT: &[Choice] = &[
     choice(
-        Deed::ReturnToPool,
+        Action::ReturnToPool,
         Who::Payer,
         "Return it to the pool and pay its rewards together with others, or in parts, so that the vendor accepts the amount.",
     ),
     choice(
-        Deed::Resubmit,
+        Action::Resubmit,
         Who::Payer,
         "Resubmit only if the vendor now accepts this amount: nothing was paid, and the new attempt has a new key.",
     ),
@@ -290,7 +290,7 @@ const OTHER_AMOUNT: &[Choice] = &[
 
 const FAILED: &[Choice] = &[
     choice(
-        Deed::Resubmit,
+        Action::Resubmit,
         Who::Payer,
         "Fix what the reason names, then resubmit: nothing was paid, and the new attempt has a new key.",
     ),
@@ -306,12 +306,12 @@ pub fn not_made() -> &'static [Choice] {
 
 const NOT_MADE: &[Choice] = &[
     choice(
-        Deed::Resubmit,
+        Action::Resubmit,
         Who::Payer,
         "Check at the vendor once more, then resubmit. People here settled it as not made: if the vendor made it after all, this pays it a second time. Bursar checks too, if the vendor's records can be searched, and stops if it finds the payment.",
     ),
     choice(
-        Deed::ReturnToPool,
+        Action::ReturnToPool,
         Who::Payer,
         "To pay the payee at another destination, return it to the pool and pay its rewards in the next payout. Bursar makes the same check first.",
     ),
@@ -350,25 +350,25 @@ fn payout_failed(cause: Option<Cause>) -> &'static [Choice] {
 }
 
 const THEN_RESUBMIT: Choice = choice(
-    Deed::Resubmit,
+    Action::Resubmit,
     Who::Payer,
     "Then resubmit: only the bank payout is made again, never a second transfer.",
 );
 const GIVE_BACK: Choice = choice(
-    Deed::ReturnToPool,
+    Action::ReturnToPool,
     Who::Payer,
     "To pay them another way, return it to the pool: Stripe is asked to give the transfer back first.",
 );
 
 const SETTLE_PARKED: Choice = choice(
-    Deed::SettleParked,
+    Action::SettleParked,
     Who::Payer,
     "If Stripe can neither pay it out nor give it back, because the balance was spent or we no longer have access to the account, two people settle it with evidence.",
 );
 
 const BANK_REFUSED: &[Choice] = &[
     choice(
-        Deed::Outside,
+        Action::Outside,
         Who::Partner,
         "Ask the partner to correct their bank details at Stripe. The money is still in their Stripe balance.",
     ),
@@ -379,7 +379,7 @@ const BANK_REFUSED: &[Choice] = &[
 
 const BANK_FAILED: &[Choice] = &[
     choice(
-        Deed::Resubmit,
+        Action::Resubmit,
         Who::Payer,
         "Resubmit: only the bank payout is made again. If it fails again, ask the partner to talk to their bank.",
     ),
@@ -389,7 +389,7 @@ const BANK_FAILED: &[Choice] = &[
 
 const ACCOUNT_UNFINISHED: &[Choice] = &[
     choice(
-        Deed::Outside,
+        Action::Outside,
         Who::Partner,
         "Ask the partner to finish what Stripe asks of them. The money is still in their Stripe balance.",
     ),
@@ -400,7 +400,7 @@ const ACCOUNT_UNFINISHED: &[Choice] = &[
 
 const ACCOUNT_UNKNOWN: &[Choice] = &[
     choice(
-        Deed::Outside,
+        Action::Outside,
         Who::Partner,
         "Ask the partner to connect their account again. The money is in its Stripe balance; Stripe can say what happened to it.",
     ),
@@ -411,12 +411,12 @@ const ACCOUNT_UNKNOWN: &[Choice] = &[
 
 const AMOUNT: &[Choice] = &[
     choice(
-        Deed::ReturnToPool,
+        Action::ReturnToPool,
         Who::Payer,
         "Return it to the pool and pay its rewards together with others, or in parts, so that Stripe accepts the amount. Stripe is asked to give the transfer back first.",
     ),
     choice(
-        Deed::Resubmit,
+        Action::Resubmit,
         Who::Payer,
         "Resubmit only if Stripe now accepts this amount: only the bank payout is made again.",
     ),
@@ -425,7 +425,7 @@ const AMOUNT: &[Choice] = &[
 
 const LIMIT: &[Choice] = &[
     choice(
-        Deed::Resubmit,
+        Action::Resubmit,
         Who::Payer,
         "Resubmit tomorrow, when Stripe's daily limit resets: only the bank payout is made again. If it happens again, ask Stripe to raise the limit.",
     ),
@@ -435,7 +435,7 @@ const LIMIT: &[Choice] = &[
 
 const FUNDS: &[Choice] = &[
     choice(
-        Deed::Resubmit,
+        Action::Resubmit,
         Who::Payer,
         "Resubmit once the money is available in the payee's Stripe balance: only the bank payout is made again.",
     ),
@@ -445,7 +445,7 @@ const FUNDS: &[Choice] = &[
 
 const NOT_PAID_OUT: &[Choice] = &[
     choice(
-        Deed::Outside,
+        Action::Outside,
         Who::Payer,
         "Resolve what the reason names with Stripe or the partner. The money is still in the payee's Stripe balance.",
     ),
@@ -456,12 +456,12 @@ const NOT_PAID_OUT: &[Choice] = &[
 
 const CANCELED: &[Choice] = &[
     choice(
-        Deed::Resubmit,
+        Action::Resubmit,
         Who::Payer,
         "If it should be paid, resubmit: the money is still in the payee's Stripe balance, and only the bank payout is made again.",
     ),
     choice(
-        Deed::ReturnToPool,
+        Action::ReturnToPool,
         Who::Payer,
         "If it should not, return it to the pool: Stripe is asked to give the transfer back first.",
     ),
@@ -470,43 +470,47 @@ const CANCELED: &[Choice] = &[
 
 const RETURNED: &[Choice] = &[
     choice(
-        Deed::Outside,
+        Action::Outside,
         Who::Partner,
         "Ask the partner to open or confirm their PayPal account with this address, or to give another destination.",
     ),
-    choice(Deed::Resubmit, Who::Payer, "If they keep this address, resubmit: a new attempt with a new key."),
+    choice(
+        Action::Resubmit,
+        Who::Payer,
+        "If they keep this address, resubmit: a new attempt with a new key.",
+    ),
     OTHER_DESTINATION,
     OUTSIDE,
 ];
 
 const BLOCKED: &[Choice] = &[
     choice(
-        Deed::Outside,
+        Action::Outside,
         Who::Admin,
         "Ask PayPal why it stopped the payment before you pay this payee any other way.",
     ),
     OTHER_DESTINATION,
-    choice(Deed::Resubmit, Who::Payer, "If PayPal says that nothing blocks it any more, resubmit."),
+    choice(Action::Resubmit, Who::Payer, "If PayPal says that nothing blocks it any more, resubmit."),
     OUTSIDE,
 ];
 
 const REFUNDED: &[Choice] = &[
-    choice(Deed::Outside, Who::Payer, "Ask the partner why they sent the money back."),
+    choice(Action::Outside, Who::Payer, "Ask the partner why they sent the money back."),
     OTHER_DESTINATION,
-    choice(Deed::Resubmit, Who::Payer, "If they want it at the same address after all, resubmit."),
+    choice(Action::Resubmit, Who::Payer, "If they want it at the same address after all, resubmit."),
     OUTSIDE,
 ];
 
 const REVERSED: &[Choice] = &[
-    choice(Deed::Outside, Who::Admin, "Ask the vendor why the money was taken back from the partner."),
+    choice(Action::Outside, Who::Admin, "Ask the vendor why the money was taken back from the partner."),
     OTHER_DESTINATION,
-    choice(Deed::Resubmit, Who::Payer, "If the vendor says that nothing blocks it any more, resubmit."),
+    choice(Action::Resubmit, Who::Payer, "If the vendor says that nothing blocks it any more, resubmit."),
     OUTSIDE,
 ];
 
 const WRITTEN_OFF: &[Choice] = &[
     choice(
-        Deed::ReturnToPool,
+        Action::ReturnToPool,
         Who::Payer,
         "Return it to the pool: the payee is still owed the money, and a new payment pays its rewards.",
     ),
@@ -526,10 +530,10 @@ mod tests {
     /// administrator.
     #[test]
     fn what_stands_beside_the_states_has_its_own_options() {
-        let deeds = |vendor| contradicted(vendor).iter().map(|choice| choice.deed).collect::<Vec<_>>();
-        let three = [Deed::Outside, Deed::SettleByHand, Deed::SettleByHand];
+        let deeds = |vendor| contradicted(vendor).iter().map(|choice| choice.action).collect::<Vec<_>>();
+        let three = [Action::Outside, Action::SettleByHand, Action::SettleByHand];
         assert_eq!(deeds(Vendor::PayPal), three);
-        assert_eq!(deeds(Vendor::Stripe), [&three[..], &[Deed::SettleByHand]].concat());
+        assert_eq!(deeds(Vendor::Stripe), [&three[..], &[Action::SettleByHand]].concat());
         assert!(contradicted(Vendor::PayPal).iter().all(|choice| !choice.words.contains("Stripe")));
         assert!(contradicted(Vendor::Stripe).iter().all(|choice| choice.who == Who::Payer));
         let amount = Money::new(100, Currency::USD);
@@ -538,12 +542,13 @@ mod tests {
         for choice in not_made() {
             assert!(!choice.words.contains("nothing was paid"), "only people say so");
         }
-        let offered: Vec<Deed> = not_made().iter().map(|choice| choice.deed).collect();
-        assert_eq!(offered, [Deed::Resubmit, Deed::ReturnToPool, Deed::MarkPaidOutside]);
+        let offered: Vec<Action> = not_made().iter().map(|choice| choice.action).collect();
+        assert_eq!(offered, [Action::Resubmit, Action::ReturnToPool, Action::MarkPaidOutside]);
         assert!(law::resubmit(State::Failed, &terms).is_ok() && law::return_to_pool(State::Failed).is_ok());
         assert!(law::mark_paid_outside(State::Failed, &terms).is_ok());
-        let aside: Vec<(Deed, Who)> = set_aside().iter().map(|choice| (choice.deed, choice.who)).collect();
-        assert_eq!(aside, [(Deed::Wait, Who::Admin)]);
+        let aside: Vec<(Action, Who)> =
+            set_aside().iter().map(|choice| (choice.action, choice.who)).collect();
+        assert_eq!(aside, [(Action::Wait, Who::Admin)]);
     }
 
     /// The table offers exactly what the law allows.
@@ -555,23 +560,23 @@ mod tests {
         let every = causes.flat_map(|cause| State::ALL.iter().map(move |state| (*state, cause)));
         for (state, cause) in every {
             let terms = Terms { payee, vendor: Vendor::PayPal, amount, net: amount };
-            let offers = |deed| choices(state, cause).iter().any(|choice| choice.deed == deed);
+            let offers = |deed| choices(state, cause).iter().any(|choice| choice.action == deed);
             assert!(!choices(state, cause).is_empty(), "{state:?}");
             let pay_elsewhere = cause == Some(Cause::Amount);
             let bank = choices(state, cause).iter().any(|choice| choice.words.contains("bank details"));
             assert!(!(pay_elsewhere && bank), "nothing is wrong with the bank: {state:?}");
             // Its rewards were freed at the same time, so it is closed.
             if state != State::Recalled {
-                assert_eq!(offers(Deed::Resubmit), law::resubmit(state, &terms).is_ok(), "{state:?}");
-                assert_eq!(offers(Deed::ReturnToPool), law::return_to_pool(state).is_ok(), "{state:?}");
+                assert_eq!(offers(Action::Resubmit), law::resubmit(state, &terms).is_ok(), "{state:?}");
+                assert_eq!(offers(Action::ReturnToPool), law::return_to_pool(state).is_ok(), "{state:?}");
                 let outside = law::mark_paid_outside(state, &terms).is_ok();
-                assert_eq!(offers(Deed::MarkPaidOutside), outside, "{state:?}");
+                assert_eq!(offers(Action::MarkPaidOutside), outside, "{state:?}");
             }
             let waits_for_a_person = matches!(state, State::Review | State::PayoutReview);
-            assert_eq!(offers(Deed::SettleByHand), waits_for_a_person, "{state:?}");
-            assert_eq!(offers(Deed::CancelUnclaimed), state == State::Unclaimed, "{state:?}");
+            assert_eq!(offers(Action::SettleByHand), waits_for_a_person, "{state:?}");
+            assert_eq!(offers(Action::CancelUnclaimed), state == State::Unclaimed, "{state:?}");
             let parked = law::settle_parked(state, &terms, law::Parked::GivenUp).is_ok();
-            assert_eq!(offers(Deed::SettleParked), parked, "{state:?}");
+            assert_eq!(offers(Action::SettleParked), parked, "{state:?}");
         }
     }
 }

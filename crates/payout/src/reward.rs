@@ -271,7 +271,7 @@ pub fn undo(decided_at: i64, undone: bool, now: i64) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// `reward_in_payout` if it is in a batch, in flight or paid; `changed_since` if anything about it was changed.
-pub fn give_back(placed: bool, unchanged: bool) -> Result<(), Refusal> {
+pub fn check_restorable(placed: bool, unchanged: bool) -> Result<(), Refusal> {
     if placed {
         return Err(Refusal::new(
             "reward_in_payout",
@@ -472,10 +472,10 @@ mod tests {
         assert_eq!(code(undo(1_000, false, 1_000 + ten_minutes)), None);
         assert_eq!(code(undo(1_000, false, 1_001 + ten_minutes)), Some("too_late"));
         assert_eq!(code(undo(1_000, true, 1_001)), Some("already_undone"));
-        assert_eq!(code(give_back(false, true)), None);
-        assert_eq!(code(give_back(false, false)), Some("changed_since"));
+        assert_eq!(code(check_restorable(false, true)), None);
+        assert_eq!(code(check_restorable(false, false)), Some("changed_since"));
         assert_eq!(
-            code(give_back(true, false)),
+            code(check_restorable(true, false)),
             Some("reward_in_payout"),
             "what is being paid is told first"
         );

@@ -10,7 +10,7 @@ use payout::ids::PartnerId;
 use payout::law::{self, Parked, Release};
 use payout::ledger::{Journal, LedgerAccount, Payee};
 use payout::money::{Currency, Money, Vendor};
-use payout::remedy::{self, Deed};
+use payout::remedy::{self, Action};
 use payout::transaction::{AttemptState, Fact, Leg, Reason, State, Terms};
 use proptest::prelude::*;
 
@@ -732,17 +732,17 @@ fn can_end(state: State) -> bool {
         return deadline::limit(state).longest_us.is_none();
     }
     let leads_on = |deed| match deed {
-        Deed::Wait | Deed::Refresh => !state.settled(),
-        Deed::Outside => false,
-        Deed::Resubmit => law::resubmit(state, &terms(Vendor::Stripe)).is_ok(),
-        Deed::ReturnToPool => law::return_to_pool(state).is_ok(),
-        Deed::MarkPaidOutside => law::mark_paid_outside(state, &terms(Vendor::Stripe)).is_ok(),
-        Deed::SettleByHand => matches!(state, State::Review | State::PayoutReview),
-        Deed::CancelUnclaimed => law::cancel_unclaimed(state).is_ok(),
-        Deed::SettleParked => law::settle_parked(state, &terms(Vendor::Stripe), Parked::GivenUp).is_ok(),
+        Action::Wait | Action::Refresh => !state.settled(),
+        Action::Outside => false,
+        Action::Resubmit => law::resubmit(state, &terms(Vendor::Stripe)).is_ok(),
+        Action::ReturnToPool => law::return_to_pool(state).is_ok(),
+        Action::MarkPaidOutside => law::mark_paid_outside(state, &terms(Vendor::Stripe)).is_ok(),
+        Action::SettleByHand => matches!(state, State::Review | State::PayoutReview),
+        Action::CancelUnclaimed => law::cancel_unclaimed(state).is_ok(),
+        Action::SettleParked => law::settle_parked(state, &terms(Vendor::Stripe), Parked::GivenUp).is_ok(),
     };
     let limit = deadline::limit(state);
-    limit.longest_us.is_some() && remedy::choices(state, None).iter().any(|choice| leads_on(choice.deed))
+    limit.longest_us.is_some() && remedy::choices(state, None).iter().any(|choice| leads_on(choice.action))
 }
 
 /// The reason for a refusal matches the state: a payment that has arrived is not said to be in doubt.

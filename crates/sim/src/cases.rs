@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bursar_sim::crash::Plan;
-use bursar_sim::crash::leader::{Deed, Strike};
+use bursar_sim::crash::leader::{Strike, StrikeAction};
 use bursar_sim::crash::trouble::{FullDisk, NoSync};
 
 const SECOND_US: i64 = 1_000_000;
@@ -54,12 +54,12 @@ const MOMENTS: [&str; 6] = [
 /// The cases whose name contains `wanted`.
 pub fn all(on_postgres: bool, wanted: &str) -> Vec<(String, Plan)> {
     let mut cases = Vec::new();
-    let mut add = |name: &str, point: &str, deed: Deed, change: fn(&mut Plan), nodes: usize| {
+    let mut add = |name: &str, point: &str, deed: StrikeAction, change: fn(&mut Plan), nodes: usize| {
         let mut plan = Plan::of(vec![Strike::of(point, 1, deed)], nodes);
         change(&mut plan);
         cases.push((format!("{name}, {point}"), plan));
     };
-    let freezes = |seconds| Deed::Freeze(Duration::from_secs(seconds));
+    let freezes = |seconds| StrikeAction::Freeze(Duration::from_secs(seconds));
     for point in MOMENTS {
         add("it stands still for 8 s", point, freezes(8), |_| {}, 1);
         if on_postgres {
@@ -68,7 +68,7 @@ pub fn all(on_postgres: bool, wanted: &str) -> Vec<(String, Plan)> {
             // Longer than the database allows a transaction to stay open.
             add("one of two nodes stands still for 20 s", point, freezes(20), |_| {}, 2);
         }
-        let wrong = |us| Deed::WrongClock(us, Duration::from_secs(5));
+        let wrong = |us| StrikeAction::WrongClock(us, Duration::from_secs(5));
         add("the clock is two minutes ahead", point, wrong(120 * SECOND_US), |_| {}, 1);
         add(
             "the clock is three days ahead",
@@ -106,8 +106,8 @@ fn disks() -> Vec<(String, Plan)> {
                 }
             };
             let full = Arc::new(FullDisk::of(&room.folder));
-            let mut strikes = vec![Strike::of(point, 1, Deed::Trouble(full, lasts))];
-            strikes.extend(killed.then(|| Strike::kill("before ops::nodes::beat", 0)));
+            let mut strikes = vec![Strike::of(point, 1, StrikeAction::Trouble(full, lasts))];
+            strikes.extend(killed.then(|| Strike::kill("before ops::nodes::heartbeat", 0)));
             let name = if killed { "the disk is full, and it is started on it" } else { "the disk is full" };
             let folder = Some(room.folder.clone());
             let plan = Plan { may_end: true, folder, kept: Some(room), ..Plan::of(strikes, 1) };
@@ -116,7 +116,7 @@ fn disks() -> Vec<(String, Plan)> {
         match NoSync::make() {
             Ok(broken) => {
                 let (variables, broken) = (broken.variables(), Arc::new(broken));
-                let strike = Strike::of(point, 1, Deed::Trouble(broken, lasts));
+                let strike = Strike::of(point, 1, StrikeAction::Trouble(broken, lasts));
                 let plan = Plan { may_end: true, variables, ..Plan::of(vec![strike], 1) };
                 cases.push((format!("nothing reaches the disk, {point}"), plan));
             }

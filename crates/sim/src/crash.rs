@@ -57,9 +57,9 @@ impl Plan {
 }
 
 /// The result of a workload.
-pub struct Came {
+pub struct RunOutcome {
     /// What was wrong; empty if nothing was.
-    pub told: Vec<String>,
+    pub failures: Vec<String>,
     /// How often each point was reached, across restarts.
     pub passed: BTreeMap<String, u32>,
     /// The strikes that actually occurred.
@@ -73,42 +73,42 @@ pub struct Came {
 }
 
 /// Runs the workload as planned; `expected` is its final state without any strike.
-pub async fn once(number: u64, binary: &Path, plan: &Plan, expected: Option<&str>) -> Came {
+pub async fn once(number: u64, binary: &Path, plan: &Plan, expected: Option<&str>) -> RunOutcome {
     let place = Place::open(number, plan).await;
     let start = |node| Keeper::start(&place, Recipe::of(&place, binary, node, plan));
     let keepers: Vec<Keeper> = (0..plan.nodes).map(start).collect();
     let balancer = (plan.nodes > 1).then(|| before(&place, &keepers));
     let client = Client::of(&place);
     let done = tokio::time::timeout(PATIENCE, errand::run(&place, &client)).await;
-    let (mut messages, mut end) = (Vec::new(), String::new());
+    let (mut failures, mut end) = (Vec::new(), String::new());
     match done {
         Ok(Ok(table)) => end = table,
-        Ok(Err(why)) => messages.push(format!("the errand: {why}")),
-        Err(_) => messages.push(format!("the errand was not done in {PATIENCE:?}; last: {}", client.last())),
+        Ok(Err(why)) => failures.push(format!("the errand: {why}")),
+        Err(_) => failures.push(format!("the errand was not done in {PATIENCE:?}; last: {}", client.last())),
     }
     let struck = place.leader.struck();
     for keeper in keepers {
-        messages.extend(keeper.stop().await);
+        failures.extend(keeper.stop().await);
     }
     if let Some(balancer) = balancer {
         balancer.abort();
     }
     if !plan.may_end {
-        messages.extend(client.faults());
+        failures.extend(client.faults());
     }
-    if messages.is_empty() {
-        messages.extend(judge::commands(&place, binary).await);
+    if failures.is_empty() {
+        failures.extend(judge::commands(&place, binary).await);
         let broken = judge::broken(&place).await;
         let old_events = plan.old_events || place.leapt();
-        messages.extend(broken.into_iter().filter(|one| !(old_events && one.starts_with(GENUINE))));
+        failures.extend(broken.into_iter().filter(|one| !(old_events && one.starts_with(GENUINE))));
     }
-    if let Some(expected) = expected.filter(|expected| messages.is_empty() && *expected != end) {
-        messages.push(format!("another end than without a crash:\n{}", judge::difference(expected, &end)));
+    if let Some(expected) = expected.filter(|expected| failures.is_empty() && *expected != end) {
+        failures.push(format!("another end than without a crash:\n{}", judge::difference(expected, &end)));
     }
     let passed = place.leader.passed();
     let (log, away_us) = (place.log_tail(), client.longest_away_us());
     place.close().await;
-    Came { told: messages, passed, struck, end, away_us, log }
+    RunOutcome { failures, passed, struck, end, away_us, log }
 }
 
 /// The violation reported when a genuine event was rejected.

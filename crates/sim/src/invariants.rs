@@ -24,11 +24,11 @@ pub async fn broken(outside: &Outside, world: &World) -> Vec<String> {
 /// The same for a program that runs elsewhere, given what is known besides its database.
 pub async fn broken_by(outside: &Outside, known: Known) -> Vec<String> {
     let sight = Sight::of(outside, known).await;
-    let mut messages = Vec::new();
-    money::all(&sight, &mut messages);
-    payments::all(&sight, &mut messages);
-    gates::all(&sight, &mut messages);
-    news::all(&sight, &mut messages);
-    people::all(&sight, &mut messages);
-    messages
+    let mut violations = Vec::new();
+    money::all(&sight, &mut violations);
+    payments::all(&sight, &mut violations);
+    gates::all(&sight, &mut violations);
+    news::all(&sight, &mut violations);
+    people::all(&sight, &mut violations);
+    violations
 }

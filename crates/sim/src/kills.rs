@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bursar::clock::Clock;
 use bursar_sim::crash::leader::Strike;
-use bursar_sim::crash::{self, Came, Plan};
+use bursar_sim::crash::{self, Plan, RunOutcome};
 use bursar_sim::world::database;
 use clap::Args;
 use payout::planted;
@@ -66,7 +66,7 @@ struct Tally {
     missed: usize,
     away_us: i64,
     points: BTreeSet<String>,
-    wrong: Vec<(String, Came)>,
+    wrong: Vec<(String, RunOutcome)>,
 }
 
 struct Run<'a> {
@@ -98,7 +98,7 @@ pub fn all(options: &Options) -> ExitCode {
     let whole = one(0, &binary, &Plan::of(Vec::new(), options.nodes), None);
     let points = whole.passed.len();
     println!("without a crash: {points} points, {} ms", (clock.now() - began) / 1_000);
-    if !whole.told.is_empty() {
+    if !whole.failures.is_empty() {
         return wrong("an errand that nothing befell", &whole, true);
     }
     if options.list {
@@ -173,7 +173,7 @@ fn chosen(file: &Path, passed: &BTreeMap<String, u32>) -> Result<Vec<Vec<Strike>
 }
 
 /// Runs one workload on a runtime of its own.
-fn one(number: u64, binary: &Path, plan: &Plan, end: Option<&str>) -> Came {
+fn one(number: u64, binary: &Path, plan: &Plan, end: Option<&str>) -> RunOutcome {
     #[allow(clippy::expect_used, reason = "without a runtime there is nothing to do")]
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(crash::once(number, binary, plan, end))
@@ -210,7 +210,7 @@ impl Run<'_> {
             if self.options.case.is_some() {
                 println!("{names}: {} ms without a useful answer", came.away_us / 1_000);
             }
-            if !came.told.is_empty() {
+            if !came.failures.is_empty() {
                 wrong(names, &came, self.options.log);
                 tally.wrong.push((names.clone(), came));
             }
@@ -242,9 +242,9 @@ impl Run<'_> {
     }
 }
 
-fn wrong(what: &str, came: &Came, log: bool) -> ExitCode {
+fn wrong(what: &str, came: &RunOutcome, log: bool) -> ExitCode {
     println!("WRONG: {what} (struck: {})", came.struck.join(", "));
-    came.told.iter().for_each(|told| println!("  {told}"));
+    came.failures.iter().for_each(|told| println!("  {told}"));
     if log {
         println!("  the end of its log:\n{}", came.log);
     }

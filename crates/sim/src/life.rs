@@ -17,7 +17,7 @@ use crate::stage::Stage;
 pub struct Life {
     pub text: String,
     /// What was wrong; `None` if nothing was.
-    pub told: Option<String>,
+    pub failure: Option<String>,
     /// The commands, their results, and the final contents of the database and the vendors' books: identical for the
     /// same seed, byte for byte.
     pub log: String,
@@ -33,11 +33,11 @@ pub async fn of_seed(seed: u64, taste: Taste) -> Life {
 pub async fn of_text(seed: u64, text: String) -> Life {
     let mut stage = Stage::swift(&format!("life_{seed}"), seed).await;
     let name = format!("seed {seed}");
-    let message = match AssertUnwindSafe(stage.play(&name, &text)).catch_unwind().await {
+    let failure = match AssertUnwindSafe(stage.play(&name, &text)).catch_unwind().await {
         Ok(outcome) => outcome.err(),
         Err(panic) => Some(format!("\n{name} panicked:\n  {}\n", words_of(panic.as_ref()))),
     };
-    let message = match message {
+    let failure = match failure {
         Some(message) => Some(message + &stage.plot().await),
         None => None,
     };
@@ -45,7 +45,7 @@ pub async fn of_text(seed: u64, text: String) -> Life {
     let mut log = std::mem::take(&mut stage.log);
     log.extend(end(&stage).await);
     stage.close(Ok(())).await;
-    Life { text, told: message, log: log.join("\n"), states }
+    Life { text, failure, log: log.join("\n"), states }
 }
 
 fn words_of(panic: &(dyn Any + Send)) -> String {

@@ -103,7 +103,7 @@ fn one_file(arguments: &Arguments, path: &Path) -> ExitCode {
     let began = clock.now();
     let life = alone().block_on(life::of_text(seed, text));
     println!("{}\n{:?} in {} ms", life.log, life.states, (clock.now() - began) / 1_000);
-    match life.told {
+    match life.failure {
         Some(message) => {
             println!("{message}");
             ExitCode::FAILURE
@@ -140,10 +140,10 @@ fn every_planted(arguments: &Arguments, chosen: &str, seeds: &Range<u64>) -> Exi
         let tally = run.tally.into_inner().unwrap_or_else(PoisonError::into_inner);
         match tally.failed.first() {
             Some((seed, life)) => {
-                let kind = shrink::kind(life.told.as_deref().unwrap_or_default());
+                let kind = shrink::kind(life.failure.as_deref().unwrap_or_default());
                 println!("{name} {seed} {kind} # {what}; lives played: {}", tally.played);
                 if arguments.log {
-                    println!("{}\n{}", life.log, life.told.as_deref().unwrap_or_default());
+                    println!("{}\n{}", life.log, life.failure.as_deref().unwrap_or_default());
                 }
                 if arguments.shorter {
                     tell_failure(arguments, *seed, life);
@@ -193,7 +193,7 @@ fn prepare(arguments: &Arguments) {
 }
 
 fn tell_failure(arguments: &Arguments, seed: u64, life: &Life) {
-    let message = life.told.as_deref().unwrap_or_default();
+    let message = life.failure.as_deref().unwrap_or_default();
     if arguments.whole {
         println!("\nseed {seed} fails:\n\n{}\n{message}", life.text);
         return;
@@ -254,7 +254,7 @@ impl<'a> Run<'a> {
         if self.arguments.log && self.arguments.planted.is_none() {
             println!("{}", life.log);
         }
-        if let Some(message) = &life.told {
+        if let Some(message) = &life.failure {
             if self.arguments.planted.is_none() {
                 println!("seed {seed} fails: {}", shrink::kind(message));
             }

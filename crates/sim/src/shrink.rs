@@ -36,7 +36,7 @@ pub async fn shrunk(seed: u64, text: &str, told: &str) -> (String, String) {
             fewer.drain(start..end);
             plays += 1;
             let life = life::of_text(seed, fewer.join("\n") + "\n").await;
-            if let Some(message) = life.told.filter(|told| kind(told) == wanted) {
+            if let Some(message) = life.failure.filter(|told| kind(told) == wanted) {
                 (lines, best, shorter) = (fewer, message, true);
             }
             end = start.min(lines.len());

@@ -266,23 +266,23 @@ impl Stage {
     pub async fn play(&mut self, name: &str, text: &str) -> Outcome {
         self.lines(name, text).await?;
         self.world.chain().await;
-        let mut messages = check::violations(&self.world).await;
+        let mut violations = check::violations(&self.world).await;
         if !self.unfinished {
-            messages.extend(check::unfinished(&self.world).await);
+            violations.extend(check::unfinished(&self.world).await);
         }
         let parked = check::parked(&self.world).await;
         // Randomly parked events need no explanation.
         if parked != self.parked && self.outside.is_none() {
-            messages.push(format!("{parked} events are parked, {} were expected", self.parked));
+            violations.push(format!("{parked} events are parked, {} were expected", self.parked));
         }
-        messages.extend(self.world.memory.told());
+        violations.extend(self.world.memory.told());
         if let Some(outside) = &self.outside {
-            messages.extend(invariants::broken(outside, &self.world).await);
+            violations.extend(invariants::broken(outside, &self.world).await);
         }
-        if messages.is_empty() {
+        if violations.is_empty() {
             Ok(())
         } else {
-            Err(format!("\n{name}, at the end:\n  {}\n", messages.join("\n  ")))
+            Err(format!("\n{name}, at the end:\n  {}\n", violations.join("\n  ")))
         }
     }
 

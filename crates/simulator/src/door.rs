@@ -67,7 +67,7 @@ pub(crate) enum Trouble {
 }
 
 /// A request made without a network.
-pub struct Asked {
+pub struct InProcessRequest {
     /// `GET`, `POST` or another.
     pub method: String,
     /// From the slash on, without the query.
@@ -79,7 +79,7 @@ pub struct Asked {
 }
 
 /// The answer to a request made without a network.
-pub struct Told {
+pub struct InProcessResponse {
     pub status: u16,
     /// The headers, including `Date`.
     pub headers: Vec<(&'static str, String)>,
@@ -150,7 +150,7 @@ async fn serve(State(simulator): State<Simulator>, request: Request) -> Response
 }
 
 /// The same without a network.
-pub(crate) fn carry(simulator: &Simulator, asked: Asked) -> Told {
+pub(crate) fn carry(simulator: &Simulator, asked: InProcessRequest) -> InProcessResponse {
     let incoming = Incoming {
         method: asked.method,
         path: asked.path.trim_end_matches('/').to_owned(),
@@ -163,7 +163,7 @@ pub(crate) fn carry(simulator: &Simulator, asked: Asked) -> Told {
     let (answer, travel, early) = answer(&simulator, &incoming);
     let mut headers = answer.headers;
     headers.extend(dated(incoming.now).map(|date| ("date", date)));
-    Told {
+    InProcessResponse {
         status: answer.status,
         headers,
         body: answer.body,

@@ -66,7 +66,7 @@ pub use books::{
     Balance, BatchLine, Books, Flow, Holder, ItemLine, MoneyRequest, PayoutLine, ReversalLine, TransferLine,
     WebhookLine,
 };
-pub use door::{Asked, Told};
+pub use door::{InProcessRequest, InProcessResponse};
 pub use faults::{Call, Fault, FaultKind, Lie};
 pub use outbox::Delivery;
 
@@ -225,7 +225,7 @@ impl Simulator {
     }
 
     /// Answers one request without a network: the same vendors, the same faults.
-    pub fn carry(&self, asked: Asked) -> Told {
+    pub fn carry(&self, asked: InProcessRequest) -> InProcessResponse {
         door::carry(self, asked)
     }
 

@@ -48,7 +48,7 @@ struct CertificateCache {
     /// Failed URLs: until when not to retry, and why.
     failed: HashMap<Url, (i64, String)>,
     /// When new URLs were fetched.
-    asked: VecDeque<i64>,
+    fetched_at: VecDeque<i64>,
     hosts: HashMap<String, Host>,
 }
 
@@ -71,11 +71,11 @@ impl CertificateCache {
 
     /// Whether another new URL may be fetched now; counts it if so.
     fn may_ask(&mut self, now: i64) -> bool {
-        self.asked.retain(|at| now - at < MINUTE_US);
+        self.fetched_at.retain(|at| now - at < MINUTE_US);
         self.failed.retain(|_, (until, _)| now < *until);
-        let may = self.asked.len() < NEW_A_MINUTE;
+        let may = self.fetched_at.len() < NEW_A_MINUTE;
         if may {
-            self.asked.push_back(now);
+            self.fetched_at.push_back(now);
         }
         may
     }
@@ -106,7 +106,7 @@ impl Http {
         }
         let host = certificates.kept().host(url);
         let _waiting = host.waiting.try_acquire().map_err(|_| NoCertificate::Later)?;
-        let _turn = host.turn.lock().await;
+        let _permit = host.turn.lock().await;
         {
             let mut kept = certificates.kept();
             // Another task may have fetched it while this one waited.

@@ -36,7 +36,7 @@ pub(crate) fn stripe<T>(
     answer: &Answer,
     accept: impl FnOnce(&[u8]) -> Result<T, InvalidResponse>,
 ) -> Outcome<T> {
-    outcome(answer, stripe_fault, accept)
+    outcome(answer, stripe_error, accept)
 }
 
 /// Classifies the answer to a PayPal money request. A duplicate batch must be recognized first.
@@ -44,17 +44,17 @@ pub(crate) fn paypal<T>(
     answer: &Answer,
     accept: impl FnOnce(&[u8]) -> Result<T, InvalidResponse>,
 ) -> Outcome<T> {
-    outcome(answer, paypal_fault, accept)
+    outcome(answer, paypal_error, accept)
 }
 
 /// Parses the answer to a Stripe read or settings change.
 pub(crate) fn stripe_read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ReadError> {
-    read(answer, stripe_fault)
+    read(answer, stripe_error)
 }
 
 /// Parses the answer to a PayPal read or settings change.
 pub(crate) fn paypal_read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ReadError> {
-    read(answer, paypal_fault)
+    read(answer, paypal_error)
 }
 
 /// Parses JSON in the shape the contract promises.
@@ -171,7 +171,7 @@ struct StripeError {
     message: Option<String>,
 }
 
-fn stripe_fault(received: &Received) -> VendorError {
+fn stripe_error(received: &Received) -> VendorError {
     let error = serde_json::from_slice::<StripeErrorBody>(&received.body).ok().map(|body| body.error);
     let Some(error) = error else {
         let why = by_status(received.status).unwrap_or(match received.status {
@@ -301,7 +301,7 @@ pub(crate) fn paypal_duplicate(received: &Received) -> Option<Option<String>> {
     Some(detail.link.into_iter().chain(detail.links).find_map(|link| link.href))
 }
 
-fn paypal_fault(received: &Received) -> VendorError {
+fn paypal_error(received: &Received) -> VendorError {
     let error: Option<PaypalError> = serde_json::from_slice(&received.body).ok();
     let code = error.as_ref().and_then(|error| error.name.clone().or_else(|| error.error.clone()));
     let (Some(error), Some(code)) = (error, code) else {

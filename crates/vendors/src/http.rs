@@ -35,7 +35,7 @@ pub struct Http {
     way: Transport,
     certificates: Certificates,
     watch: Option<Watch>,
-    tell: Option<TellCall>,
+    on_call: Option<OnCall>,
 }
 
 #[derive(Clone)]
@@ -51,7 +51,7 @@ pub trait Wire: Send + Sync {
 }
 
 /// Called with our request time, our response time (microseconds UTC) and the response's `Date`.
-pub type TellDate = Arc<dyn Fn(i64, i64, &str) + Send + Sync>;
+pub type OnDate = Arc<dyn Fn(i64, i64, &str) + Send + Sync>;
 
 /// Measures clock differences: for every response with a `Date`, gets our time (microseconds UTC) when the request
 /// started and when the response head arrived, and the `Date` header as text.
@@ -60,7 +60,7 @@ pub struct Watch {
     /// Our clock, in microseconds UTC.
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Called for every response with a `Date`.
-    pub told: TellDate,
+    pub on_date: OnDate,
 }
 
 /// A point in a call.
@@ -73,7 +73,7 @@ pub enum Moment {
 }
 
 /// Called at each point of every network call; may end the process there, for crash tests.
-pub type TellCall = Arc<dyn Fn(Moment, &Method, &Url) + Send + Sync>;
+pub type OnCall = Arc<dyn Fn(Moment, &Method, &Url) + Send + Sync>;
 
 /// One complete request, with credentials. `Debug` shows neither headers nor body.
 pub struct Request {
@@ -172,13 +172,13 @@ impl Http {
     }
 
     fn by(way: Transport) -> Self {
-        Self { way, watch: None, tell: None, certificates: Certificates::default() }
+        Self { way, watch: None, on_call: None, certificates: Certificates::default() }
     }
 
     /// Sets a callback for every network call.
     #[must_use]
-    pub fn telling(self, tell: TellCall) -> Self {
-        Self { tell: Some(tell), ..self }
+    pub fn telling(self, tell: OnCall) -> Self {
+        Self { on_call: Some(tell), ..self }
     }
 
     /// Sets a callback for clock measurements.
@@ -205,7 +205,7 @@ impl Http {
             }
         };
         let (method, url) = (request.method.clone(), request.url.clone());
-        let tell = |moment| self.tell.iter().for_each(|tell| tell(moment, &method, &url));
+        let tell = |moment| self.on_call.iter().for_each(|tell| tell(moment, &method, &url));
         tell(Moment::Before);
         let answer = self.over_the_network(client, request, asked_at, limit).await;
         tell(Moment::After);
@@ -246,7 +246,7 @@ impl Http {
     fn tell_date(&self, asked_at: Option<i64>, headers: &HeaderMap) {
         let date = headers.get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
         if let (Some(watch), Some(asked_at), Some(date)) = (&self.watch, asked_at, date) {
-            (watch.told)(asked_at, (watch.clock)(), date);
+            (watch.on_date)(asked_at, (watch.clock)(), date);
         }
     }
 

@@ -80,7 +80,7 @@ pub(super) async fn take(options: Backup) -> Outcome {
     if options.json {
         output::json(&manifest);
     } else {
-        output::say(&format!(
+        output::print_line(&format!(
             "{} is a backup of {} bytes, SHA-256 {}. Copy it to another machine, and keep the key file apart from it.",
             file.display(),
             manifest.bytes,
@@ -162,7 +162,7 @@ async fn with_pg_dump(config: &Config, json: bool) -> Outcome {
         );
         return Ok(());
     }
-    output::say(&format!(
+    output::print_line(&format!(
         "Bursar does not back up a PostgreSQL database; use PostgreSQL's own tools. With the password in ~/.pgpass or PGPASSWORD, run:\n\n    {dump}\n\nThe server answers: PostgreSQL {}, schema {schema}; {archive}; {} standbys follow. Use a pg_dump of at least that version. Keep the key file apart from the dump.",
         server.version, server.standbys
     ));
@@ -239,7 +239,7 @@ async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
         Failure(format!("the backup's tables cannot be read: {error}. Use another one. Nothing was changed."))
     })?;
     let sound = copy::is_sound(&mut store.read().await?).await;
-    let asks = master_key::asks(&store).await;
+    let asks = master_key::key_check(&store).await;
     store.close().await;
     if let Err(why) = sound? {
         return Err(Failure(format!("the backup is damaged: {why}. Use another one. Nothing was changed.")));
@@ -282,7 +282,7 @@ async fn shut(url: &str, key: &MasterKey) -> Result<Option<String>, Failure> {
 }
 
 async fn warn_of_another_key(config: &Config, store: &Store) -> Outcome {
-    let asks = master_key::asks(store).await.map_err(words)?;
+    let asks = master_key::key_check(store).await.map_err(words)?;
     let key = MasterKey::read(&config.master_key_file).ok().flatten();
     let opens = key.as_ref().filter(|key| asks.opens_with(key));
     if let Some(key) = opens {
@@ -357,12 +357,12 @@ fn print_restored(options: &Restore, manifest: &Manifest, place: &Path, kept: Op
     }
     let made = clock::human(manifest.made_at);
     if options.check {
-        return output::say(&format!(
+        return output::print_line(&format!(
             "The backup of {made} is intact and can be restored. Nothing was changed."
         ));
     }
     let kept = kept.map(|kept| format!(" The previous database is kept as {kept}.")).unwrap_or_default();
-    output::say(&format!(
+    output::print_line(&format!(
         "{} now holds the backup of {made}.{kept} It is in safe mode: start Bursar, and nothing is sent until the payments of this database have been looked up, and missing ones searched for, at the vendors. `bursar safe-mode` shows the progress; an administrator ends it.",
         place.display()
     ));

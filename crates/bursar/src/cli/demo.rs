@@ -77,7 +77,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     };
     if !options.exit && played.is_ok() {
         if !options.json {
-            output::say("Press Ctrl-C to stop; the data are temporary and go with it.");
+            output::print_line("Press Ctrl-C to stop; the data are temporary and go with it.");
         }
         pages.await??;
     } else {
@@ -220,16 +220,19 @@ async fn greet(app: &App, json: bool) -> Outcome {
         }));
         return Ok(());
     }
-    output::say(&format!("Bursar runs at {} on temporary data, with simulated vendors.", app.base_url));
+    output::print_line(&format!(
+        "Bursar runs at {} on temporary data, with simulated vendors.",
+        app.base_url
+    ));
     for (role, email, link) in links {
-        output::say(&format!("  sign in as {role:<13} {link}"));
-        output::say(&format!("             {:<13} once; later with {email} and the password", ""));
+        output::print_line(&format!("  sign in as {role:<13} {link}"));
+        output::print_line(&format!("             {:<13} once; later with {email} and the password", ""));
     }
-    output::say(&format!(
+    output::print_line(&format!(
         "  password                 {PASSWORD} (before something that matters it is asked for again)"
     ));
-    output::say(&format!("  API key                  {key}"));
-    output::say("  For the command line, in another terminal:");
-    output::say(&format!("export {}", environment(app).join(" ")));
+    output::print_line(&format!("  API key                  {key}"));
+    output::print_line("  For the command line, in another terminal:");
+    output::print_line(&format!("export {}", environment(app).join(" ")));
     Ok(())
 }

@@ -23,7 +23,7 @@ use crate::work::{Work, checkup};
 /// The time between two reads of the nodes' heartbeats; a node beats twice per second.
 const BEATS: Duration = Duration::from_millis(1_500);
 /// Report less free disk space than this for the database.
-const ROOM: u64 = 1 << 30;
+const LEAST_FREE_BYTES: u64 = 1 << 30;
 const DAY_US: i64 = 86_400_000_000;
 
 #[derive(Args)]
@@ -139,9 +139,9 @@ fn files(config: &Config, found: &mut Vec<Finding>) {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Ok(disk) = rustix::fs::statvfs(folder) else { return };
     let room = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if room < ROOM {
+    if room < LEAST_FREE_BYTES {
         found.push(Finding::new(
-            if room < ROOM / 10 { Severity::Urgent } else { Severity::Act },
+            if room < LEAST_FREE_BYTES / 10 { Severity::Urgent } else { Severity::Act },
             "disk_full",
             format!(
                 "The database's disk has {} MiB left. When it is full, Bursar accepts and sends nothing.",
@@ -168,7 +168,7 @@ async fn examined(
     drop(db);
     let mut opens = false;
     if let Some(key) = &key {
-        let asks = master_key::asks(store).await.map_err(internal)?;
+        let asks = master_key::key_check(store).await.map_err(internal)?;
         opens = asks.opens_with(key);
         found.extend((!opens).then(other_key));
         found.extend(asks.key_of(key).and_then(|seals| unfinished(key, &seals)));
@@ -358,10 +358,10 @@ fn print_findings(found: &[Finding], json: bool) {
         return output::json(&rows);
     }
     if found.is_empty() {
-        output::say("Nothing is wrong.");
+        output::print_line("Nothing is wrong.");
     }
     for one in found {
-        output::say(&format!(
+        output::print_line(&format!(
             "{:6}  {}  [{}]\n        → {}",
             one.weight.as_str(),
             one.what,

@@ -34,8 +34,8 @@ pub(super) async fn run(options: Options) -> Outcome {
             return Err(Failure(message));
         }
     };
-    judged(&answer).map_err(Failure)?;
-    output::say("ready");
+    check_ready(&answer).map_err(Failure)?;
+    output::print_line("ready");
     Ok(())
 }
 
@@ -61,7 +61,7 @@ async fn asked(address: &str) -> std::io::Result<String> {
 }
 
 /// Whether it is ready, and if not, why.
-fn judged(answer: &str) -> Result<(), String> {
+fn check_ready(answer: &str) -> Result<(), String> {
     match answer.split_whitespace().nth(1) {
         Some("200") => Ok(()),
         Some(status) => {
@@ -76,7 +76,7 @@ fn judged(answer: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{judged, reached};
+    use super::{check_ready, reached};
 
     #[test]
     fn what_listens_everywhere_is_reached_here() {
@@ -93,10 +93,13 @@ mod tests {
 
     #[test]
     fn an_answer_is_ready_or_says_why_not() {
-        assert_eq!(judged("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nready"), Ok(()));
+        assert_eq!(check_ready("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nready"), Ok(()));
         let away = "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"detail\":\"The database does not answer.\"}";
-        assert_eq!(judged(away), Err("The database does not answer.".to_owned()));
-        assert_eq!(judged("HTTP/1.1 502 Bad Gateway\r\n\r\n<p>"), Err("Bursar answered 502.".to_owned()));
-        assert_eq!(judged(""), Err("The server that answers there is not Bursar.".to_owned()));
+        assert_eq!(check_ready(away), Err("The database does not answer.".to_owned()));
+        assert_eq!(
+            check_ready("HTTP/1.1 502 Bad Gateway\r\n\r\n<p>"),
+            Err("Bursar answered 502.".to_owned())
+        );
+        assert_eq!(check_ready(""), Err("The server that answers there is not Bursar.".to_owned()));
     }
 }

@@ -141,25 +141,25 @@ fn print_report(report: &Report, json: bool, dry_run: bool) {
     for row in &report.rejected {
         let value = if row.value.is_empty() { String::new() } else { format!(" “{}”", row.value) };
         let at = if row.column.is_empty() { String::new() } else { format!(", {}", row.column) };
-        output::say(&format!("line {}{at}{value}: {} [{}]", row.line, row.detail, row.code));
+        output::print_line(&format!("line {}{at}{value}: {} [{}]", row.line, row.detail, row.code));
     }
     for one in &report.destinations {
         let old = one.old.as_deref().unwrap_or("nowhere");
-        output::say(&format!("line {}, {}: paid to {old} → {}", one.line, one.external_id, one.new));
+        output::print_line(&format!("line {}, {}: paid to {old} → {}", one.line, one.external_id, one.new));
     }
     let would = if dry_run { "would be " } else { "" };
-    output::say(&format!(
+    output::print_line(&format!(
         "{} {would}accepted, {} already entered, {} refused",
         report.accepted,
         report.duplicates,
         report.rejected.len()
     ));
     if let Some(message) = Destinations::of(&report.destinations).destination_changes(dry_run) {
-        output::say(&message);
+        output::print_line(&message);
     }
-    output::say(&report.lines.to_string());
+    output::print_line(&report.lines.to_string());
     if !report.totals.is_empty() {
         let totals: Vec<String> = report.totals.iter().map(ToString::to_string).collect();
-        output::say(&format!("The new rewards total {}.", totals.join(", ")));
+        output::print_line(&format!("The new rewards total {}.", totals.join(", ")));
     }
 }

@@ -145,7 +145,7 @@ async fn has_just_ended(app: &App, seals: &OneKey) -> Result<bool, Failure> {
     let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
     let since = retired.first().map(|one| one.at).filter(|at| app.clock.now() - at < NEW_US);
     let Some(since) = since else { return Ok(false) };
-    output::say(&format!(
+    output::print_line(&format!(
         "The key {} seals since {}, and there is nothing left to do here. Nothing was changed. To change the key once more, add --again.",
         seals.id(),
         clock::human(since)
@@ -164,7 +164,10 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
             let _ = std::fs::remove_file(spare_path(app, &seals));
         }
         if makes == Makes::None {
-            output::say(&format!("{path} has one key, {}. There is nothing left to do here.", seals.id()));
+            output::print_line(&format!(
+                "{path} has one key, {}. There is nothing left to do here.",
+                seals.id()
+            ));
             return Ok(());
         }
         if makes == Makes::One && has_just_ended(app, &seals).await? {
@@ -179,8 +182,8 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
         Failure(format!("{path} cannot be synced to disk ({error}), so nothing is encrypted with its new key. Run this again."))
     })?;
     if new != seals {
-        everybody_has(app, &new).await?;
-        if !lie_there(app, &keys) {
+        wait_for_nodes(app, &new).await?;
+        if !are_in_file(app, &keys) {
             return Err(Failure(format!(
                 "{path} was changed while this ran, so nothing is sealed with the key {}. Look what lies there, then begin again.",
                 new.id()
@@ -190,7 +193,7 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
         keep_spare(app, &new)?;
         let by = system_user();
         key_rotation::begin(app, &new, MachineUser(&by)).await.map_err(words)?;
-        output::say(&format!("The key {} now encrypts; {} did before.", new.id(), seals.id()));
+        output::print_line(&format!("The key {} now encrypts; {} did before.", new.id(), seals.id()));
     }
     seal_all(app, &new).await?;
     end(app, &new, despite).await?;
@@ -201,7 +204,7 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
 
 /// Whether the key file still holds these keys. Configuration management tools replace the file without taking the lock. We
 /// must not encrypt with a key that is in no file, nor overwrite a line that someone added.
-fn lie_there(app: &App, keys: &[OneKey]) -> bool {
+fn are_in_file(app: &App, keys: &[OneKey]) -> bool {
     key_file::read(&app.config.master_key_file).ok().flatten().as_deref() == Some(keys)
 }
 
@@ -235,7 +238,7 @@ async fn prepare(app: &App, to: &Path, again: bool) -> Outcome {
     key_file::make(to, &[new.clone(), seals]).map_err(|error| {
         Failure(format!("{} cannot be created: {error}. Nothing was changed.", to.display()))
     })?;
-    output::say(&format!(
+    output::print_line(&format!(
         "{} has a new key, {}, and the current one. Put it in place of {path} for every process that serves this database, then run `bursar key rotate` again. Nothing is encrypted with the new key yet.",
         to.display(),
         new.id()
@@ -258,7 +261,7 @@ async fn refuse_one_from_before(app: &App, new: &OneKey) -> Outcome {
 }
 
 /// Waits until every node has the new key; a node without it could not decrypt credentials.
-async fn everybody_has(app: &App, new: &OneKey) -> Outcome {
+async fn wait_for_nodes(app: &App, new: &OneKey) -> Outcome {
     let without = async || key_rotation::without_key(&mut app.store.read().await?, new).await;
     let first = without().await?;
     let mut now = first.clone();
@@ -300,11 +303,11 @@ async fn seal_all(app: &App, new: &OneKey) -> Outcome {
                 let Some(next) = pass.next else { break };
                 after = next;
                 if done > 0 && done % 1_000 < usize::try_from(AT_ONCE).unwrap_or(1) {
-                    tell_done(column, done);
+                    print_progress(column, done);
                 }
             }
             if done > 0 {
-                tell_done(column, done);
+                print_progress(column, done);
             }
             all += done;
         }
@@ -314,9 +317,9 @@ async fn seal_all(app: &App, new: &OneKey) -> Outcome {
     }
 }
 
-fn tell_done(column: Column, done: usize) {
+fn print_progress(column: Column, done: usize) {
     let (table, column) = column.name();
-    output::say(&format!("{table}.{column}: {done} re-encrypted"));
+    output::print_line(&format!("{table}.{column}: {done} re-encrypted"));
 }
 
 async fn end(app: &App, new: &OneKey, despite: bool) -> Outcome {
@@ -381,7 +384,7 @@ fn take_out(app: &App, file: &mut Locked, keys: &[OneKey]) -> Outcome {
     let path = app.config.master_key_file.display();
     let Some(new) = keys.first() else { return Ok(()) };
     points::pass(PointSide::Before, "the old key out of the key file");
-    if !lie_there(app, keys) {
+    if !are_in_file(app, keys) {
         let kept = match spare(app, new) {
             Ok(spare) => format!("A copy of this key is in {}", spare.display()),
             Err(error) => format!("A copy of this key cannot be written ({error}), so keep Bursar running"),
@@ -397,7 +400,7 @@ fn take_out(app: &App, file: &mut Locked, keys: &[OneKey]) -> Outcome {
     points::pass(PointSide::After, "the old key out of the key file");
     // The key file has it now. If this fails, the copy is as private as the key file.
     let _ = std::fs::remove_file(spare_path(app, new));
-    output::say(&format!(
+    output::print_line(&format!(
         "Everything is encrypted with the key {}, and {path} now holds only that key. Copy it to where you keep it. Older backups need the key of their time.",
         new.id()
     ));
@@ -417,7 +420,7 @@ async fn old(app: &App, id: &str, to: &Path) -> Outcome {
     app.store.close().await;
     key_file::make(to, &[kept])
         .map_err(|error| Failure(format!("{} cannot be made: {error}.", to.display())))?;
-    output::say(&format!("{} has the key {id}. Delete it when you are done with it.", to.display()));
+    output::print_line(&format!("{} has the key {id}. Delete it when you are done with it.", to.display()));
     Ok(())
 }
 
@@ -436,10 +439,10 @@ async fn status(app: &App, json: bool) -> Outcome {
         output::json(&body);
         return Ok(());
     }
-    output::say(&format!("The key {} encrypts.", seals.id()));
+    output::print_line(&format!("The key {} encrypts.", seals.id()));
     for (place, id) in in_file.iter().enumerate().filter(|(_, id)| **id != seals.id()) {
         let is_new = place == 0 && retired.iter().all(|one| one.id != **id);
-        output::say(&match is_new {
+        output::print_line(&match is_new {
             true => format!(
                 "The key {id} is in the key file, but encrypts nothing yet: `bursar key rotate` continues."
             ),
@@ -450,7 +453,7 @@ async fn status(app: &App, json: bool) -> Outcome {
     }
     for one in &retired {
         let lost = if one.key.is_some() { "" } else { "; it does not open with a key of the key file" };
-        output::say(&format!("The key {} encrypted until {}{lost}.", one.id, clock::human(one.at)));
+        output::print_line(&format!("The key {} encrypted until {}{lost}.", one.id, clock::human(one.at)));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::{Service as _, ServiceExt as _};
 
-use super::patient::TimedStream;
+use super::timed_stream::TimedStream;
 use crate::config::Range;
 use crate::web::kit::client::Network;
 

@@ -36,7 +36,7 @@ impl Manager {
     }
 
     /// Sends a notification; a failure must not stop payments.
-    pub(super) fn tell(&self, what: &str) {
+    pub(super) fn notify(&self, what: &str) {
         let Some(socket) = &self.socket else { return };
         if let Err(error) = socket.send(what.as_bytes()) {
             tracing::warn!(%error, what, "the service manager did not take what it was told");
@@ -50,7 +50,7 @@ impl Manager {
         let Some(within) = self.within.filter(|_| self.socket.is_some()) else { return };
         loop {
             if alive(&app.nudge.pulse.ages(app.clock.now())) {
-                self.tell("WATCHDOG=1");
+                self.notify("WATCHDOG=1");
             }
             tokio::time::sleep(within / 3).await;
         }

@@ -14,7 +14,6 @@ mod listen;
 mod log;
 mod manager;
 pub mod output;
-mod patient;
 mod people;
 mod reconcile;
 mod replay;
@@ -22,6 +21,7 @@ mod safe_mode;
 mod serve;
 #[cfg(feature = "demo")]
 mod simulator;
+mod timed_stream;
 mod verify;
 pub mod why;
 #[cfg(not(feature = "demo"))]
@@ -192,10 +192,10 @@ fn words(error: OpsError) -> Failure {
     }
 }
 
-/// The same for an object that somebody named; `told` is the message if it does not exist.
-fn unknown(error: OpsError, told: &str) -> Failure {
+/// The same for an object that somebody named; `message` is shown if it does not exist.
+fn unknown(error: OpsError, message: &str) -> Failure {
     match error {
-        OpsError::Missing => Failure(told.to_owned()),
+        OpsError::Missing => Failure(message.to_owned()),
         error @ (OpsError::Refused(_)
         | OpsError::Conflict(_)
         | OpsError::Unreachable(_)
@@ -324,7 +324,7 @@ async fn master_key_of(config: &Config, store: &Store, clock: &Clock) -> Result<
     let file = config.master_key_file.display();
     let unusable =
         |error: std::io::Error| Failure(format!("the master key file {file} cannot be used: {error}."));
-    let asks = master_key::asks(store).await.map_err(words)?;
+    let asks = master_key::key_check(store).await.map_err(words)?;
     let lost = "Put the right file there, or name it with BURSAR_MASTER_KEY_FILE; until then Bursar does not start, and what is stored stays as it is. If the key was changed after this database was copied, add the key of that time to the file on a line below. If that key is permanently lost, run `bursar init --key-is-lost` and enter the vendors' credentials and the tax numbers again.";
     let key = match MasterKey::read(&config.master_key_file).map_err(unusable)? {
         Some(key) => key,

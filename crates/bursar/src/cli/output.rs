@@ -6,13 +6,13 @@ use std::io::Write as _;
 use serde::Serialize;
 
 /// Prints a line of a result.
-pub fn say(line: &str) {
+pub fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Prints a result for programs: one JSON object on one line.
 pub fn json(value: &impl Serialize) {
-    say(&serde_json::to_string(value).unwrap_or_default());
+    print_line(&serde_json::to_string(value).unwrap_or_default());
 }
 
 /// Prints an error or a remark beside the result.
@@ -37,10 +37,10 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) {
         });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    say(&line(head.to_vec()));
-    say(&columns.iter().map(|(width, _)| "─".repeat(*width)).collect::<Vec<_>>().join("  "));
+    print_line(&line(head.to_vec()));
+    print_line(&columns.iter().map(|(width, _)| "─".repeat(*width)).collect::<Vec<_>>().join("  "));
     for row in rows {
-        say(&line(row.iter().map(String::as_str).collect()));
+        print_line(&line(row.iter().map(String::as_str).collect()));
     }
 }
 

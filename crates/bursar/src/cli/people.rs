@@ -143,21 +143,21 @@ pub(super) async fn users(users: Users) -> Outcome {
             let new = NewPerson { email, name, role, partner, password: None };
             let link =
                 people::add_at_the_machine(&app, &new, MachineUser(&system_user())).await.map_err(words)?;
-            tell_link(&link, json);
+            print_link(&link, json);
             app.store.close().await;
         }
         UserCommand::Disable { config, email } => {
             let app = open(config).await?;
             let done = people::disable(&app, &email, MachineUser(&system_user())).await;
             done.map_err(|error| unknown(error, &nobody(&email)))?;
-            output::say(&format!("{email} can no longer sign in."));
+            output::print_line(&format!("{email} can no longer sign in."));
             app.store.close().await;
         }
         UserCommand::Enable { config, email } => {
             let app = open(config).await?;
             let done = people::enable(&app, &email, MachineUser(&system_user())).await;
             done.map_err(|error| unknown(error, &nobody(&email)))?;
-            output::say(&format!("{email} can sign in again, with the role and password they had."));
+            output::print_line(&format!("{email} can sign in again, with the role and password they had."));
             app.store.close().await;
         }
         UserCommand::MfaReset { config, address } => {
@@ -165,7 +165,9 @@ pub(super) async fn users(users: Users) -> Outcome {
             let by = system_user();
             let done = people::factor::reset_at_the_machine(&app, &address, MachineUser(&by)).await;
             done.map_err(|error| unknown(error, &nobody(&address)))?;
-            output::say(&format!("{address} no longer has a second factor; their sessions have ended."));
+            output::print_line(&format!(
+                "{address} no longer has a second factor; their sessions have ended."
+            ));
             app.store.close().await;
         }
         UserCommand::Unlink { config, email } => {
@@ -179,15 +181,15 @@ pub(super) async fn users(users: Users) -> Outcome {
             let subject = subject.as_deref();
             let done = links::allow_again_at_the_machine(&app, &email, subject, MachineUser(&by)).await;
             done.map_err(|error| unknown(error, &nobody(&email)))?;
-            output::say(&format!("The next sign-in of {email} with that account links it."));
+            output::print_line(&format!("The next sign-in of {email} with that account links it."));
             app.store.close().await;
         }
         UserCommand::Reset { config, email, json } => {
             let app = open(config).await?;
             let link = people::reset(&app, &email, None, MachineUser(&system_user())).await;
             let link = link.map_err(|error| unknown(error, &nobody(&email)))?;
-            tell_link(&link, json);
-            tell_what_still_opens(&app, &email).await?;
+            print_link(&link, json);
+            print_remaining_access(&app, &email).await?;
             app.store.close().await;
         }
     }
@@ -198,7 +200,7 @@ async fn unlink(app: &App, email: &str) -> Outcome {
     let by = system_user();
     let done = links::unlink_at_the_machine(app, email, MachineUser(&by)).await;
     let last = done.map_err(|error| unknown(error, &nobody(email)))?;
-    output::say(&format!(
+    output::print_line(&format!(
         "{email} is unlinked and signed out; no account at the provider can sign in to this login until you allow one."
     ));
     if last {
@@ -210,7 +212,7 @@ async fn unlink(app: &App, email: &str) -> Outcome {
 }
 
 /// Prints what a new password or link does not change.
-async fn tell_what_still_opens(app: &App, email: &str) -> Outcome {
+async fn print_remaining_access(app: &App, email: &str) -> Outcome {
     let passkeys = people::passkeys::names(app, email).await.map_err(words)?;
     if !passkeys.is_empty() {
         output::complain(&format!(
@@ -256,11 +258,11 @@ fn this_user() -> String {
     std::env::var("USERNAME").unwrap_or_else(|_| "an unknown user".to_owned())
 }
 
-fn tell_link(link: &str, json: bool) {
+fn print_link(link: &str, json: bool) {
     if json {
         output::json(&serde_json::json!({ "link": link }));
     } else {
-        output::say(&format!("Sign in once, within a day: {link}"));
+        output::print_line(&format!("Sign in once, within a day: {link}"));
     }
 }
 
@@ -290,7 +292,7 @@ pub(super) async fn keys(keys: Keys) -> Outcome {
     if json {
         output::json(&serde_json::json!({ "key": key }));
     } else {
-        output::say(&key);
+        output::print_line(&key);
         output::complain("Keep it now: it is stored hashed and cannot be shown again.");
     }
     app.store.close().await;

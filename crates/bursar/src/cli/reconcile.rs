@@ -131,10 +131,16 @@ fn print(days: &[DayView]) {
 
 fn print_case(case: &Case) {
     let vendor = case.of.vendor.label();
-    output::say("");
-    output::say(&format!("{}  {}: {}  [{}]", case.day, case.label(), case.message(), case.standing.as_str()));
-    output::say(&format!("    {}: {vendor} {}, the books {}", case.subject, case.moved, case.posted));
-    output::say(&format!("    {}", case.remedy()));
+    output::print_line("");
+    output::print_line(&format!(
+        "{}  {}: {}  [{}]",
+        case.day,
+        case.label(),
+        case.message(),
+        case.standing.as_str()
+    ));
+    output::print_line(&format!("    {}: {vendor} {}, the books {}", case.subject, case.moved, case.posted));
+    output::print_line(&format!("    {}", case.remedy()));
 }
 
 /// Why an account could not be read, in words.

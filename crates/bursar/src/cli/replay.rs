@@ -61,7 +61,7 @@ fn as_json(found: &Replay) {
 fn print_replay(found: &Replay) {
     for one in &found.steps {
         let fact = one.fact.map(|fact| format!(" → {fact}")).unwrap_or_default();
-        output::say(&format!(
+        output::print_line(&format!(
             "{}  {:8} {}{fact}; {}",
             clock::human(one.at),
             one.source,
@@ -71,14 +71,17 @@ fn print_replay(found: &Replay) {
     }
     let (stored, derived) = (found.stored.state.as_str(), found.derived.as_str());
     if found.agrees() {
-        return output::say(&format!("{} is {stored}, as its stored evidence says.", found.stored.label()));
+        return output::print_line(&format!(
+            "{} is {stored}, as its stored evidence says.",
+            found.stored.label()
+        ));
     }
-    output::say(&format!(
+    output::print_line(&format!(
         "{} is stored as {stored}; its stored evidence leads to {derived}.",
         found.stored.label()
     ));
     if !found.unkept.is_empty() {
-        output::say("These were reported, and their bytes are no longer kept:");
-        found.unkept.iter().for_each(|one| output::say(&format!("  {one}")));
+        output::print_line("These were reported, and their bytes are no longer kept:");
+        found.unkept.iter().for_each(|one| output::print_line(&format!("  {one}")));
     }
 }

@@ -97,10 +97,10 @@ pub(super) async fn run(options: Options) -> Outcome {
             "keeps_on": report.keeps_on, "goes_out": report.goes_out, "open": report.open, "found": rows }));
     } else {
         if let Some(done) = done {
-            output::say(&done);
+            output::print_line(&done);
         }
         print_report(&report);
-        tell_found(&found);
+        print_found(&found);
     }
     Ok(())
 }
@@ -129,16 +129,16 @@ fn with_payment(number: i64) -> String {
 
 fn print_report(report: &Report) {
     match &report.state {
-        None => output::say("Safe mode is off."),
+        None => output::print_line("Safe mode is off."),
         Some(state) => {
             let since =
                 if state.at > 0 { format!(" since {}", clock::human(state.at)) } else { String::new() };
-            output::say(&format!("Safe mode is ON{since}: nothing is sent. {}", state.says));
+            output::print_line(&format!("Safe mode is ON{since}: nothing is sent. {}", state.says));
             for one in &report.keeps_on {
-                output::say(&format!("  until  {one}"));
+                output::print_line(&format!("  until  {one}"));
             }
             if report.keeps_on.is_empty() {
-                output::say(&match state.since {
+                output::print_line(&match state.since {
                     Some(since) => format!(
                         "  Everything has been looked up. {} Then run `bursar safe-mode off --reentered`.",
                         safe_mode::to_reenter(since)
@@ -150,27 +150,27 @@ fn print_report(report: &Report) {
     }
     let when = if report.state.is_some() { "goes out when it ends" } else { "goes out now" };
     for one in &report.goes_out {
-        output::say(&format!("  {when}: {one}"));
+        output::print_line(&format!("  {when}: {one}"));
     }
     for one in &report.open {
-        output::say(&format!("  open   {one}"));
+        output::print_line(&format!("  open   {one}"));
     }
 }
 
 /// Prints the open found payments and the steps to settle them.
-fn tell_found(found: &[FoundPayment]) {
+fn print_found(found: &[FoundPayment]) {
     let open: Vec<&FoundPayment> = found.iter().filter(|one| one.listed.settled.is_none()).collect();
     if open.is_empty() {
         return;
     }
-    output::say("         Settle each in this order:");
+    output::print_line("         Settle each in this order:");
     for (place, step) in STEPS.iter().enumerate() {
-        output::say(&format!("         {}. {step}", place + 1));
+        output::print_line(&format!("         {}. {step}", place + 1));
     }
     for one in open {
         let (of, names) = (&one.listed.found, one.names());
         let name = if names.is_empty() { names } else { format!("{names}, ") };
-        output::say(&format!(
+        output::print_line(&format!(
             "         {} {}: {} to {name}{} ({}){}",
             of.vendor.label(),
             of.object_id,
@@ -180,13 +180,13 @@ fn tell_found(found: &[FoundPayment]) {
             one.listed.payment.map(with_payment).unwrap_or_default()
         ));
         if let Some(stands) = one.stands() {
-            output::say(&format!("           {stands}"));
+            output::print_line(&format!("           {stands}"));
         }
         for reward in &one.unpaid {
-            output::say(&format!("           {} {} {}", reward.label(), reward.value, reward.says()));
+            output::print_line(&format!("           {} {} {}", reward.label(), reward.value, reward.says()));
         }
         if let Some(word) = one.none_of() {
-            output::say(&match one.holds_nobody() {
+            output::print_line(&match one.holds_nobody() {
                 true => format!(
                     "           {} If they are on hold, or it paid none of your payees: --none-of {word}",
                     one.whom()

@@ -33,12 +33,12 @@ pub(super) async fn run(config: Config) -> Outcome {
     let server = Server::alone(&config.database_url).await?;
     let app = open_or_make(config, Some(here)).await?;
     if let Some(link) = people::first_administrator(&app).await.map_err(super::words)? {
-        output::say(&format!(
+        output::print_line(&format!(
             "Nobody can sign in yet. Open this link to begin; it works once and for a day: {link}\nThere you enter your e-mail address, choose a password and name your company."
         ));
-    } else if people::welcome::is_waited_for(&app).await.map_err(super::words)? {
+    } else if people::welcome::is_setup_pending(&app).await.map_err(super::words)? {
         let again = format!("bursar user reset --email {}", people::FIRST);
-        output::say(&format!(
+        output::print_line(&format!(
             "The first administrator has not finished signing up. If their link is used or expired, `{again}` prints another."
         ));
     }
@@ -49,11 +49,11 @@ pub(super) async fn run(config: Config) -> Outcome {
     work.compare_with_mark().await.map_err(super::words)?;
     let loops = work::start(work.clone());
     let (manager, asked) = (Manager::from_environment(), asked_to_stop());
-    manager.tell("READY=1");
+    manager.notify("READY=1");
     let watched = tokio::spawn(manager.clone().watch(app.clone()));
     let stop = async move {
         asked.await;
-        manager.tell("STOPPING=1");
+        manager.notify("STOPPING=1");
     };
     until_stopped(listener, work, stop).await?;
     loops.stop().await;
@@ -194,7 +194,7 @@ pub(super) async fn init(config: Config, json: bool) -> Outcome {
     if json {
         output::json(&serde_json::json!({ "database": engine, "master_key_file": key }));
     } else {
-        output::say(&format!(
+        output::print_line(&format!(
             "The database ({engine}) is ready; the master key is in {key}. Keep the key apart from backups."
         ));
     }
@@ -217,7 +217,7 @@ pub(super) async fn migrate(config: &Config, json: bool) -> Outcome {
     if json {
         output::json(&serde_json::json!({ "database": engine, "schema": schema }));
     } else {
-        output::say(&format!("The tables ({engine}) are up to date: schema {schema}."));
+        output::print_line(&format!("The tables ({engine}) are up to date: schema {schema}."));
     }
     Ok(())
 }
@@ -234,7 +234,7 @@ pub(super) async fn check(config: &Config, json: bool) -> Outcome {
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     output::table(&["setting", "in force"], &rows);
-    missing.iter().for_each(|one| output::say(&format!("Missing: {one}")));
+    missing.iter().for_each(|one| output::print_line(&format!("Missing: {one}")));
     Ok(())
 }
 
@@ -347,7 +347,7 @@ async fn missing(config: &Config) -> Result<Vec<String>, Failure> {
     }
     let app = open(config.clone()).await?;
     let work = Work::new(app.clone(), None).map_err(Failure)?;
-    if let Some(message) = provider::lacking(&work).await {
+    if let Some(message) = provider::setup_problem(&work).await {
         missing.push(format!("signing in with the provider: {message}."));
     }
     let connected = store::vendors::all(&mut app.store.read().await?).await?;
@@ -371,14 +371,14 @@ pub(super) fn without_password(address: &str) -> String {
     if url.password().is_some() && url.set_password(Some("…")).is_err() {
         return "(set)".to_owned();
     }
-    let told = url.query_pairs().map(|(name, value)| match HARMLESS.contains(&name.as_ref()) {
+    let shown_pairs = url.query_pairs().map(|(name, value)| match HARMLESS.contains(&name.as_ref()) {
         true => format!("{name}={value}"),
         false => format!("{name}=…"),
     });
-    let messages: Vec<String> = told.collect();
+    let pairs: Vec<String> = shown_pairs.collect();
     url.set_query(None);
     let url = url.to_string().replace("%E2%80%A6", "…");
-    if messages.is_empty() { url } else { format!("{url}?{}", messages.join("&")) }
+    if pairs.is_empty() { url } else { format!("{url}?{}", pairs.join("&")) }
 }
 
 #[cfg(test)]

@@ -63,11 +63,11 @@ pub(super) async fn run(options: Options) -> Outcome {
             "base_url": base, "stripe_secret_key": stripe, "paypal_client_id": id, "paypal_client_secret": secret,
         }));
     } else {
-        output::say(&format!("Stripe and PayPal are simulated at {base}"));
-        output::say("  In every other terminal of the rehearsal:");
-        output::say(&format!("export BURSAR_STRIPE_API_BASE={base} BURSAR_PAYPAL_API_BASE={base}"));
-        output::say(&format!("  Stripe secret key {stripe}; PayPal client {id}, secret {secret}"));
-        output::say(&format!(
+        output::print_line(&format!("Stripe and PayPal are simulated at {base}"));
+        output::print_line("  In every other terminal of the rehearsal:");
+        output::print_line(&format!("export BURSAR_STRIPE_API_BASE={base} BURSAR_PAYPAL_API_BASE={base}"));
+        output::print_line(&format!("  Stripe secret key {stripe}; PayPal client {id}, secret {secret}"));
+        output::print_line(&format!(
             "  certificate root for BURSAR_PAYPAL_CERT_CA: {base}/_sim/ca.pem; books: {base}/_sim/books"
         ));
     }

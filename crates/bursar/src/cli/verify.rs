@@ -15,7 +15,7 @@ use crate::ops::verify::{self, Invariant};
 use crate::store::{Db, StoreError, external_ids};
 
 /// The most colliding external ids to list.
-const MOST_ALIKE: i64 = 100;
+const MOST_COLLISIONS: i64 = 100;
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -31,13 +31,13 @@ pub(super) async fn run(options: Options) -> Outcome {
     let mut db = app.store.read().await?;
     let found = verify::all(&mut db).await?;
     let stopped = sending_stopped(&mut db).await?;
-    let alike = external_ids::collisions(&mut db, MOST_ALIKE).await?;
+    let alike = external_ids::collisions(&mut db, MOST_COLLISIONS).await?;
     drop(db);
     app.store.close().await;
     if !options.json {
         for one in &alike {
             let other = one.other.as_deref().unwrap_or_default();
-            output::say(&format!(
+            output::print_line(&format!(
                 "ids    alike  the external id {:?} of the {} {} looks like that of {other}; check whether both are the same",
                 one.was, one.kind, one.subject
             ));
@@ -106,7 +106,7 @@ async fn proof(app: &App, file: &Path) -> Outcome {
     let proof = read.map_err(|why| Failure(format!("{} holds no proof: {why}.", file.display())))?;
     let mut db = app.store.read().await?;
     let signers = Signers::of(&mut db, &app.master_key).await?;
-    let stands_here = proof.stands_here(&mut db).await?;
+    let stands_here = proof.matches_database(&mut db).await?;
     drop(db);
     app.store.close().await;
     if let Some(flaw) = proof.flaw(&signers) {
@@ -118,12 +118,12 @@ async fn proof(app: &App, file: &Path) -> Outcome {
             proof.row
         )));
     }
-    output::say(&format!("Row {} is in the activity log, unchanged.", proof.row));
+    output::print_line(&format!("Row {} is in the activity log, unchanged.", proof.row));
     if stands_here.is_none() {
-        output::say("The log of this database does not reach so far.");
+        output::print_line("The log of this database does not reach so far.");
     }
     if let Some(Signer::Before { id, at }) = proof.signer(&signers) {
-        output::say(&format!(
+        output::print_line(&format!(
             "It is signed by the key {id}, which was given up {}. Where somebody else may have that key, go by the database.",
             clock::human(at)
         ));
@@ -139,7 +139,7 @@ pub(super) async fn sign(options: WithJson) -> Outcome {
         true => {
             output::json(&serde_json::json!({ "rows": signature.rows, "signature": signature.to_string() }))
         }
-        false => output::say(&signature.to_string()),
+        false => output::print_line(&signature.to_string()),
     }
     Ok(())
 }
@@ -188,21 +188,23 @@ pub(super) async fn brake(options: BrakeOptions) -> Outcome {
         return Ok(());
     }
     let list = |broken: &[Broken]| {
-        broken.iter().for_each(|one| output::say(&format!("  {}  {}: {}", one.id, one.says, one.what)));
+        broken
+            .iter()
+            .for_each(|one| output::print_line(&format!("  {}  {}: {}", one.id, one.says, one.what)));
     };
     match &state {
-        None => output::say(&format!("{says} `bursar verify` checks every rule now.")),
+        None => output::print_line(&format!("{says} `bursar verify` checks every rule now.")),
         Some(state) => {
-            output::say(&format!(
+            output::print_line(&format!(
                 "Nothing has been sent since {}, because these rules are broken:",
                 clock::human(state.at)
             ));
             list(&state.broken);
-            output::say("Find out why, then run: bursar brake --release \"what it was\"");
+            output::print_line("Find out why, then run: bursar brake --release \"what it was\"");
         }
     }
     if !known.is_empty() {
-        output::say(&format!("{}:", brake::KNOWN_SAYS));
+        output::print_line(&format!("{}:", brake::KNOWN_SAYS));
         list(&known);
     }
     Ok(())
@@ -219,9 +221,9 @@ pub(super) fn print_invariants(found: &[Invariant], json: bool) -> Outcome {
     } else {
         for one in found {
             let holds = if one.holds() { "holds " } else { "BROKEN" };
-            output::say(&format!("{} {holds} {:>8} checked  {}", one.id, one.checked, one.says));
+            output::print_line(&format!("{} {holds} {:>8} checked  {}", one.id, one.checked, one.says));
             for violation in &one.violations {
-                output::say(&format!("             {violation}"));
+                output::print_line(&format!("             {violation}"));
             }
         }
     }

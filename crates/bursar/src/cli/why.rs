@@ -37,7 +37,7 @@ pub(super) async fn run(options: Options) -> Outcome {
     };
     match options.json {
         true => output::json(&as_json(&found)),
-        false => lines(&found).iter().for_each(|line| output::say(line)),
+        false => lines(&found).iter().for_each(|line| output::print_line(line)),
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ pub fn as_json(why: &Explanation) -> Value {
         let elsewhere = moved(why);
         let choices = placed::choices_now(payment, elsewhere).iter();
         let choice = |choice: &Choice| {
-            json!({ "deed": choice.deed.as_str(), "words": choice.words, "who": choice.who.as_str() })
+            json!({ "deed": choice.action.as_str(), "words": choice.words, "who": choice.who.as_str() })
         };
         let reason = placed::reason_now(payment, elsewhere).map(|reason| {
             json!({

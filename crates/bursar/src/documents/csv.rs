@@ -61,8 +61,8 @@ mod tests {
     fn no_words_are_a_formula_and_every_amount_is_a_number() {
         let words = |text: &str| Cell::Text(text.to_owned());
         for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "＝1"] {
-            let message = line(&[words(formula)]);
-            assert!(message.trim_start_matches('"').starts_with('\''), "{formula:?} became {message:?}");
+            let row = line(&[words(formula)]);
+            assert!(row.trim_start_matches('"').starts_with('\''), "{formula:?} became {row:?}");
         }
         let minus = Cell::Amount(Sum::new(-42_000, Currency::USD));
         assert_eq!(line(&[minus, words("a=b"), Cell::Count(-1)]), "-420.00,a=b,-1\r\n");

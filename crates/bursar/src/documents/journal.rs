@@ -231,12 +231,8 @@ impl Line {
 
     fn memo(&self) -> String {
         let parts = [word(&self.movement), self.about.as_str()];
-        let message = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-        if message.is_empty() {
-            format!("Bursar, sums of {}", date(self.at))
-        } else {
-            format!("Bursar: {message}")
-        }
+        let text = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+        if text.is_empty() { format!("Bursar, sums of {}", date(self.at)) } else { format!("Bursar: {text}") }
     }
 
     /// The entry id shortened for QuickBooks. Its end is the random part, so it stays unique.

@@ -33,7 +33,7 @@ pub(super) const MIDDLE: Length = 33_000;
 pub(super) type Column = (Length, Length, bool);
 
 /// A document being laid out, with the position of the next text.
-pub(super) struct Paper {
+pub(super) struct PdfLayout {
     pub(super) pages: Vec<Page>,
     pub(super) y: Length,
     pub(super) words: &'static Words,
@@ -42,7 +42,7 @@ pub(super) struct Paper {
     heads: Vec<&'static str>,
 }
 
-impl Paper {
+impl PdfLayout {
     /// An empty document whose table has these columns and headers.
     pub(super) fn new(language: Language, columns: &'static [Column], heads: Vec<&'static str>) -> Self {
         Self { pages: Vec::new(), y: TOP, words: Words::of(language), language, columns, heads }
@@ -118,7 +118,7 @@ impl Paper {
 }
 
 /// The payer's name and address; nothing if neither is configured.
-pub(super) fn letterhead(paper: &mut Paper, payer: &Payer) {
+pub(super) fn letterhead(paper: &mut PdfLayout, payer: &Payer) {
     if payer.name.is_empty() && payer.address.is_empty() {
         return;
     }
@@ -148,7 +148,7 @@ pub(super) fn fitted(cells: Vec<(usize, Column, String)>) -> (Cells, Length) {
     (cells, tall)
 }
 
-impl Paper {
+impl PdfLayout {
     pub(super) fn row(&mut self, row: usize, (cells, tall): &(Cells, Length), pale: bool) {
         let top = self.y;
         for (place, (left, right, at_right), lines) in cells {
@@ -172,7 +172,7 @@ impl Paper {
 }
 
 /// The footer of every page: the document's subject and the page number.
-pub(super) fn feet(paper: &mut Paper, whose: &str) {
+pub(super) fn page_footers(paper: &mut PdfLayout, whose: &str) {
     let (count, t) = (paper.pages.len(), paper.words);
     let whose = pdf::lines(&drawable(whose), SMALL, RIGHT - LEFT - 8_000);
     for (place, page) in paper.pages.iter_mut().enumerate() {

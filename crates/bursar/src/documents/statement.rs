@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use payout::money::{Currency, Money, Sum};
 
-use super::paper::{self, Cells, Column, LEFT, Paper, Payer, RIGHT, SMALL, STEP, TEXT, fitted};
+use super::paper::{self, Cells, Column, LEFT, Payer, PdfLayout, RIGHT, SMALL, STEP, TEXT, fitted};
 use super::pdf::{self, Length, Page, Role};
 use super::words::Words;
 use crate::mail::Language;
@@ -86,7 +86,7 @@ fn laid_out(of: &Statement) -> Vec<Page> {
     let words = Words::of(of.language);
     let t = words;
     let heads = vec![t.payment, t.date, t.to, t.amount, t.fee, t.net, t.status];
-    let mut paper = Paper::new(of.language, &COLUMNS, heads);
+    let mut paper = PdfLayout::new(of.language, &COLUMNS, heads);
     paper::letterhead(&mut paper, &of.payer);
     paper.paragraph(1_700, &titled(of, words), false, Role::Title);
     paper.y += 500;
@@ -113,11 +113,11 @@ fn laid_out(of: &Statement) -> Vec<Page> {
         let message = words.questions.replace("{address}", &of.payer.support);
         paper.paragraph(SMALL, &message, true, Role::After(2_001));
     }
-    paper::feet(&mut paper, &format!("{} · {}", of.payee, of.year));
+    paper::page_footers(&mut paper, &format!("{} · {}", of.payee, of.year));
     paper.pages
 }
 
-fn table(paper: &mut Paper, of: &Statement) {
+fn table(paper: &mut PdfLayout, of: &Statement) {
     paper.heads(true);
     let mut row = 0;
     for payment in &of.payments {
@@ -139,7 +139,7 @@ fn table(paper: &mut Paper, of: &Statement) {
     paper.y += STEP + 500;
 }
 
-fn payment_cells(paper: &Paper, payment: &Payment) -> (Cells, Length) {
+fn payment_cells(paper: &PdfLayout, payment: &Payment) -> (Cells, Length) {
     let cells = [
         payment.number.clone(),
         payment.day.clone(),
@@ -154,7 +154,7 @@ fn payment_cells(paper: &Paper, payment: &Payment) -> (Cells, Length) {
     )
 }
 
-fn reward_cells(paper: &Paper, reward: &Reward) -> (Cells, Length) {
+fn reward_cells(paper: &PdfLayout, reward: &Reward) -> (Cells, Length) {
     let [(left, right, _), _, _, amount, ..] = COLUMNS;
     let owner = reward.owner.as_ref().map(|name| paper.words.earned_by.replace("{name}", name));
     let what: Vec<&str> = std::iter::once(reward.activity.as_str()).chain(owner.as_deref()).collect();
@@ -192,7 +192,7 @@ fn sums_of(of: &Statement) -> BTreeMap<Currency, Total> {
     sums
 }
 
-fn totals(paper: &mut Paper, of: &Statement, sums: &BTreeMap<Currency, Total>) {
+fn totals(paper: &mut PdfLayout, of: &Statement, sums: &BTreeMap<Currency, Total>) {
     let t = paper.words;
     for (place, (currency, total)) in sums.iter().enumerate() {
         let sum = t.total.replace("{currency}", currency.code()).replace("{sum}", &paper.number(total.net));
@@ -200,13 +200,12 @@ fn totals(paper: &mut Paper, of: &Statement, sums: &BTreeMap<Currency, Total>) {
             1 => t.one_payment.to_owned(),
             many => t.some_payments.replace("{count}", &many.to_string()),
         };
-        let mut message = format!("{sum} {count}");
+        let mut line = format!("{sum} {count}");
         if total.fee.minor != 0 {
             let (amount, fees) = (paper.number(total.amount), paper.number(total.fee));
-            message =
-                format!("{message} {}", t.with_fees.replace("{amount}", &amount).replace("{fees}", &fees));
+            line = format!("{line} {}", t.with_fees.replace("{amount}", &amount).replace("{fees}", &fees));
         }
-        paper.paragraph(TEXT, &format!("{message}."), false, Role::After(place));
+        paper.paragraph(TEXT, &format!("{line}."), false, Role::After(place));
     }
     if sums.is_empty() {
         paper.paragraph(TEXT, t.none_complete, false, Role::After(0));

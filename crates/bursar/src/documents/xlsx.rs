@@ -21,7 +21,7 @@ pub const MOST_ROWS: i64 = 200_000;
 /// A full disk, or a violated spreadsheet rule, which would be a bug.
 pub type Error = XlsxError;
 
-/// A sheet that is being written.
+/// Writes a spreadsheet with one sheet, row by row.
 pub struct SheetWriter {
     book: Workbook,
     row: u32,

@@ -101,16 +101,16 @@ fn pseudo_line(line: &str) -> String {
 
 /// Changes the letters of a text, except in braces.
 fn other_letters(mut rest: &str) -> String {
-    let mut message = String::new();
+    let mut out = String::new();
     while let Some(at) = rest.find(['{', '}']) {
         let closing = if rest[at..].starts_with("{{") { "}}" } else { "%}" };
         let end = rest[at..].find(closing).map_or(rest.len(), |end| at + end + 2);
-        message.extend(rest[..at].chars().map(changed));
-        message.push_str(&rest[at..end]);
+        out.extend(rest[..at].chars().map(changed));
+        out.push_str(&rest[at..end]);
         rest = &rest[end..];
     }
-    message.extend(rest.chars().map(changed));
-    message
+    out.extend(rest.chars().map(changed));
+    out
 }
 
 fn changed(letter: char) -> char {

@@ -146,18 +146,18 @@ fn mjml_of(block: &Block<'_>) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    let mut message = String::with_capacity(text.len());
+    let mut html = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
-            '&' => message.push_str("&amp;"),
-            '<' => message.push_str("&lt;"),
-            '>' => message.push_str("&gt;"),
-            '"' => message.push_str("&quot;"),
-            '\'' => message.push_str("&#39;"),
-            letter => message.push(letter),
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            letter => html.push(letter),
         }
     }
-    message
+    html
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ pub struct Variable {
     pub told: &'static str,
 }
 
-const fn is(name: &'static str, told: &'static str) -> Variable {
-    Variable { name, told }
+const fn is(name: &'static str, description: &'static str) -> Variable {
+    Variable { name, told: description }
 }
 
 const ANY: [Variable; 3] = [

@@ -121,7 +121,7 @@ fn before_pay(batch: &Batch) -> BatchStatus {
 /// The draft's claims with all their blockers.
 pub(super) async fn view_draft(db: &mut Db, batch: Batch, now: i64) -> store::Result<BatchView> {
     let held = batches::candidates(db, CandidateSource::Of(batch.id)).await?;
-    let left_out = by_claim(clawbacks::beside(db, &held).await?);
+    let left_out = by_claim(clawbacks::clawbacks_to_add(db, &held).await?);
     let groups = by_claim(held);
     let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?;
     let mut gates = gates.within(db, &[batch.id]).await?.in_month_of(db, now).await?;
@@ -317,7 +317,7 @@ async fn add_to(tx: &mut Tx, app: &App, actor: &Actor, draft: Draft, choose: &Se
     // A payee's clawbacks come off the claim even if they were not named, including claims that the draft already holds.
     let mut touched = batches::candidates(tx, CandidateSource::Of(id)).await?;
     touched.extend(chosen.iter().cloned());
-    let joining = clawbacks::beside(tx, &touched).await?;
+    let joining = clawbacks::clawbacks_to_add(tx, &touched).await?;
     touched.extend(joining.iter().cloned());
     chosen.extend(joining);
     within_what_can_be_paid(touched)?;
@@ -376,7 +376,7 @@ async fn named(tx: &mut Tx, ids: &[RewardId], now: i64) -> Result<Vec<Candidate>
 async fn eligible(db: &mut Db, draft: BatchId, filter: &PoolFilter, now: i64) -> Result<Vec<Candidate>> {
     let mut pool = batches::candidates(db, CandidateSource::Pool(filter)).await?;
     pool.retain(|candidate| eligibility::reward(&candidate.facts, None, now).is_empty());
-    pool.extend(clawbacks::beside(db, &pool).await?);
+    pool.extend(clawbacks::clawbacks_to_add(db, &pool).await?);
     let held = by_claim(batches::candidates(db, CandidateSource::Of(draft)).await?);
     let groups = by_claim(pool);
     let mut gates =
@@ -606,7 +606,7 @@ pub async fn pool_blockers(
     now: i64,
 ) -> Result<(Vec<Candidate>, Vec<(Candidate, Vec<Blocker>)>)> {
     let pool = batches::candidates(db, CandidateSource::Pool(filter)).await?;
-    let beside = by_claim(clawbacks::beside(db, &pool).await?);
+    let beside = by_claim(clawbacks::clawbacks_to_add(db, &pool).await?);
     let groups = by_claim(pool);
     let gates = Gates::read(db, groups.keys().map(|(payee, _)| *payee)).await?.in_month_of(db, now).await?;
     let (mut open, mut blocked) = (Vec::new(), Vec::new());

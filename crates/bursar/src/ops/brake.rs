@@ -116,12 +116,12 @@ pub async fn on(db: &mut Db) -> store::Result<bool> {
 /// Runs a pass, unless one ran within the last minute. Returns the number of new violations.
 pub async fn look(app: &App, now: i64) -> Result<usize> {
     let mut db = app.store.read().await?;
-    if outbox::last_told(&mut db, BRAKE, "").await?.is_some_and(|last| last + LOOKS_US > now) {
+    if outbox::last_sent(&mut db, BRAKE, "").await?.is_some_and(|last| last + LOOKS_US > now) {
         return Ok(0);
     }
     drop(db);
     let turn = transact!(app, |tx| {
-        if !outbox::may_tell(tx, BRAKE, "", now, now - LOOKS_US).await? {
+        if !outbox::may_send(tx, BRAKE, "", now, now - LOOKS_US).await? {
             return Ok(None);
         }
         let walked: VerifyProgress = read(tx, WALKED).await?.unwrap_or_default();
@@ -139,7 +139,7 @@ pub async fn look(app: &App, now: i64) -> Result<usize> {
         found.extend(verify::rules(&mut db).await?);
     }
     drop(db);
-    tell_metrics(&found, whole);
+    record_metrics(&found, whole);
     let new = transact!(app, |tx| {
         let walked = VerifyProgress { row, whole_at: if whole { now } else { walked.whole_at } };
         write(tx, WALKED, &walked).await?;
@@ -153,7 +153,7 @@ pub async fn look(app: &App, now: i64) -> Result<usize> {
 
 /// Reads the log rows after `row`, and checks the invariants for the payments they name.
 async fn since(db: &mut Db, row: i64) -> store::Result<(Vec<Invariant>, i64)> {
-    let stretch = verify::stretch(db, row + 1, ROWS).await?;
+    let stretch = verify::segment(db, row + 1, ROWS).await?;
     let subjects = audit::subjects(db, row, stretch.last).await?;
     let (payments, others): (Vec<String>, Vec<String>) =
         subjects.into_iter().partition(|subject| subject.starts_with("ptx_"));
@@ -167,7 +167,7 @@ async fn since(db: &mut Db, row: i64) -> store::Result<(Vec<Invariant>, i64)> {
     Ok((found, stretch.last.max(row)))
 }
 
-fn tell_metrics(found: &[Invariant], whole: bool) {
+fn record_metrics(found: &[Invariant], whole: bool) {
     if whole {
         for one in found {
             let broken = u32::try_from(one.violations.len()).unwrap_or(u32::MAX);
@@ -209,13 +209,19 @@ async fn note(tx: &mut Tx, app: &App, found: &[Invariant], whole: bool, now: i64
     }
     for (new, stopped) in [(&stops, true), (&tells, false)] {
         if !new.is_empty() {
-            tell(tx, app, new, stopped, now).await?;
+            notify_administrators(tx, app, new, stopped, now).await?;
         }
     }
     Ok(stops.len() + tells.len())
 }
 
-async fn tell(tx: &mut Tx, app: &App, new: &[Broken], stopped: bool, now: i64) -> Result<()> {
+async fn notify_administrators(
+    tx: &mut Tx,
+    app: &App,
+    new: &[Broken],
+    stopped: bool,
+    now: i64,
+) -> Result<()> {
     let sentences: Vec<String> = new.iter().map(Broken::sentence).collect();
     for sentence in &sentences {
         tracing::error!(stopped, "an invariant is broken: {sentence}");
@@ -268,6 +274,6 @@ pub async fn release(app: &App, actor: &Actor, words: &str) -> Result<()> {
         Ok(())
     })?;
     app.nudge.dispatch.notify();
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(())
 }

@@ -46,7 +46,7 @@ pub enum Finding {
     /// It was not carried out and never will be. The vendor was asked first (`work::ask::not_made`), and does not have it.
     NotMade {
         /// How conclusive the look-up was.
-        looked: LookOutcome,
+        looked: SearchCompleteness,
         /// The attempts that the vendor was asked about; later attempts were not looked up.
         of: Vec<AttemptId>,
         /// When the vendor's contradiction began, as of the look-up; anything it said after that was not considered.
@@ -59,7 +59,7 @@ pub enum Finding {
 
 /// How conclusive a look-up is that did not find a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LookOutcome {
+pub enum SearchCompleteness {
     /// The vendor was asked, and its records show that it has nothing.
     Through,
     /// The vendor's records cannot be searched for this payment: the payee revoked our access to their account, or PayPal
@@ -117,7 +117,7 @@ pub async fn settle_by_hand(
         let carried = carry_lost(tx, app, finding).await?;
         let attempts = if carried { transactions::attempts(tx, &[id]).await? } else { attempts };
         let waiting = attempt_for(&attempts, finding);
-        let mut message = by_whose_word(actor, first.filter(|_| two.is_some()), finding);
+        let mut message = attribution(actor, first.filter(|_| two.is_some()), finding);
         match (waiting, finding) {
             (Some(attempt), _) => {
                 let with = end(tx, app, actor, &transaction, attempt, finding, (how, &message)).await?;
@@ -149,7 +149,7 @@ pub async fn settle_by_hand(
     })?;
     app.nudge.dispatch.notify();
     app.nudge.settle.notify();
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(after)
 }
 
@@ -168,17 +168,17 @@ async fn found_of(tx: &mut Tx, id: TransactionId, finding: &Finding) -> Result<b
 }
 
 /// Who settled it, and on what evidence: the vendor's object, a look-up at the vendor, or only their word.
-fn by_whose_word(actor: &Actor, first: Option<FirstConfirmation>, finding: &Finding) -> String {
+fn attribution(actor: &Actor, first: Option<FirstConfirmation>, finding: &Finding) -> String {
     let who = match first.filter(|first| first.asked_name != actor.name) {
         Some(first) => format!("{} and {}", first.asked_name, actor.name),
         None => actor.name.clone(),
     };
     let rests_on = match finding {
         Finding::Made { vendor_id, .. } => format!("the vendor has it as {vendor_id}"),
-        Finding::NotMade { looked: LookOutcome::Through, .. } => {
+        Finding::NotMade { looked: SearchCompleteness::Through, .. } => {
             "a search of the vendor's records did not find it".to_owned()
         }
-        Finding::NotMade { looked: LookOutcome::NotThrough, .. } => {
+        Finding::NotMade { looked: SearchCompleteness::NotThrough, .. } => {
             "the vendor's records could not be searched for it, so this rests on their word".to_owned()
         }
     };
@@ -265,10 +265,10 @@ async fn takes_two(
     finding: &Finding,
 ) -> Result<Option<(String, TwoPersonReason)>> {
     Ok(match finding {
-        Finding::NotMade { looked: LookOutcome::NotThrough, .. } => {
+        Finding::NotMade { looked: SearchCompleteness::NotThrough, .. } => {
             Some(("not_made".to_owned(), TwoPersonReason::NotLookedThrough))
         }
-        Finding::NotMade { looked: LookOutcome::Through, .. } => {
+        Finding::NotMade { looked: SearchCompleteness::Through, .. } => {
             let rule = settings::load(tx).await?.two_person_release;
             rule.then(|| ("not_made".to_owned(), TwoPersonReason::Rule))
         }
@@ -318,7 +318,7 @@ fn may_be_ended(state: SubmissionState) -> bool {
 /// made.
 fn never_shown(state: SubmissionState, finding: &Finding) -> bool {
     state == SubmissionState::Accepted
-        && matches!(finding, Finding::NotMade { looked: LookOutcome::NotThrough, .. })
+        && matches!(finding, Finding::NotMade { looked: SearchCompleteness::NotThrough, .. })
 }
 
 /// Whether the vendor once had the payment and no longer shows it. It was accepted, so its submission has already ended.
@@ -351,7 +351,7 @@ async fn seconded(
     let now = app.clock.now();
     let asked_by = actor.id.to_string();
     let asked_person = people::behind(tx, &asked_by, now).await?;
-    if let Some(first) = contradictions::opinion(tx, id).await?.filter(|first| first.deed == deed) {
+    if let Some(first) = contradictions::opinion(tx, id).await?.filter(|first| first.action == deed) {
         let theirs = [&first.asked_by, &first.asked_person, &people::behind(tx, &first.asked_by, now).await?];
         let same = theirs.into_iter().any(|theirs| *theirs == asked_by || *theirs == asked_person);
         if !same && let Some(why) = not_counted(people::counts(tx, &asked_by, now).await?) {
@@ -367,7 +367,7 @@ async fn seconded(
         }
     }
     let opinion = FirstConfirmation {
-        deed: deed.to_owned(),
+        action: deed.to_owned(),
         why: why.as_str().to_owned(),
         note: how.to_owned(),
         asked_by,
@@ -377,13 +377,13 @@ async fn seconded(
     };
     contradictions::ask_second(tx, id, &opinion).await?;
     let detail = serde_json::json!({ "deed": deed, "why": why.as_str(), "note": how });
-    let message = format!("{}: {}. “{how}”", actor.name, deed_in_words(deed));
+    let message = format!("{}: {}. “{how}”", actor.name, describe_action(deed));
     note_said(tx, app, actor, id, ("second_person_asked", message), detail).await?;
     Ok(false)
 }
 
 /// One person's opinion about a payment, in words.
-pub fn deed_in_words(deed: &str) -> String {
+pub fn describe_action(deed: &str) -> String {
     let (kind, rest) = deed.split_once(' ').unwrap_or((deed, ""));
     match (kind, Parked::parse(kind)) {
         (_, Some(Parked::Reversed)) => {
@@ -412,8 +412,8 @@ async fn end(
     (how, by): (&str, &str),
 ) -> Result<Vec<String>> {
     let others = match finding {
-        Finding::NotMade { looked: LookOutcome::NotThrough, .. } => ends_with(tx, attempt).await?,
-        Finding::NotMade { looked: LookOutcome::Through, .. } | Finding::Made { .. } => Vec::new(),
+        Finding::NotMade { looked: SearchCompleteness::NotThrough, .. } => ends_with(tx, attempt).await?,
+        Finding::NotMade { looked: SearchCompleteness::Through, .. } | Finding::Made { .. } => Vec::new(),
     };
     let mut observations = vec![observation(tx, app, of, attempt, finding, how).await?];
     observations.extend(others.iter().map(|one| of_person(one, not_made(one), None, how)));
@@ -746,7 +746,7 @@ pub async fn settle_parked(
         idempotency::finish(tx, once, &after).await?;
         Ok(after)
     })?;
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(after)
 }
 

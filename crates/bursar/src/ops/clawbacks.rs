@@ -16,7 +16,7 @@ use crate::store::{self, Db, Tx};
 
 /// The free clawbacks of the claims that these rewards belong to, without those already among them. If a claim has a
 /// positive total, it also takes the clawbacks that sit alone in other drafts, where there is nothing to deduct them from.
-pub(super) async fn beside(db: &mut Db, rewards: &[Candidate]) -> store::Result<Vec<Candidate>> {
+pub(super) async fn clawbacks_to_add(db: &mut Db, rewards: &[Candidate]) -> store::Result<Vec<Candidate>> {
     if payout::planted::on("clawback_left_out") {
         return Ok(Vec::new());
     }

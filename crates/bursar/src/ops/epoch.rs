@@ -184,7 +184,7 @@ async fn begin(app: &App, says: String, beyond: Progress, last_known_at: i64) ->
         "safe mode is on: nothing is sent until the payments of this database have been looked up, and missing ones searched for, at the vendors. See `bursar safe-mode`"
     );
     app.nudge.look_for.notify();
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! requests and responses, for those who may read them. Every reading is logged. Not here: who may read it
 //! (`payout::access`).
 
-mod told;
+mod wording;
 
 use std::collections::HashSet;
 
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::clock;
-use crate::store::evidence::{self, Answer, Event, VendorStatement};
+use crate::store::evidence::{self, Answer, Event, LookupAnswer};
 use crate::store::outbox::{self, OutboxNotice};
 use crate::store::submissions::{self, Submission};
 use crate::store::transactions::{self, ReadLine, Transaction};
 use crate::store::{Db, audit};
 use crate::transact;
 
-pub use told::{particulars, vendors_own};
+pub use wording::{particulars, vendors_own};
 
 /// A row of the evidence.
 #[derive(Clone, Debug)]
@@ -51,8 +51,8 @@ struct File {
     submissions: Vec<Submission>,
     answers: Vec<Answer>,
     events: Vec<Event>,
-    asked: Vec<VendorStatement>,
-    told: Vec<OutboxNotice>,
+    lookups: Vec<LookupAnswer>,
+    notices: Vec<OutboxNotice>,
 }
 
 /// Where a row's raw text comes from.
@@ -67,8 +67,8 @@ pub async fn of(db: &mut Db, transaction: &Transaction) -> Result<Vec<Row>> {
     let file = read(db, transaction.clone()).await?;
     let row = |(id, line, source): (String, ReadLine, Option<Source<'_>>)| Row {
         id,
-        told: told::happened(&line, transaction.terms.vendor),
-        particulars: told::of_line(&line, transaction.terms.vendor),
+        told: wording::happened(&line, transaction.terms.vendor),
+        particulars: wording::of_line(&line, transaction.terms.vendor),
         raw: source.is_some(),
         line,
     };
@@ -112,8 +112,8 @@ async fn read(db: &mut Db, transaction: Transaction) -> Result<File> {
         submissions: submissions::several(db, &carriers).await?,
         answers: evidence::answers(db, &carriers).await?,
         events: evidence::events(db, id).await?,
-        asked: evidence::asked(db, id).await?,
-        told: outbox::about(db, &id.to_string()).await?,
+        lookups: evidence::lookup_answers(db, id).await?,
+        notices: outbox::about(db, &id.to_string()).await?,
     })
 }
 
@@ -158,15 +158,15 @@ impl File {
             let line = silent("answer", answer.at, effect.to_owned(), detail, None);
             rows.push((format!("answer-{}", answer.id), line, Some(Source::Answer(answer))));
         }
-        for (place, asked) in self.asked.iter().enumerate() {
+        for (place, asked) in self.lookups.iter().enumerate() {
             let detail = match asked.times {
-                1 => asked.said.clone(),
-                times => format!("{} ({times} times, last at {})", asked.said, clock::human(asked.last_at)),
+                1 => asked.answer.clone(),
+                times => format!("{} ({times} times, last at {})", asked.answer, clock::human(asked.last_at)),
             };
             let line = silent("poll", asked.first_at, "asked".to_owned(), detail, None);
             rows.push((format!("asked-{place}"), line, None));
         }
-        for outbox_notice in &self.told {
+        for outbox_notice in &self.notices {
             let effect = outbox_notice.notice.as_str().to_owned();
             let line = silent("notice", outbox_notice.at, effect, "the Outbox says to whom".to_owned(), None);
             rows.push((outbox_notice.id.clone(), line, None));

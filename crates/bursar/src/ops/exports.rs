@@ -161,7 +161,7 @@ async fn new_run(
         kind: asked.scope.kind().as_str().to_owned(),
         format: asked.format.as_str().to_owned(),
         asked: asked.json().to_string(),
-        told: asked.told.clone(),
+        told: asked.filter_summary.clone(),
         state,
         rows_expected,
         rows_done: 0,
@@ -184,7 +184,7 @@ fn note(tx: &mut Tx, actor: &Actor, at: i64, action: &'static str, run: &Run, as
         "number": run.label(),
         "of": run.kind,
         "format": run.format,
-        "filters": asked.told,
+        "filters": asked.filter_summary,
         "columns": columns,
         "rows": run.rows_expected,
     });

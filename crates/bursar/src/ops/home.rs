@@ -177,7 +177,7 @@ pub struct Home {
 }
 
 /// Findings that the page already shows elsewhere, in its own words.
-const TOLD_ELSEWHERE: [&str; 8] = [
+const SHOWN_ELSEWHERE: [&str; 8] = [
     "no_vendor",
     "no_mail_server",
     "safe_mode",
@@ -222,8 +222,8 @@ pub async fn home(app: &App, db: &mut Db, actor: &Actor) -> all::Result<Home> {
     }
     if may(Permission::Administer) || may(Permission::Audit) {
         home.findings = checks::of_database(db, &known).await?;
-        home.findings.extend(app.master_key.is_away().then(checks::key_away));
-        home.findings.retain(|one| !TOLD_ELSEWHERE.contains(&one.code));
+        home.findings.extend(app.master_key.is_not_in_file().then(checks::key_away));
+        home.findings.retain(|one| !SHOWN_ELSEWHERE.contains(&one.code));
         home.findings.sort_by_key(|one| one.weight);
     }
     home.vendors = connections;

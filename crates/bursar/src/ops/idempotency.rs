@@ -45,14 +45,14 @@ pub struct HeldKey {
 
 /// A held key, and how to turn the verb's outcome into a response. Passed to the verb, which calls [`finish`].
 pub struct Idempotency<T> {
-    mark: HeldKey,
+    held: HeldKey,
     reply: Box<dyn Fn(&T) -> Reply + Send + Sync>,
 }
 
 impl<T> Idempotency<T> {
     /// Holds the key of `mark`; `reply` builds the response.
     pub fn new(mark: HeldKey, reply: impl Fn(&T) -> Reply + Send + Sync + 'static) -> Self {
-        Self { mark, reply: Box::new(reply) }
+        Self { held: mark, reply: Box::new(reply) }
     }
 }
 
@@ -122,7 +122,7 @@ pub async fn running<T>(app: &App, mark: &HeldKey, each: Duration, request: impl
 /// [`OpsError::Conflict`] if another request has taken over the key: that one has the effect, and this one must not.
 pub async fn finish<T>(tx: &mut Tx, once: Option<&Idempotency<T>>, outcome: &T) -> Result<()> {
     let Some(once) = once else { return Ok(()) };
-    if write(tx, &once.mark, true, &(once.reply)(outcome)).await? {
+    if write(tx, &once.held, true, &(once.reply)(outcome)).await? {
         return Ok(());
     }
     Err(OpsError::Conflict(Refusal::new(
@@ -148,7 +148,7 @@ pub async fn forget(app: &App, mark: &HeldKey) -> Result<()> {
 }
 
 /// Deletes responses older than 30 days; at most once an hour, however often and from wherever it is called.
-pub async fn sweep(app: &App, now: i64) -> Result<u64> {
+pub async fn delete_expired(app: &App, now: i64) -> Result<u64> {
     let due = |last: Option<String>| {
         last.and_then(|at| at.parse().ok()).is_none_or(|at: i64| at <= now - SWEPT_EACH_US)
     };

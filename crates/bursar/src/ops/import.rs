@@ -81,7 +81,7 @@ pub async fn rewards(
         finish(tx, once, &report).await?;
         Ok(report)
     })?;
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(report)
 }
 

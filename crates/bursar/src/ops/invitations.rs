@@ -8,7 +8,7 @@ use payout::ids::PersonId;
 use payout::notice::Notice;
 use serde_json::json;
 
-use super::people::factor::tell_owner;
+use super::people::factor::notify_owner;
 use super::people::sessions::{Browser, By, SignInProgress, enter};
 use super::people::{hashed, note};
 use super::settings::lowering;
@@ -16,7 +16,7 @@ use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::secrets::token_hash;
 use crate::store::people::{self, LinkFor, Person};
-use crate::store::programs::{self, NamedBy, Partner};
+use crate::store::programs::{self, Partner, RecordRef};
 use crate::store::{self, Tx};
 use crate::transact;
 
@@ -49,7 +49,7 @@ pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Resu
     let (fresh, token) = (PersonId::fresh(now, app.clock.random()), app.clock.secret());
     transact!(app, |tx| {
         lowering::by_people(tx, actor, "let anybody in").await?;
-        let partner = programs::partner(tx, NamedBy::Either(partner)).await?.ok_or(OpsError::Missing)?;
+        let partner = programs::partner(tx, RecordRef::Either(partner)).await?.ok_or(OpsError::Missing)?;
         let person = login_of(tx, &partner, role, fresh, (&actor.id.to_string(), now)).await?;
         people::drop_links(tx, person.id).await?;
         people::add_link(tx, &token_hash(&token), (person.id, LinkFor::Join), now + INVITATION_US).await?;
@@ -159,7 +159,7 @@ pub async fn accept(
         note(tx, now, &id.to_string(), action, id, json!({ "from": browser.address }));
         // The login is already in use, with a password or without one.
         if person.password_hash.is_some() || person.last_seen_at.is_some() {
-            tell_owner(tx, app, &person, "password", "", now).await?;
+            notify_owner(tx, app, &person, "password", "", now).await?;
         }
         Ok(people::by_id(tx, id).await?)
     })?;

@@ -149,19 +149,19 @@ impl NotResealed {
 
 /// Finds the values not sealed with this key. Ignores values that do not open and are needed for only a few minutes.
 pub async fn left(db: &mut Db, key: &MasterKey, new: &OneKey) -> store::Result<NotResealed> {
-    but_for(db, key, &new.head()).await
+    not_sealed_with(db, key, &new.head()).await
 }
 
 /// Checks every sealed value in its place.
 pub async fn all(db: &mut Db, key: &MasterKey) -> store::Result<NotResealed> {
-    but_for(db, key, NO_HEAD).await
+    not_sealed_with(db, key, NO_HEAD).await
 }
 
 /// No sealed value begins with this.
 const NO_HEAD: &str = "v1.________________.";
 
 /// Checks the sealed values that do not begin with this head.
-async fn but_for(db: &mut Db, key: &MasterKey, head: &str) -> store::Result<NotResealed> {
+async fn not_sealed_with(db: &mut Db, key: &MasterKey, head: &str) -> store::Result<NotResealed> {
     let mut left = NotResealed::default();
     for column in Column::ALL {
         let mut after = String::new();

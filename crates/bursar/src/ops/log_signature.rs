@@ -206,7 +206,7 @@ impl MerkleFrontier {
 }
 
 /// The tree over the first `rows` rows, and the hash of the last of them.
-async fn grown(db: &mut Db, rows: i64) -> store::Result<(MerkleFrontier, String)> {
+async fn frontier(db: &mut Db, rows: i64) -> store::Result<(MerkleFrontier, String)> {
     let (mut tree, mut last) = (MerkleFrontier::default(), String::new());
     while tree.leaves < rows {
         let some = audit::hashes(db, tree.leaves, PAGE.min(rows - tree.leaves)).await?;
@@ -233,7 +233,7 @@ async fn leaves(db: &mut Db, rows: i64) -> store::Result<(Vec<Hash>, String)> {
 /// Signs the current extent of the log.
 pub async fn sign(app: &App) -> Result<Signature> {
     let (key, rows) = signed_by(app).await?;
-    let (tree, last) = grown(&mut app.store.read().await?, rows).await?;
+    let (tree, last) = frontier(&mut app.store.read().await?, rows).await?;
     Ok(Signature::of(&key, rows, last, hex(&tree.root())))
 }
 
@@ -249,16 +249,16 @@ async fn signed_by(app: &App) -> Result<(OneKey, i64)> {
 pub async fn sign_for_the_day(app: &App, now: i64) -> Result<()> {
     let name = Notice::LogSigned.as_str();
     // Another process has the key that signs.
-    if app.master_key.is_lacking() {
+    if app.master_key.is_key_missing() {
         return Ok(());
     }
-    let told = outbox::last_told(&mut app.store.read().await?, name, "").await?;
+    let told = outbox::last_sent(&mut app.store.read().await?, name, "").await?;
     if told.is_some_and(|last| last + DAY_US > now) {
         return Ok(());
     }
     let signature = sign(app).await?;
     let told = transact!(app, |tx| {
-        if !outbox::may_tell(tx, name, "", now, now - DAY_US).await? {
+        if !outbox::may_send(tx, name, "", now, now - DAY_US).await? {
             return Ok(false);
         }
         let detail = serde_json::json!({
@@ -279,7 +279,7 @@ pub async fn difference(db: &mut Db, key: &MasterKey, signed: &Signature) -> sto
     if let Some(flaw) = signed.signer(&Signers::of(db, key).await?).flaw() {
         return Ok(Some(flaw.to_owned()));
     }
-    let (tree, last) = grown(db, signed.rows).await?;
+    let (tree, last) = frontier(db, signed.rows).await?;
     if tree.leaves < signed.rows {
         let (rows, there) = (signed.rows, tree.leaves);
         return Ok(Some(format!("{rows} rows were signed and {there} are there: rows were cut off")));
@@ -344,7 +344,7 @@ impl Proof {
     }
 
     /// Whether this database has exactly this row; `None` if its log does not reach that far.
-    pub async fn stands_here(&self, db: &mut Db) -> store::Result<Option<bool>> {
+    pub async fn matches_database(&self, db: &mut Db) -> store::Result<Option<bool>> {
         let there = audit::rows(db, self.row.saturating_sub(1), 1).await?.pop();
         let there = there.filter(|there| there.seq == self.row);
         // The stored hash alone proves nothing: whoever changed the row may have left it unchanged. Compare the computed hash

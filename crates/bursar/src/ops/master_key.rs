@@ -64,7 +64,7 @@ impl KeyCheck {
 }
 
 /// Reads what the database reveals about its key.
-pub async fn asks(store: &Store) -> Result<KeyCheck> {
+pub async fn key_check(store: &Store) -> Result<KeyCheck> {
     let mut db = store.read().await?;
     if let Some(check) = meta::get(&mut db, CHECK).await? {
         return Ok(KeyCheck::Check(check));
@@ -141,12 +141,12 @@ pub async fn of_database(db: &mut Db, key: &MasterKey) -> store::Result<Option<O
 /// in the key file, which would otherwise go unnoticed while the process runs.
 pub async fn follow(db: &mut Db, key: &MasterKey) -> store::Result<()> {
     let found = of_database(db, key).await?;
-    let was_lacking = key.note_lacking(found.is_none());
+    let was_lacking = key.set_key_missing(found.is_none());
     match found {
         Some(found) => {
             key.take(&found);
-            let away = !key.lies_in_file(&found);
-            match (key.note_away(away), away) {
+            let away = !key.is_in_file(&found);
+            match (key.note_not_in_file(away), away) {
                 (false, true) => tracing::error!("{NOT_IN_FILE} {PUT_IT_BACK}"),
                 (true, false) => {
                     tracing::info!("the key that the database is sealed with lies in the key file again")

@@ -76,7 +76,7 @@ pub enum OpsError {
     Conflict(Refusal),
     /// A vendor that had to be asked first does not respond.
     Unreachable(Refusal),
-    /// A fault of ours or of the database; logged, never shown.
+    /// An internal error, ours or the database's; logged, never shown.
     Internal(StoreError),
 }
 

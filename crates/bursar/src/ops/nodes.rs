@@ -15,7 +15,7 @@ use crate::store::nodes;
 use crate::transact;
 
 /// A process is taken for dead after this many looks, one every half second, with the same heartbeat count.
-const SILENT: u32 = 8;
+const DEAD_AFTER: u32 = 8;
 
 /// What this process has seen of the others: their heartbeat counts, and how many looks each has stayed the same.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +31,7 @@ impl NodeCensus {
             let (before, silent) = known.entry(id.clone()).or_insert((*beats, 0));
             *silent = if *before == *beats { *silent + 1 } else { 0 };
             *before = *beats;
-            if *silent > SILENT {
+            if *silent > DEAD_AFTER {
                 dead.push(id.clone());
             }
         }
@@ -116,7 +116,7 @@ mod tests {
             assert!(census.look("us", &all(beats, beats / 4)).is_empty(), "slow is not dead");
         }
         let found: Vec<_> = (21..40).map(|beats| census.look("us", &all(beats, 5))).collect();
-        assert_eq!(found.iter().position(|dead| !dead.is_empty()), Some(SILENT as usize));
+        assert_eq!(found.iter().position(|dead| !dead.is_empty()), Some(DEAD_AFTER as usize));
         assert!(found.iter().all(|dead| dead.is_empty() || *dead == ["b"]));
     }
 }

@@ -73,17 +73,17 @@ async fn owners(db: &mut Db, taken: &[OutboxNotice]) -> store::Result<HashMap<St
 /// further ones at most once an hour; within that hour they are postponed.
 async fn collect(
     tx: &mut Tx,
-    told: &OutboxNotice,
+    notice: &OutboxNotice,
     owner: PartnerId,
     taken: &[OutboxNotice],
     owners: &HashMap<String, PartnerId>,
     now: i64,
 ) -> store::Result<Vec<OutboxNotice>> {
-    let same = |other: &&OutboxNotice| other.notice == told.notice && owners.get(&other.id) == Some(&owner);
+    let same = |other: &&OutboxNotice| other.notice == notice.notice && owners.get(&other.id) == Some(&owner);
     let mut together: Vec<OutboxNotice> = taken.iter().filter(same).cloned().collect();
     let readers = mails::partners_of(tx, Payee::Partner(owner)).await?;
     if let Some(reader) = readers.first()
-        && let Some(last) = mails::last_to(tx, &reader.address.to_lowercase(), told.notice).await?
+        && let Some(last) = mails::last_to(tx, &reader.address.to_lowercase(), notice.notice).await?
         && last + HOUR_US > now
     {
         let ids = together.iter().map(|one| one.id.clone()).collect();
@@ -92,7 +92,7 @@ async fn collect(
         together.iter_mut().for_each(|one| one.about.clear());
         return Ok(together);
     }
-    together.extend(outbox::take_all_of_owner(tx, told.notice, &owner.to_string(), now).await?);
+    together.extend(outbox::take_all_of_owner(tx, notice.notice, &owner.to_string(), now).await?);
     together.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(together)
 }
@@ -147,13 +147,13 @@ impl Press<'_> {
     async fn mail(
         &mut self,
         db: &mut Db,
-        told: &OutboxNotice,
+        notice: &OutboxNotice,
         facts: &Facts,
         to: Addressed,
     ) -> store::Result<Mail> {
         let language = Language::of(to.reader.language.as_deref());
         let values = facts.seen_by(&to.reader.name, to.partner, language);
-        let (rendered, template_version) = self.rendered(db, told.notice, language, &values).await?;
+        let (rendered, template_version) = self.rendered(db, notice.notice, language, &values).await?;
         let address = to.reader.address.to_lowercase();
         let recipient = payout::address::mailable(&address).unwrap_or(address);
         let suppression = mails::suppression(db, &recipient).await?;
@@ -167,8 +167,8 @@ impl Press<'_> {
                 "mail_{}",
                 payout::ids::encode(payout::ids::fresh(self.now, self.app.clock.random()))
             ),
-            outbox_id: Some(told.id.clone()),
-            notice: told.notice,
+            outbox_id: Some(notice.id.clone()),
+            notice: notice.notice,
             about: facts.about.clone(),
             recipient,
             recipient_name: to.reader.name,
@@ -220,9 +220,9 @@ impl Press<'_> {
 }
 
 /// Everybody a notice goes to, once each. A partner who is also one of our people reads it as the partner.
-async fn recipients(db: &mut Db, told: &OutboxNotice, facts: &Facts) -> store::Result<Vec<Addressed>> {
+async fn recipients(db: &mut Db, notice: &OutboxNotice, facts: &Facts) -> store::Result<Vec<Addressed>> {
     let mut by_address: BTreeMap<String, Addressed> = BTreeMap::new();
-    for audience in told.notice.audience() {
+    for audience in notice.notice.audience() {
         for reader in readers(db, *audience, facts).await? {
             let partner = audience.is_partner();
             by_address.entry(reader.address.to_lowercase()).or_insert(Addressed { reader, partner });
@@ -268,7 +268,7 @@ async fn readers(db: &mut Db, audience: Audience, facts: &Facts) -> store::Resul
 }
 
 /// Converts a verb's error; a missing row is not an internal fault.
-fn gone(error: OpsError) -> StoreError {
+fn store_error(error: OpsError) -> StoreError {
     match error {
         OpsError::Internal(error) => error,
         OpsError::Missing => StoreError::Missing,

@@ -26,7 +26,7 @@ const CONFIRM_US: i64 = 24 * 3_600_000_000;
 
 /// Why somebody may not set up a payout profile in the portal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NotAllowed {
+pub enum SetupDenial {
     Off,
     Role,
     /// No vendor can be chosen.
@@ -34,18 +34,18 @@ pub enum NotAllowed {
 }
 
 /// The vendors a payee may choose, or why they may choose none.
-pub async fn choice(db: &mut Db, role: Role) -> Result<std::result::Result<Vec<Vendor>, NotAllowed>> {
+pub async fn choice(db: &mut Db, role: Role) -> Result<std::result::Result<Vec<Vendor>, SetupDenial>> {
     let (document, _) = settings::read(db).await?;
     if !document.enabled {
-        return Ok(Err(NotAllowed::Off));
+        return Ok(Err(SetupDenial::Off));
     }
     if !document.profile_roles.iter().any(|allowed| allowed == role.as_str()) {
-        return Ok(Err(NotAllowed::Role));
+        return Ok(Err(SetupDenial::Role));
     }
     let connected = all::vendors::facts(db).await?.connected;
     let selected = document.vendors.iter().filter_map(|vendor| Vendor::parse(vendor));
     let vendors: Vec<Vendor> = selected.filter(|vendor| connected.contains(vendor)).collect();
-    Ok(if vendors.is_empty() { Err(NotAllowed::NoVendor) } else { Ok(vendors) })
+    Ok(if vendors.is_empty() { Err(SetupDenial::NoVendor) } else { Ok(vendors) })
 }
 
 /// Refuses a vendor that is not one of those.
@@ -62,7 +62,7 @@ pub async fn check_choice(db: &mut Db, actor: &Actor, vendor: Vendor) -> Result<
     }
 }
 
-/// What Stripe is told about a new connected account.
+/// What is sent to Stripe about a new connected account.
 #[derive(Clone, Debug)]
 pub struct Particulars {
     pub country: String,
@@ -76,8 +76,8 @@ pub struct Particulars {
 ///
 /// # Errors
 /// A refusal if they may not choose Stripe, or the country is invalid.
-pub async fn intend(app: &App, actor: &Actor, payee: Payee, told: &Particulars) -> Result<Intended> {
-    if !super::partners::is_country(&told.country) {
+pub async fn intend(app: &App, actor: &Actor, payee: Payee, particulars: &Particulars) -> Result<Intended> {
+    if !super::partners::is_country(&particulars.country) {
         let sentence = "Write the country in two capital letters, such as US or DE.";
         return Err(Refusal::new("unknown_country", sentence).at("country").into());
     }
@@ -92,13 +92,13 @@ pub async fn intend(app: &App, actor: &Actor, payee: Payee, told: &Particulars) 
         let new = Intended {
             number,
             key: format!("ac:{payee}:{number}"),
-            country: told.country.clone(),
-            email: told.email.clone(),
+            country: particulars.country.clone(),
+            email: particulars.email.clone(),
             business_type: match payee {
                 Payee::Partner(_) => "individual".to_owned(),
                 Payee::Account(_) => "company".to_owned(),
             },
-            service_agreement: told.service_agreement.to_owned(),
+            service_agreement: particulars.service_agreement.to_owned(),
             account: None,
             refused_at: None,
             intended_at: now,

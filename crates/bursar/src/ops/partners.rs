@@ -11,7 +11,7 @@ use serde_json::json;
 use super::settings::is_address;
 use super::{OpsError, Result, payees};
 use crate::app::{Actor, App};
-use crate::store::programs::{self, Account, NamedBy, Partner};
+use crate::store::programs::{self, Account, Partner, RecordRef};
 use crate::store::rewards::Visible;
 use crate::store::{self, Tx, audit};
 use crate::transact;
@@ -45,11 +45,11 @@ pub async fn save_account(
     let now = app.clock.now();
     let fresh = AccountId::fresh(now, app.clock.random());
     let saved = transact!(app, |tx| {
-        let found = programs::account(tx, NamedBy::Either(&name)).await?;
+        let found = programs::account(tx, RecordRef::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;
         let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
         programs::lock_accounts(tx, &[known_as]).await?;
-        let before = programs::account(tx, NamedBy::Either(&name)).await?;
+        let before = programs::account(tx, RecordRef::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
         after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         // Validate changed fields only: old values may predate a rule.
@@ -92,11 +92,11 @@ pub async fn save_partner(
     let now = app.clock.now();
     let fresh = PartnerId::fresh(now, app.clock.random());
     let saved = transact!(app, |tx| {
-        let found = programs::partner(tx, NamedBy::Either(&name)).await?;
+        let found = programs::partner(tx, RecordRef::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;
         let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
         programs::lock_partners(tx, &[known_as]).await?;
-        let before = programs::partner(tx, NamedBy::Either(&name)).await?;
+        let before = programs::partner(tx, RecordRef::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
         after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         after.account = match before.as_ref().filter(|before| before.account.1 == after.account.1) {
@@ -104,7 +104,7 @@ pub async fn save_partner(
             Some(before) => before.account.clone(),
             None => {
                 let named = referred(&after.account.1, "account")?;
-                let found = programs::account(tx, NamedBy::Either(&named)).await?;
+                let found = programs::account(tx, RecordRef::Either(&named)).await?;
                 let message = "There is no account with this external id.";
                 let found = found.ok_or_else(|| Refusal::new("unknown_account", message).at("account"))?;
                 (found.id, found.external_id)

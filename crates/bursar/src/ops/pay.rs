@@ -24,9 +24,9 @@ use crate::transact;
 #[derive(Clone, Debug, Default)]
 pub struct Balances {
     /// As reported by the vendors.
-    pub told: Vec<(Vendor, Money)>,
+    pub reported: Vec<(Vendor, Money)>,
     /// Needed by earlier payments that the vendor does not have, or may not have, yet.
-    pub promised: Vec<(Vendor, Sum)>,
+    pub committed: Vec<(Vendor, Sum)>,
     /// When the vendors were asked; payments sent after that may not be reflected in their answers.
     pub read_at: i64,
 }
@@ -39,19 +39,19 @@ pub struct Shortfall {
     pub needed: Sum,
     pub has: Money,
     /// How much of the balance is already committed.
-    pub promised: Sum,
+    pub committed: Sum,
 }
 
 impl Balances {
     /// The balance in this currency, if the vendor reported it.
     pub fn of(&self, vendor: Vendor, currency: Currency) -> Option<Money> {
-        let mut rows = self.told.iter();
+        let mut rows = self.reported.iter();
         rows.find(|(at, money)| *at == vendor && money.currency == currency).map(|(_, money)| *money)
     }
 
     /// How much of the balance is committed to unsent payments.
-    pub fn promised(&self, vendor: Vendor, currency: Currency) -> Sum {
-        let mut rows = self.promised.iter();
+    pub fn committed(&self, vendor: Vendor, currency: Currency) -> Sum {
+        let mut rows = self.committed.iter();
         let found = rows.find(|(at, sum)| *at == vendor && sum.currency == currency);
         found.map_or(Sum::nothing(currency), |(_, sum)| *sum)
     }
@@ -65,16 +65,21 @@ impl Balances {
             *needs.entry((vendor, claim.net.currency)).or_default() += needed;
         }
         let short = |((vendor, currency), minor): ((Vendor, Currency), i128)| {
-            let (has, promised) = (self.of(vendor, currency)?, self.promised(vendor, currency));
+            let (has, promised) = (self.of(vendor, currency)?, self.committed(vendor, currency));
             let lacking = i128::from(has.minor) < promised.minor + minor;
-            lacking.then_some(Shortfall { vendor, needed: Sum::new(minor, currency), has, promised })
+            lacking.then_some(Shortfall {
+                vendor,
+                needed: Sum::new(minor, currency),
+                has,
+                committed: promised,
+            })
         };
         needs.into_iter().filter_map(short).collect()
     }
 
     /// Blockers for balances that do not cover the batch. An unknown balance does not block.
     pub fn blockers(&self, view: &BatchView) -> Vec<Blocker> {
-        let told = |Shortfall { vendor, needed, has, promised }: Shortfall| {
+        let told = |Shortfall { vendor, needed, has, committed: promised }: Shortfall| {
             let of_it = match promised.minor {
                 0 => String::new(),
                 _ => format!(", of which {promised} is committed to payments that have not been sent yet"),
@@ -125,7 +130,7 @@ pub async fn pay(
     }
     let paid = paid?;
     app.nudge.dispatch.notify();
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(paid)
 }
 
@@ -158,8 +163,8 @@ async fn pay_in(
     let person = store::people::behind(tx, &actor.id.to_string(), now).await?;
     limits::take_up(tx, &rules, id, &view::sums(&view.claims), &person, now).await?;
     // Another Pay may have committed or sent some of the balance since it was read.
-    let promised = batches::promised(tx, balances.read_at).await?;
-    let short = Balances { promised, ..balances.clone() }.blockers(&view);
+    let promised = batches::committed(tx, balances.read_at).await?;
+    let short = Balances { committed: promised, ..balances.clone() }.blockers(&view);
     if !short.is_empty() {
         return Err(OpsError::Blocked(short));
     }

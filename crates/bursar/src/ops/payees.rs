@@ -16,7 +16,7 @@ use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::store::payees::{self, DestinationChange, Profile};
 use crate::store::people::{self, Counts};
-use crate::store::programs::{self, NamedBy};
+use crate::store::programs::{self, RecordRef};
 use crate::store::{self, Db, Tx, audit};
 use crate::transact;
 
@@ -193,7 +193,8 @@ async fn note_moved(
 /// [`OpsError::Conflict`] if there is nothing to clear; [`OpsError::Refused`] for whoever entered one of the destinations,
 /// or without a reason.
 pub async fn clear_shared(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Result<Profile> {
-    let reason = given(reason, "Write how you made sure that both payees rightly have this destination.")?;
+    let reason =
+        required_reason(reason, "Write how you made sure that both payees rightly have this destination.")?;
     let profile = transact!(app, |tx| {
         let now = app.clock.now();
         if !payees::lock(tx, payee).await? {
@@ -288,7 +289,8 @@ pub async fn set_standing(
     standing: PayeeStanding,
     reason: &str,
 ) -> Result<()> {
-    let reason = given(reason, "Write why; the next person who looks at this payee will want to know.")?;
+    let reason =
+        required_reason(reason, "Write why; the next person who looks at this payee will want to know.")?;
     transact!(app, |tx| {
         let now = app.clock.now();
         if !payees::lock(tx, payee).await? {
@@ -309,10 +311,10 @@ async fn standing_of(tx: &mut Tx, payee: Payee) -> Result<Option<StandingAndReas
     let id = payee.to_string();
     Ok(match payee {
         Payee::Partner(_) => {
-            programs::partner(tx, NamedBy::Either(&id)).await?.map(|found| (found.standing, found.note))
+            programs::partner(tx, RecordRef::Either(&id)).await?.map(|found| (found.standing, found.note))
         }
         Payee::Account(_) => {
-            programs::account(tx, NamedBy::Either(&id)).await?.map(|found| (found.standing, found.note))
+            programs::account(tx, RecordRef::Either(&id)).await?.map(|found| (found.standing, found.note))
         }
     })
 }
@@ -350,7 +352,7 @@ pub async fn blockers(db: &mut Db, payee: Payee, now: i64) -> Result<Vec<Blocker
 }
 
 /// The reason, trimmed; refused if empty or too long.
-pub(super) fn given<'a>(reason: &'a str, ask: &str) -> Result<&'a str> {
+pub(super) fn required_reason<'a>(reason: &'a str, ask: &str) -> Result<&'a str> {
     match reason.trim() {
         "" => Err(Refusal::new("missing", ask).at("reason").into()),
         long if long.chars().count() > 500 => {

@@ -183,7 +183,7 @@ pub async fn step_up(app: &App, session: &Session, shown: &Credentials) -> Resul
                 return Ok(Err(StepUpOutcome::WrongCode));
             }
         };
-        let token = sessions::prove_in(tx, app, session).await?;
+        let token = sessions::step_up_in(tx, app, session).await?;
         let detail = json!({ "from": session.actor.came_from, "with": with });
         note(tx, now, &id.to_string(), "proved_again", id, detail);
         Ok(Ok(token))
@@ -216,15 +216,15 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         people::keep_password(tx, id, &hash).await?;
         store::sessions::end_others(tx, id, &session.id).await?;
-        store::factors::end_half_logins(tx, id).await?;
+        store::factors::end_pending_logins(tx, id).await?;
         people::drop_links(tx, id).await?;
         note(tx, now, &id.to_string(), "password_changed", id, json!({}));
-        factor::tell_owner(tx, app, &person, "password", "", now).await?;
+        factor::notify_owner(tx, app, &person, "password", "", now).await?;
         // A session that stepped up just now already has a new token; otherwise replace it, so that a copy of the old one
         // is useless.
         match session.renewed() {
             Some(_) => Ok(None),
-            None => Ok(Some(sessions::prove_in(tx, app, session).await?)),
+            None => Ok(Some(sessions::step_up_in(tx, app, session).await?)),
         }
     })?;
     if let Some(token) = token {

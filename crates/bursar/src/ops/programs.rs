@@ -9,7 +9,7 @@ use super::Result;
 use super::partners::{check_email, filled, new_or_known, note, referred, saved_as};
 use super::settings::lowering;
 use crate::app::{Actor, App};
-use crate::store::programs::{self, Activity, NamedBy, Program, RewardValue};
+use crate::store::programs::{self, Activity, Program, RecordRef, RewardValue};
 use crate::transact;
 
 /// Ten years: longer than any program's hold period.
@@ -30,11 +30,11 @@ pub async fn save_program(
     let now = app.clock.now();
     let fresh = ProgramId::fresh(now, app.clock.random());
     transact!(app, |tx| {
-        let found = programs::program(tx, NamedBy::Either(&name)).await?;
+        let found = programs::program(tx, RecordRef::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;
         let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
         programs::lock_programs(tx, &[known_as]).await?;
-        let before = programs::program(tx, NamedBy::Either(&name)).await?;
+        let before = programs::program(tx, RecordRef::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
         after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         filled(&after.name, "name")?;
@@ -92,11 +92,11 @@ pub async fn save_activity(
     let now = app.clock.now();
     let fresh = ActivityId::fresh(now, app.clock.random());
     transact!(app, |tx| {
-        let found = programs::activity(tx, NamedBy::Either(&name)).await?;
+        let found = programs::activity(tx, RecordRef::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;
         let known_as = found.map_or_else(|| name.clone(), |found| found.external_id);
         programs::lock_activities(tx, &[known_as]).await?;
-        let before = programs::activity(tx, NamedBy::Either(&name)).await?;
+        let before = programs::activity(tx, RecordRef::Either(&name)).await?;
         let mut after = change(before.clone(), fresh)?;
         after.external_id = before.as_ref().map_or_else(|| name.clone(), |before| before.external_id.clone());
         filled(&after.name, "name")?;
@@ -106,7 +106,7 @@ pub async fn save_activity(
             Some(before) => before.program.0.to_string(),
             None => referred(&after.program.1, "program")?,
         };
-        let program = programs::program(tx, NamedBy::Either(&named)).await?;
+        let program = programs::program(tx, RecordRef::Either(&named)).await?;
         let unknown =
             || Refusal::new("unknown_program", "There is no program with this external id.").at("program");
         let program = program.ok_or_else(unknown)?;

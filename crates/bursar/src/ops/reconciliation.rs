@@ -457,9 +457,15 @@ pub async fn look_again(app: &App, actor: &Actor, case: Option<&str>) -> Result<
 }
 
 /// Logs who exports days or movements.
-pub async fn note_taken(app: &App, actor: &Actor, what: &'static str, told: &str, rows: usize) -> Result<()> {
+pub async fn audit_export(
+    app: &App,
+    actor: &Actor,
+    what: &'static str,
+    filters: &str,
+    rows: usize,
+) -> Result<()> {
     let at = app.clock.now();
-    let detail = serde_json::json!({ "of": what, "filters": told, "rows": rows }).to_string();
+    let detail = serde_json::json!({ "of": what, "filters": filters, "rows": rows }).to_string();
     transact!(app, |tx| {
         let (actor, detail) = (actor.id.to_string(), detail.clone());
         let subject = "reconciliation".to_owned();
@@ -505,7 +511,7 @@ pub async fn explain(app: &App, actor: &Actor, id: &str, why: &str) -> Result<Ca
         kept::put_cases(tx, &all).await?;
         Ok(all.swap_remove(0))
     })?;
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(case)
 }
 

@@ -85,12 +85,12 @@ struct PaymentCase {
     touched: bool,
     ended: bool,
     /// The state has changed, so one person's pending opinion about it no longer applies.
-    overtaken: bool,
+    state_changed: bool,
     attempts_touched: Vec<AttemptId>,
     /// New attempts. They are in `attempts` as well, so that later facts about the same payment find them.
-    begun: Vec<AttemptId>,
+    new_attempts: Vec<AttemptId>,
     /// Transfers of which more has come back than was known.
-    grown: Vec<AttemptId>,
+    grown_transfers: Vec<AttemptId>,
     /// It is contradicted, and its money has reached the payee's bank by the payee's own schedule.
     swept_beside: bool,
     paid_at: Option<Option<i64>>,
@@ -148,7 +148,7 @@ pub async fn record_of(
             recorded.changed += 1;
         }
     }
-    recorded.to_dispatch = cases.values().any(|case| !case.begun.is_empty());
+    recorded.to_dispatch = cases.values().any(|case| !case.new_attempts.is_empty());
     after_corrections(tx, &mut sheet).await?;
     write(tx, app, (now, actor), &cases, sheet).await?;
     recorded.standing = cases.into_values().map(|case| (case.transaction.id, case.transaction)).collect();
@@ -271,10 +271,10 @@ pub async fn hold(
                 attempts,
                 touched: false,
                 ended: false,
-                overtaken: false,
+                state_changed: false,
                 attempts_touched: Vec::new(),
-                begun: Vec::new(),
-                grown: Vec::new(),
+                new_attempts: Vec::new(),
+                grown_transfers: Vec::new(),
                 swept_beside: false,
                 paid_at: None,
             },
@@ -313,7 +313,7 @@ impl PaymentCase {
             fact = heard.fact.as_str(), leg = heard.fact.leg().as_str());
         let moved = step.state != before || step.attempt.is_some_and(|next| next != standing);
         let contradicts =
-            (step.contradiction || self.denies_an_end(place, &heard.fact, now)) && self.is_news(place, heard);
+            (step.contradiction || self.denies_an_end(place, &heard.fact, now)) && self.is_new(place, heard);
         if !moved && !contradicts {
             return false;
         }
@@ -339,7 +339,7 @@ impl PaymentCase {
 
     /// Applies a payout on the payee's own schedule to the attempt that has just begun; it can fail like any other.
     fn made_by_vendor(&mut self, step: &Step, fact: &Fact, sheet: &mut WriteSet) {
-        let begun = step.begin.and_then(|_| self.begun.last());
+        let begun = step.begin.and_then(|_| self.new_attempts.last());
         let begun = self.attempts.iter_mut().find(|one| Some(&one.id) == begun);
         if let (Fact::Swept { payout, arrived }, Some(begun)) = (fact, begun) {
             begun.state = if *arrived { AttemptState::Succeeded } else { AttemptState::Accepted };
@@ -421,7 +421,7 @@ impl PaymentCase {
         let booked = law::part_back(&of.terms, against, attempt.reversed_minor, told.minor);
         let Some(journal) = booked else { return false };
         attempt.reversed_minor = told.minor;
-        self.grown.push(attempt.id);
+        self.grown_transfers.push(attempt.id);
         self.attempts_touched.push(attempt.id);
         sheet.journals.push((heard.transaction.to_string(), None, journal));
         let detail = format!("{told} of the transfer came back to our balance");
@@ -503,9 +503,9 @@ impl PaymentCase {
             // Nothing was sent, and no submission carries it any more.
             (attempt.submission, attempt.first_sent_at) = (None, None);
         }
-        let message = heard.fact.reason().map(|reason| reason.code.clone());
-        let message = message.filter(|code| attempt.reason_code.is_none() || !is_bare_status(code));
-        attempt.reason_code = message.or(attempt.reason_code.take());
+        let new_code = heard.fact.reason().map(|reason| reason.code.clone());
+        let new_code = new_code.filter(|code| attempt.reason_code.is_none() || !is_bare_status(code));
+        attempt.reason_code = new_code.or(attempt.reason_code.take());
         attempt.ended_at = (next.ended() || next == AttemptState::Succeeded).then_some(now);
         self.attempts_touched.push(attempt.id);
     }
@@ -526,7 +526,7 @@ impl PaymentCase {
         self.end_part(step, before, sheet);
         if step.state != before {
             self.touched = true;
-            self.overtaken |= waits_for_people(before) || self.transaction.contradicted_at.is_some();
+            self.state_changed |= waits_for_people(before) || self.transaction.contradicted_at.is_some();
             self.ended = step.state.settled() && (self.ended || !before.settled());
             self.transaction.state = step.state;
             self.transaction.state_at = now;
@@ -569,7 +569,7 @@ impl PaymentCase {
             let newest =
                 self.attempts.iter().filter(|attempt| attempt.leg == leg).map(|attempt| attempt.number).max();
             let begun = AttemptId::fresh(now, app.clock.random());
-            self.begun.push(begun);
+            self.new_attempts.push(begun);
             self.attempts.push(Attempt::new(begun, id, (leg, newest.unwrap_or(0) + 1)));
             cause = cause.or(Some(begun));
         }
@@ -642,7 +642,7 @@ async fn write(
     for case in cases.values() {
         dated.extend(case.paid_at.map(|paid_at| (case.transaction.id, paid_at)));
         let (new, known): (Vec<&Attempt>, Vec<&Attempt>) =
-            case.attempts.iter().partition(|one| case.begun.contains(&one.id));
+            case.attempts.iter().partition(|one| case.new_attempts.contains(&one.id));
         for one in new {
             begun.push(transactions::new_attempt(one.id, one.transaction, one.leg, one.number, now));
             // The vendor has made it already, or it ended before anything was sent.
@@ -653,7 +653,7 @@ async fn write(
         if case.ended {
             ended.insert(case.transaction.batch);
         }
-        if case.overtaken {
+        if case.state_changed {
             overtaken.push(case.transaction.id);
         }
         if case.touched {
@@ -684,20 +684,20 @@ async fn write(
     }
     let notices = sheet.notices.into_iter().map(|(notice, id)| (notice, id.to_string(), "{}".to_owned()));
     store::outbox::write(tx, &app.clock, now, notices).await?;
-    tell_ends(tx, app, now, ended.into_iter().collect()).await?;
+    notify_ended(tx, app, now, ended.into_iter().collect()).await?;
     sheet.audit.into_iter().for_each(|entry| tx.audit(entry));
     Ok(())
 }
 
 /// Sends a notice for batches that have no payment in progress any more. If two processes end the last two at the same
 /// moment, neither sees it; the watch loop does.
-async fn tell_ends(tx: &mut Tx, app: &App, now: i64, batches: Vec<BatchId>) -> store::Result<()> {
+async fn notify_ended(tx: &mut Tx, app: &App, now: i64, batches: Vec<BatchId>) -> store::Result<()> {
     if batches.is_empty() {
         return Ok(());
     }
     let ended = store::watch::ended_among(tx, &batches).await?;
     for batch in &ended {
-        store::outbox::may_tell(tx, Notice::BatchFinal.as_str(), batch, now, now).await?;
+        store::outbox::may_send(tx, Notice::BatchFinal.as_str(), batch, now, now).await?;
     }
     let notices = ended.into_iter().map(|batch| (Notice::BatchFinal, batch, "{}".to_owned()));
     store::outbox::write(tx, &app.clock, now, notices).await

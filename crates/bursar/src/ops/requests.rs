@@ -39,6 +39,6 @@ pub async fn request_payout(app: &App, actor: &Actor, payee: Payee) -> Result<()
         tx.audit(audit::Entry { at: now, actor: by, action: "payout_requested", subject, detail });
         Ok(())
     })?;
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(())
 }

@@ -9,7 +9,7 @@ pub use gates::{PoolPage, blockers, in_draft, pool};
 pub use review::{
     BulkOutcome, RewardSelection, SavedDecision, UNIT, Verdict, decide, decide_and_keep, decide_many,
 };
-pub use undo::{UndoOutcome, give_back, undo};
+pub use undo::{UndoOutcome, check_restorable, undo};
 
 use payout::Refusal;
 use payout::external;
@@ -26,7 +26,7 @@ use super::partners::referred;
 use super::{OpsError, Result, clawbacks, safe_mode, settings};
 use crate::app::{Actor, App};
 use crate::clock::{self, day};
-use crate::store::programs::{self, Activity, NamedBy, Partner, RewardValue};
+use crate::store::programs::{self, Activity, Partner, RecordRef, RewardValue};
 use crate::store::rewards::{self, Edited, Entered, Reward};
 use crate::store::{self, Db, Tx, audit, contradictions, ledger};
 use crate::transact;
@@ -294,8 +294,8 @@ pub fn external_id_conflict() -> Refusal {
 }
 
 async fn references(db: &mut Db, draft: &Draft) -> Result<(Activity, Partner)> {
-    let activity = programs::activity(db, NamedBy::External(&draft.activity)).await?;
-    let owner = programs::partner(db, NamedBy::External(&draft.owner)).await?;
+    let activity = programs::activity(db, RecordRef::External(&draft.activity)).await?;
+    let owner = programs::partner(db, RecordRef::External(&draft.owner)).await?;
     Ok((activity.ok_or_else(unknown_activity)?, owner.ok_or_else(unknown_owner)?))
 }
 
@@ -370,7 +370,7 @@ pub async fn edit(app: &App, actor: &Actor, id: &str, seen: Option<i64>, edit: &
         note(tx, now, actor, "reward_edited", before.id, detail);
         rewards::find(tx, id).await?.ok_or(OpsError::Missing)
     })?;
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(edited)
 }
 
@@ -405,7 +405,7 @@ pub async fn delete(app: &App, actor: &Actor, id: &str, seen: Option<i64>) -> Re
         note(tx, now, actor, "reward_deleted", found.entered.id, detail);
         Ok(())
     })?;
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(())
 }
 
@@ -448,7 +448,7 @@ pub async fn claw_back(
         finish(tx, once, &created).await?;
         Ok(created)
     })?;
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(created)
 }
 

@@ -28,7 +28,7 @@ use crate::store::{self, Db, Tx, audit, meta, outgoing, reconciliation, transact
 use crate::transact;
 
 pub use found::{
-    FoundPayment, STEPS, SettlementNote, held, list, note_stands, open_one, settle_found, steps,
+    FoundPayment, STEPS, SettlementNote, held, list, open_one, record_statuses, settle_found, steps,
 };
 
 /// The key in `meta` for its state.
@@ -191,7 +191,7 @@ fn ended(says: &str) -> String {
 }
 
 /// Adds the reason to a safe mode blocker, if there is one.
-pub async fn noted(db: &mut Db, blockers: Vec<Blocker>) -> store::Result<Vec<Blocker>> {
+pub async fn with_cause(db: &mut Db, blockers: Vec<Blocker>) -> store::Result<Vec<Blocker>> {
     if !blockers.iter().any(|blocker| blocker.code == Code::SafeMode) {
         return Ok(blockers);
     }
@@ -335,7 +335,7 @@ pub async fn switch_on(app: &App, actor: &Actor, since: Option<i64>, note: &str)
     let id = actor.id.to_string();
     transact!(app, |tx| { enter(tx, &id, &entering, app.clock.now()).await })?;
     app.nudge.look_for.notify();
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(())
 }
 
@@ -566,7 +566,7 @@ pub async fn leave(app: &App, actor: &Actor, vouched: Vouched<'_>) -> Result<()>
         Ok(())
     })?;
     app.nudge.dispatch.notify();
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(())
 }
 

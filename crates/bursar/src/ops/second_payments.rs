@@ -93,7 +93,7 @@ pub(super) async fn came_back(
     Ok(())
 }
 
-async fn withdraw(tx: &mut Tx, app: &App, by: &str, id: RewardId, told: &str) -> store::Result<()> {
+async fn withdraw(tx: &mut Tx, app: &App, by: &str, id: RewardId, reason: &str) -> store::Result<()> {
     let now = app.clock.now();
     let mut clawback = find(tx, id).await?;
     if let (None, Some((draft, _))) = (&clawback.transaction, &clawback.batch) {
@@ -113,7 +113,7 @@ async fn withdraw(tx: &mut Tx, app: &App, by: &str, id: RewardId, told: &str) ->
         (true, RewardStatus::Approved) => {
             let decision = Decision {
                 status: RewardStatus::Void,
-                reason: Some(told.to_owned()),
+                reason: Some(reason.to_owned()),
                 reason_shown_at: None,
                 at: now,
                 by: by.to_owned(),
@@ -122,7 +122,7 @@ async fn withdraw(tx: &mut Tx, app: &App, by: &str, id: RewardId, told: &str) ->
             if rewards::decide(tx, &decision, RewardStatus::Approved, one).await? != 1 {
                 return Err(StoreError::Overtaken);
             }
-            note(tx, now, by, "reward_voided", id, &json!({"reason": told}));
+            note(tx, now, by, "reward_voided", id, &json!({"reason": reason}));
             Ok(())
         }
         // Somebody had voided the clawback, and the books had forgiven the second payment. It came back, so nothing was
@@ -131,7 +131,7 @@ async fn withdraw(tx: &mut Tx, app: &App, by: &str, id: RewardId, told: &str) ->
             ledger::write(tx, now, &app.clock, &[(id.to_string(), Journal::unapprove(payee, value))]).await
         }
         // It was already deducted from what the payee was owed.
-        (true | false, _) => owe_again(tx, app, by, &clawback, (payee, value), told).await,
+        (true | false, _) => owe_again(tx, app, by, &clawback, (payee, value), reason).await,
     }
 }
 

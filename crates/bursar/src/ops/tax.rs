@@ -7,7 +7,7 @@ use payout::money::{Currency, Money, Sum};
 use payout::tax::{self as rules, Entry, Form};
 use serde_json::json;
 
-use super::payees::{given, note};
+use super::payees::{note, required_reason};
 use super::settings::lowering;
 use super::{OpsError, Result, master_key, settings};
 use crate::app::{Actor, App};
@@ -84,7 +84,7 @@ fn end_of(day: &str) -> Option<i64> {
 /// # Errors
 /// [`OpsError::Missing`] if no number is on file; [`OpsError::Refused`] without a reason.
 pub async fn reveal(app: &App, actor: &Actor, payee: Payee, reason: &str) -> Result<String> {
-    let reason = given(reason, "Say why you must see the number; it is kept beside your name.")?;
+    let reason = required_reason(reason, "Say why you must see the number; it is kept beside your name.")?;
     transact!(app, |tx| {
         lowering::by_people(tx, actor, "see whole tax numbers").await?;
         let filed = tax::of(tx, payee).await?.ok_or(OpsError::Missing)?;
@@ -113,7 +113,7 @@ pub fn year_of(now: i64) -> i32 {
 ///
 /// # Errors
 /// If it is not a year of four digits.
-pub fn wanted(year: Option<&str>, now: i64) -> std::result::Result<i32, Refusal> {
+pub fn requested_year(year: Option<&str>, now: i64) -> std::result::Result<i32, Refusal> {
     let Some(year) = year else { return Ok(year_of(now)) };
     let message = "Write the year with four figures, like 2026.";
     let read = year.parse().ok().filter(|year| (1970..=9999).contains(year));

@@ -56,7 +56,7 @@ pub async fn resubmit(
         Ok(after)
     })?;
     app.nudge.dispatch.notify();
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(sent)
 }
 
@@ -114,7 +114,7 @@ pub async fn return_to_pool(
         Ok(after)
     })?;
     app.nudge.dispatch.notify();
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(after)
 }
 
@@ -141,7 +141,7 @@ pub async fn cancel_unclaimed(
         Ok(after)
     })?;
     app.nudge.dispatch.notify();
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(after)
 }
 

@@ -22,7 +22,7 @@ pub use crate::store::vendors::facts;
 pub const NOT_OURS: &str = "Stripe does not know this account, or it is no longer connected to us";
 
 /// How often at most a rejection of the same credentials is reported.
-const TOLD_AGAIN_US: i64 = 3_600_000_000;
+const REPORT_AGAIN_US: i64 = 3_600_000_000;
 
 /// The stored field that names the stand-in.
 const STAND_IN: &str = "stand_in";
@@ -295,7 +295,7 @@ pub async fn pause(app: &App, vendor: Vendor, why: &str) -> Result<()> {
             let saved = connections.filter(|one| one.vendor == vendor).map(|one| one.connected_at).max();
             let about = format!("{} {}", vendor.as_str(), saved.unwrap_or_default());
             let what = Notice::CredentialsRejected.as_str();
-            if store::outbox::may_tell(tx, what, &about, now, now - TOLD_AGAIN_US).await? {
+            if store::outbox::may_send(tx, what, &about, now, now - REPORT_AGAIN_US).await? {
                 let notice = (Notice::CredentialsRejected, vendor.as_str().to_owned(), detail.clone());
                 store::outbox::write(tx, &app.clock, now, [notice]).await?;
             }

@@ -60,14 +60,14 @@ pub async fn of_payments(db: &mut Db, payments: &[String]) -> store::Result<Vec<
 /// Checks the audit chain: every row follows from the one before, without gaps and up to the last counted one, and rows
 /// waiting to be chained are unmodified.
 pub async fn chain(db: &mut Db) -> store::Result<Invariant> {
-    let ChainSegment { last, mut violations, .. } = stretch(db, 1, i64::MAX).await?;
+    let ChainSegment { last, mut violations, .. } = segment(db, 1, i64::MAX).await?;
     let waiting = audit::waiting(db).await?;
     violations.extend(waiting.violations);
     violations.truncate(100);
     Ok(Invariant { id: "I22", says: CHAIN, stops: false, checked: last + waiting.count, violations })
 }
 
-/// The result of walking a stretch of the audit chain.
+/// The result of verifying a segment of the audit chain.
 #[derive(Clone, Debug)]
 pub struct ChainSegment {
     pub first: i64,
@@ -78,7 +78,7 @@ pub struct ChainSegment {
 }
 
 /// Walks the audit chain from a row, at most `most` rows. The row before the first one is trusted.
-pub async fn stretch(db: &mut Db, first: i64, most: i64) -> store::Result<ChainSegment> {
+pub async fn segment(db: &mut Db, first: i64, most: i64) -> store::Result<ChainSegment> {
     let (first, mut violations) = (first.max(1), Vec::new());
     // Read the count before the rows, so that rows added in between are not reported as missing.
     let promised = store::counted(db, "audit").await?;

@@ -186,7 +186,7 @@ const PLACES: i64 = 20;
 pub async fn of_payee(db: &mut Db, payee: Payee, now: i64) -> Result<OfPayee> {
     let general = batches::closed_for_all(db).await?;
     let general = general.into_iter().map(|code| Blocker::new(code, payee)).collect();
-    let mut blockers = safe_mode::noted(db, general).await?;
+    let mut blockers = safe_mode::with_cause(db, general).await?;
     blockers.extend(payees::blockers(db, payee, now).await?);
     let of_payee = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
     let (open, closed) = batches::pool_blockers(db, &of_payee, now).await?;
@@ -264,10 +264,10 @@ pub async fn stopped(db: &mut Db, payment: &Transaction) -> store::Result<Vec<Bl
         let all = batches::closed_for_all(db).await?.into_iter();
         codes.extend(all.filter(|code| matches!(code, Code::SafeMode | Code::BooksDoNotBalance)));
     }
-    let message = reason(payment).map(|reason| reason.code);
-    codes.retain(|code| message.as_deref() != Some(code.as_str()));
+    let own_code = reason(payment).map(|reason| reason.code);
+    codes.retain(|code| own_code.as_deref() != Some(code.as_str()));
     let blocker = |code| Blocker::new(code, payment.id).called(Some(payment.label()));
-    safe_mode::noted(db, codes.into_iter().map(blocker).collect()).await
+    safe_mode::with_cause(db, codes.into_iter().map(blocker).collect()).await
 }
 
 async fn of_transaction(db: &mut Db, payment: Transaction, now: i64) -> Result<Explanation> {

@@ -19,7 +19,7 @@ struct KeyRing {
     file: Option<PathBuf>,
     held: RwLock<Held>,
     /// The database is sealed with a key that this process does not have.
-    lacking: AtomicBool,
+    key_is_missing: AtomicBool,
     /// The key that the database is sealed with is available here but no longer in the file.
     away: AtomicBool,
 }
@@ -58,7 +58,7 @@ impl MasterKey {
     fn of(keys: Vec<OneKey>, file: Option<PathBuf>, read: Option<Stamp>) -> Self {
         let held = RwLock::new(Held { in_file: keys.len(), keys, seals: 0, read });
         let (lacking, away) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(KeyRing { file, held, lacking, away }))
+        Self(Arc::new(KeyRing { file, held, key_is_missing: lacking, away }))
     }
 
     /// Reads the key file; `None` if there is none.
@@ -114,29 +114,29 @@ impl MasterKey {
     }
 
     /// Records whether the database is sealed with a key we do not have; returns the previous value.
-    pub fn note_lacking(&self, lacking: bool) -> bool {
-        self.0.lacking.swap(lacking, Ordering::Relaxed)
+    pub fn set_key_missing(&self, lacking: bool) -> bool {
+        self.0.key_is_missing.swap(lacking, Ordering::Relaxed)
     }
 
     /// Whether the database was sealed with a missing key at the last check.
-    pub fn is_lacking(&self) -> bool {
-        self.0.lacking.load(Ordering::Relaxed)
+    pub fn is_key_missing(&self) -> bool {
+        self.0.key_is_missing.load(Ordering::Relaxed)
     }
 
     /// Whether a key was in the file when it was last read; always true if there is no file.
-    pub fn lies_in_file(&self, key: &OneKey) -> bool {
+    pub fn is_in_file(&self, key: &OneKey) -> bool {
         let Some(file) = &self.0.file else { return true };
         let held = self.held();
         held.keys.iter().take(held.in_file).any(|one| one == key) && Stamp::of(file).is_some()
     }
 
     /// Records whether the database's key is missing from the file; returns the previous value.
-    pub fn note_away(&self, away: bool) -> bool {
+    pub fn note_not_in_file(&self, away: bool) -> bool {
         self.0.away.swap(away, Ordering::Relaxed)
     }
 
     /// Whether the database's key was missing from the file at the last check.
-    pub fn is_away(&self) -> bool {
+    pub fn is_not_in_file(&self) -> bool {
         self.0.away.load(Ordering::Relaxed)
     }
 
@@ -319,21 +319,21 @@ mod tests {
         let started = MasterKey::read(&file).unwrap().unwrap();
         assert!(started.keys().len() == 1 && !started.take(&old));
         // The sealing key is missing from the file if someone replaces, removes or corrupts the file.
-        assert!(running.lies_in_file(&new) && !running.lies_in_file(&old));
+        assert!(running.is_in_file(&new) && !running.is_in_file(&old));
         key_file::Locked::of(&file).unwrap().write(std::slice::from_ref(&old)).unwrap();
         running.look_again();
-        assert!(!running.lies_in_file(&new) && running.sealing() == Some(new.clone()));
+        assert!(!running.is_in_file(&new) && running.sealing() == Some(new.clone()));
         key_file::Locked::of(&file).unwrap().write(std::slice::from_ref(&new)).unwrap();
         running.look_again();
-        assert!(running.lies_in_file(&new));
+        assert!(running.is_in_file(&new));
         std::fs::rename(&file, folder.path().join("elsewhere")).unwrap();
         running.look_again();
-        assert!(!running.lies_in_file(&new));
+        assert!(!running.is_in_file(&new));
         std::fs::rename(folder.path().join("elsewhere"), &file).unwrap();
-        assert!(running.lies_in_file(&new) && MasterKey::new([7; 32]).lies_in_file(&new));
+        assert!(running.is_in_file(&new) && MasterKey::new([7; 32]).is_in_file(&new));
         std::fs::write(&file, "nothing of ours").unwrap();
         running.look_again();
-        assert!(!running.lies_in_file(&new));
+        assert!(!running.is_in_file(&new));
         assert_eq!(running.keys(), [new], "a file that cannot be used takes nothing away");
     }
 

@@ -90,7 +90,7 @@ impl ChangeHash {
         self.0.update(hash("", 0, at, parts));
     }
 
-    fn told(self) -> String {
+    fn hex(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -105,7 +105,7 @@ pub(super) async fn put_down(tx: &mut Tx, entries: Vec<Entry>) -> Result<()> {
     for entry in &entries {
         change.add(entry.at, [entry.actor.as_str(), entry.action, &entry.subject, &entry.detail]);
     }
-    let change = change.told();
+    let change = change.hex();
     let mut rows = Rows::default();
     for (line, entry) in (1_i64..).zip(entries) {
         rows.push([
@@ -191,8 +191,8 @@ pub async fn waiting(db: &mut Db) -> Result<UnchainedRows> {
                 found.violations.push(broken(&change));
                 open.remove(&change);
             } else if line == lines {
-                let message = open.remove(&change).and_then(|seen| seen.hash).map(ChangeHash::told);
-                if message.is_some_and(|told| told != change) {
+                let computed = open.remove(&change).and_then(|seen| seen.hash).map(ChangeHash::hex);
+                if computed.is_some_and(|told| told != change) {
                     found.violations.push(broken(&change));
                 }
             }

@@ -429,7 +429,7 @@ pub struct StateTotal {
 }
 
 /// A batch's transactions grouped by status and currency, except those with unreadable records, named in `without`.
-pub async fn alike(db: &mut Db, batch: BatchId, without: &[String]) -> Result<Vec<StateTotal>> {
+pub async fn totals_by_state(db: &mut Db, batch: BatchId, without: &[String]) -> Result<Vec<StateTotal>> {
     let mut conditions = Where::default();
     conditions.and("batch_id = ?", [Value::from(batch.to_string())]);
     for number in without.iter().filter_map(|label| label.strip_prefix("PT-")?.parse::<i64>().ok()) {
@@ -536,7 +536,7 @@ pub async fn sums(db: &mut Db, batch: BatchId) -> Result<Vec<(State, Sum)>> {
 
 /// The vendor balance needed for payments whose money is not known to have left: those not sent yet, those with an
 /// unknown outcome, and those that left since `since`, which a balance read at that time may still include.
-pub async fn promised(db: &mut Db, since: i64) -> Result<Vec<(Vendor, Sum)>> {
+pub async fn committed(db: &mut Db, since: i64) -> Result<Vec<(Vendor, Sum)>> {
     let mut conditions = Where::default();
     let unsent = [State::Queued, State::Sending, State::Unknown, State::Review];
     let mut words: Vec<Value> = unsent.iter().map(|state| Value::from(state.as_str())).collect();

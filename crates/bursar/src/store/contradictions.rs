@@ -209,7 +209,7 @@ pub async fn take_back(tx: &mut Tx, id: TransactionId, paid_at: Option<i64>) -> 
 /// One person's decision about a payment that another must confirm.
 #[derive(Clone, Debug)]
 pub struct FirstConfirmation {
-    pub deed: String,
+    pub action: String,
     /// Why it needs two people: `two_person_rule`, `vendor_not_looked_through`, `nothing_proves_it`.
     pub why: String,
     /// How the person found out.
@@ -229,7 +229,7 @@ pub async fn opinion(db: &mut Db, id: TransactionId) -> Result<Option<FirstConfi
     let row = db.optional(sqlx::query(sql).bind(id.to_string())).await?;
     let read = |row: &AnyRow| {
         Ok(FirstConfirmation {
-            deed: row.try_get(0)?,
+            action: row.try_get(0)?,
             note: row.try_get(1)?,
             asked_by: row.try_get(2)?,
             asked_name: row.try_get(3)?,
@@ -248,7 +248,7 @@ pub async fn ask_second(tx: &mut Tx, id: TransactionId, opinion: &FirstConfirmat
                asked_person) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let query = sqlx::query(sql)
         .bind(id.to_string())
-        .bind(opinion.deed.clone())
+        .bind(opinion.action.clone())
         .bind(opinion.note.clone())
         .bind(opinion.asked_by.clone())
         .bind(opinion.asked_name.clone())

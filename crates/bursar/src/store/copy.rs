@@ -64,8 +64,8 @@ pub async fn bytes_of(db: &mut Db) -> Result<i64> {
 
 /// Runs SQLite's quick integrity check; the error says what it found.
 pub async fn is_sound(db: &mut Db) -> Result<std::result::Result<(), String>> {
-    let message: String = db.raw().fetch_one("PRAGMA quick_check(1)").await?.try_get(0)?;
-    Ok(if message == "ok" { Ok(()) } else { Err(message) })
+    let outcome: String = db.raw().fetch_one("PRAGMA quick_check(1)").await?.try_get(0)?;
+    Ok(if outcome == "ok" { Ok(()) } else { Err(outcome) })
 }
 
 /// A PostgreSQL server's version and WAL archiving status.

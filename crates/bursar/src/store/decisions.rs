@@ -200,7 +200,7 @@ fn read_now(row: &AnyRow, number: i64) -> Result<Now> {
 }
 
 /// Restores every reward that is unchanged since the decision; returns how many.
-pub async fn give_back(tx: &mut Tx, decision: &str, rewards: &[RewardId], at: i64) -> Result<u64> {
+pub async fn restore_rewards(tx: &mut Tx, decision: &str, rewards: &[RewardId], at: i64) -> Result<u64> {
     // Approval history stays: the books refer to the reward, so it must never be deleted.
     let sql = "UPDATE reward SET status = d.before_status, reason = d.before_reason, \
                reason_shown_at = d.before_shown_at, decided_at = d.before_decided_at, \

@@ -114,9 +114,9 @@ pub async fn events(db: &mut Db, of: TransactionId) -> Result<Vec<Event>> {
 
 /// What a vendor answered to look-ups of a payment.
 #[derive(Clone, Debug)]
-pub struct VendorStatement {
+pub struct LookupAnswer {
     /// The answer, as Bursar words it.
-    pub said: String,
+    pub answer: String,
     /// When the vendor first gave this answer.
     pub first_at: i64,
     /// When the vendor last gave this answer.
@@ -125,7 +125,7 @@ pub struct VendorStatement {
 }
 
 /// The longest stored answer, in characters.
-const MOST_SAID: usize = 300;
+const MOST_ANSWER: usize = 300;
 
 /// Records what a vendor just answered about payments.
 pub async fn note_asked(
@@ -135,7 +135,7 @@ pub async fn note_asked(
 ) -> Result<()> {
     let mut rows = Rows::default();
     for (id, said) in said {
-        let said: String = said.chars().take(MOST_SAID).collect();
+        let said: String = said.chars().take(MOST_ANSWER).collect();
         rows.push([id.to_string().into(), said.into(), now.into(), now.into(), 1.into()]);
     }
     let sql = "INSERT INTO asked (transaction_id, said, first_at, last_at, times_count) VALUES {rows} \
@@ -146,12 +146,12 @@ pub async fn note_asked(
 }
 
 /// A vendor's answers about a payment, oldest first.
-pub async fn asked(db: &mut Db, of: TransactionId) -> Result<Vec<VendorStatement>> {
+pub async fn lookup_answers(db: &mut Db, of: TransactionId) -> Result<Vec<LookupAnswer>> {
     let sql = "SELECT said, first_at, last_at, times_count FROM asked WHERE transaction_id = $1 \
                ORDER BY first_at, said LIMIT 500";
     let read = |row: &AnyRow| {
-        Ok(VendorStatement {
-            said: row.try_get(0)?,
+        Ok(LookupAnswer {
+            answer: row.try_get(0)?,
             first_at: row.try_get(1)?,
             last_at: row.try_get(2)?,
             times: row.try_get(3)?,

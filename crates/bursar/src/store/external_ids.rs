@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use super::{Db, Result, Rows, Store, Tx, meta};
 
 /// The version of the normal form. Increasing it normalizes every id again.
-const WAY: &str = "1";
+const NORMAL_FORM_VERSION: &str = "1";
 /// How many rows to process at once.
 const AT_ONCE: i64 = 1_000;
 
@@ -71,7 +71,7 @@ pub struct UnnormalizedId {
 /// Normalizes every stored id if that has not been done yet; returns how many collide.
 pub(super) async fn fill(store: &Store) -> Result<usize> {
     let name = "external_id_way";
-    if meta::get(&mut store.read().await?, name).await?.as_deref() == Some(WAY) {
+    if meta::get(&mut store.read().await?, name).await?.as_deref() == Some(NORMAL_FORM_VERSION) {
         return Ok(0);
     }
     let mut collisions = 0;
@@ -101,7 +101,7 @@ pub(super) async fn fill(store: &Store) -> Result<usize> {
     }
     let mut tx = store.begin().await?;
     tx.named(crate::this_function!());
-    meta::set(&mut tx, name, WAY).await?;
+    meta::set(&mut tx, name, NORMAL_FORM_VERSION).await?;
     tx.commit().await?;
     Ok(collisions)
 }

@@ -154,9 +154,9 @@ pub async fn drop_app(tx: &mut Tx, person: PersonId) -> Result<bool> {
     Ok(tx.run(sqlx::query("DELETE FROM factor WHERE person_id = $1").bind(id)).await? == 1)
 }
 
-/// A login that still needs its second factor.
+/// A pending login: it still needs its second factor.
 #[derive(Clone, Copy, Debug)]
-pub struct HalfLogin<'a> {
+pub struct PendingLogin<'a> {
     pub person: PersonId,
     /// The identity provider's encrypted claims, if they signed in through it.
     pub provided: Option<&'a str>,
@@ -164,7 +164,12 @@ pub struct HalfLogin<'a> {
 }
 
 /// Stores a login that still needs its second factor.
-pub async fn insert_half_login(tx: &mut Tx, token_hash: &str, half: &HalfLogin<'_>, now: i64) -> Result<()> {
+pub async fn insert_pending_login(
+    tx: &mut Tx,
+    token_hash: &str,
+    half: &PendingLogin<'_>,
+    now: i64,
+) -> Result<()> {
     let sql = "INSERT INTO half_login (token_hash, person_id, expires_at, provided) VALUES ($1, $2, $3, $4)";
     let query = sqlx::query(sql).bind(token_hash.to_owned()).bind(half.person.to_string()).bind(half.end);
     tx.run(query.bind(half.provided.map(str::to_owned))).await?;
@@ -191,18 +196,18 @@ pub async fn half(db: &mut Db, token_hash: &str, now: i64) -> Result<Option<Pers
 }
 
 /// Ends a pending login; `false` if it has already ended.
-pub async fn end_half_login(tx: &mut Tx, token_hash: &str) -> Result<bool> {
+pub async fn end_pending_login(tx: &mut Tx, token_hash: &str) -> Result<bool> {
     let sql = "DELETE FROM half_login WHERE token_hash = $1";
     Ok(tx.run(sqlx::query(sql).bind(token_hash.to_owned())).await? == 1)
 }
 
 /// Ends a person's pending logins through the identity provider.
-pub async fn end_halves_by_provider(tx: &mut Tx, person: PersonId) -> Result<u64> {
+pub async fn end_pending_logins_by_provider(tx: &mut Tx, person: PersonId) -> Result<u64> {
     let sql = "DELETE FROM half_login WHERE person_id = $1 AND provided IS NOT NULL";
     tx.run(sqlx::query(sql).bind(person.to_string())).await
 }
 
 /// Ends all of a person's pending logins.
-pub async fn end_half_logins(tx: &mut Tx, person: PersonId) -> Result<u64> {
+pub async fn end_pending_logins(tx: &mut Tx, person: PersonId) -> Result<u64> {
     tx.run(sqlx::query("DELETE FROM half_login WHERE person_id = $1").bind(person.to_string())).await
 }

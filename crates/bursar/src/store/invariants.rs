@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Db, MOST_VALUES, Result, Value, Where, spelled_out};
+use super::{Db, MOST_VALUES, Result, Value, Where, expanded};
 
 /// A rule checked by one query.
 pub struct Rule {
@@ -227,7 +227,7 @@ pub const RULES: &[Rule] = &[
 
 /// A rule's violations, and how many objects were checked.
 pub async fn check(db: &mut Db, rule: &Rule) -> Result<(Vec<String>, i64)> {
-    let sql = spelled_out(&rule.breaks.replace(HOLE, PAYMENTS));
+    let sql = expanded(&rule.breaks.replace(HOLE, PAYMENTS));
     let rows = db.all(sqlx::query(AssertSqlSafe(sql))).await?;
     let broken = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<_>>()?;
     Ok((broken, db.one(sqlx::query(rule.counts)).await?.try_get(0)?))

@@ -731,14 +731,14 @@ impl Where {
             true => String::new(),
             false => format!("WHERE {}", self.conditions.join(" AND ")),
         };
-        let sql = spelled_out(&sql.replace("{where}", &clause));
+        let sql = expanded(&sql.replace("{where}", &clause));
         bind_all(sqlx::query(AssertSqlSafe(sql)), self.values)
     }
 }
 
 /// Expands the placeholders of [`moved`] and [`sums`] in a statement.
-pub fn spelled_out(sql: &str) -> String {
-    sums::expand_placeholders(&moved::spelled_out(sql))
+pub fn expanded(sql: &str) -> String {
+    sums::expand_placeholders(&moved::expanded(sql))
 }
 
 fn bind_all(query: Query, values: impl IntoIterator<Item = Value>) -> Query {

@@ -73,6 +73,6 @@ const WORDS: [(&str, &str); 7] = [
 ];
 
 /// Expands these placeholders in a statement.
-pub fn spelled_out(sql: &str) -> String {
+pub fn expanded(sql: &str) -> String {
     WORDS.iter().fold(sql.to_owned(), |sql, (word, means)| sql.replace(word, means))
 }

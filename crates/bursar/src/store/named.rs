@@ -59,7 +59,7 @@ pub struct NamedObject {
     /// The number of inconclusive look-ups.
     pub looks: i64,
     /// Whether a person was told of it.
-    pub told: bool,
+    pub notified: bool,
 }
 
 /// Leases the named objects due for a look-up. Leaves out those with unreadable submissions until their lease ends.
@@ -87,7 +87,7 @@ pub async fn lease(
     let readable = submissions::several_readable(tx, &wanted).await?;
     let named = rows.into_iter().filter_map(|(id, object, since, looks, told_at)| {
         let submission = readable.iter().find(|one| one.id == id)?.clone();
-        Some(NamedObject { submission, object, since, looks, told: told_at.is_some() })
+        Some(NamedObject { submission, object, since, looks, notified: told_at.is_some() })
     });
     Ok(named.collect())
 }

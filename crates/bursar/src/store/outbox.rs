@@ -108,7 +108,7 @@ pub async fn about(db: &mut Db, about: &str) -> Result<Vec<OutboxNotice>> {
 }
 
 /// Whether to send this notice now: never sent before, or not since `before`. Records it as sent for the first caller.
-pub async fn may_tell(tx: &mut Tx, what: &str, about: &str, now: i64, before: i64) -> Result<bool> {
+pub async fn may_send(tx: &mut Tx, what: &str, about: &str, now: i64, before: i64) -> Result<bool> {
     let sql = "INSERT INTO notice_told (notice, about, told_at) VALUES ($1, $2, $3) \
                ON CONFLICT (notice, about) DO UPDATE SET told_at = excluded.told_at \
                WHERE notice_told.told_at <= $4";
@@ -117,7 +117,7 @@ pub async fn may_tell(tx: &mut Tx, what: &str, about: &str, now: i64, before: i6
 }
 
 /// When this notice was last sent.
-pub async fn last_told(db: &mut Db, what: &str, about: &str) -> Result<Option<i64>> {
+pub async fn last_sent(db: &mut Db, what: &str, about: &str) -> Result<Option<i64>> {
     let sql = "SELECT told_at FROM notice_told WHERE notice = $1 AND about = $2";
     let row = db.optional(sqlx::query(sql).bind(what.to_owned()).bind(about.to_owned())).await?;
     row.map(|row| Ok(row.try_get(0)?)).transpose()

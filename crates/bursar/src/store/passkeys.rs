@@ -84,7 +84,7 @@ pub struct Challenge {
     pub purpose: &'static str,
     /// The person or browser that may answer it.
     pub bound_to: String,
-    pub deed: String,
+    pub action: String,
     pub nonce: String,
     pub expires_at: i64,
 }
@@ -103,7 +103,7 @@ pub async fn ask(tx: &mut Tx, one: &Challenge, now: i64) -> Result<()> {
     let sql = "INSERT INTO passkey_challenge (challenge, purpose, bound_to, deed, nonce, expires_at) \
                VALUES ($1, $2, $3, $4, $5, $6)";
     let query = sqlx::query(sql).bind(one.challenge.clone()).bind(one.purpose).bind(one.bound_to.clone());
-    tx.run(query.bind(one.deed.clone()).bind(one.nonce.clone()).bind(one.expires_at)).await?;
+    tx.run(query.bind(one.action.clone()).bind(one.nonce.clone()).bind(one.expires_at)).await?;
     Ok(())
 }
 

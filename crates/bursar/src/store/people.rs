@@ -224,7 +224,7 @@ pub async fn disable(tx: &mut Tx, id: PersonId, now: i64) -> Result<u64> {
     let sql = "UPDATE person SET disabled_at = $1 WHERE id = $2 AND disabled_at IS NULL";
     let done = tx.run(sqlx::query(sql).bind(now).bind(id.to_string())).await?;
     sessions::end_all(tx, id).await?;
-    factors::end_half_logins(tx, id).await?;
+    factors::end_pending_logins(tx, id).await?;
     Ok(done)
 }
 
@@ -341,7 +341,7 @@ pub async fn set_password(tx: &mut Tx, id: PersonId, hash: Option<&str>) -> Resu
     let sql = "UPDATE person SET password_hash = $1 WHERE id = $2";
     let done = tx.run(sqlx::query(sql).bind(hash.map(str::to_owned)).bind(id.to_string())).await?;
     sessions::end_all(tx, id).await?;
-    factors::end_half_logins(tx, id).await?;
+    factors::end_pending_logins(tx, id).await?;
     Ok(done)
 }
 

@@ -18,7 +18,7 @@ pub struct Sum {
 }
 
 #[derive(Clone, Debug)]
-pub enum RewardRange {
+pub enum PaymentRange {
     /// Those whose rewards were not released or paid outside.
     Open,
     /// Successful ones whose money left in this period.
@@ -28,16 +28,16 @@ pub enum RewardRange {
 }
 
 /// These payees' payments by currency and state.
-pub async fn sums(db: &mut Db, payees: &[Payee], which: &RewardRange) -> Result<Vec<Sum>> {
+pub async fn sums(db: &mut Db, payees: &[Payee], which: &PaymentRange) -> Result<Vec<Sum>> {
     let mut conditions = Where::default();
     conditions.among("payee", payees.iter().map(|payee| Value::from(payee.to_string())));
     match which {
-        RewardRange::Open => conditions.and("released_at IS NULL AND outside_at IS NULL", []),
-        RewardRange::PaidBetween(from, to) => {
+        PaymentRange::Open => conditions.and("released_at IS NULL AND outside_at IS NULL", []),
+        PaymentRange::PaidBetween(from, to) => {
             let values = [Value::from(*from), Value::from(*to)];
             conditions.and("state = 'success' AND left_at >= ? AND left_at < ?", values);
         }
-        RewardRange::OutsideBetween(from, to) => {
+        PaymentRange::OutsideBetween(from, to) => {
             let values = [Value::from(from.as_str()), Value::from(to.as_str())];
             conditions.and("outside_on >= ? AND outside_on < ?", values);
         }
@@ -48,8 +48,8 @@ pub async fn sums(db: &mut Db, payees: &[Payee], which: &RewardRange) -> Result<
     let by_vendor = "SELECT currency, state, {sum(net_minor)} \
                      FROM payout_transaction {where} GROUP BY currency, state ORDER BY currency, state";
     let sql = match which {
-        RewardRange::OutsideBetween(..) => outside,
-        RewardRange::Open | RewardRange::PaidBetween(..) => by_vendor,
+        PaymentRange::OutsideBetween(..) => outside,
+        PaymentRange::Open | PaymentRange::PaidBetween(..) => by_vendor,
     };
     let read = |row: &AnyRow| {
         let (code, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);

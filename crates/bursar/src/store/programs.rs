@@ -146,14 +146,14 @@ const ACTIVITY: &str = "SELECT c.*, p.external_id AS program_external_id, p.rewa
 
 /// How a catalog item is referenced.
 #[derive(Clone, Copy, Debug)]
-pub enum NamedBy<'a> {
+pub enum RecordRef<'a> {
     /// By the caller's id.
     External(&'a str),
     /// By our id or the caller's; anything in our id format is taken as ours.
     Either(&'a str),
 }
 
-impl NamedBy<'_> {
+impl RecordRef<'_> {
     fn condition(self, table: &str) -> Where {
         let mut conditions = Where::default();
         match self {
@@ -176,20 +176,20 @@ impl NamedBy<'_> {
     }
 }
 
-pub async fn account(db: &mut Db, named: NamedBy<'_>) -> Result<Option<Account>> {
+pub async fn account(db: &mut Db, named: RecordRef<'_>) -> Result<Option<Account>> {
     db.optional(named.condition("a").query(ACCOUNT)).await?.map(|row| read_account(&row)).transpose()
 }
 
-pub async fn partner(db: &mut Db, named: NamedBy<'_>) -> Result<Option<Partner>> {
+pub async fn partner(db: &mut Db, named: RecordRef<'_>) -> Result<Option<Partner>> {
     db.optional(named.condition("p").query(PARTNER)).await?.map(|row| read_partner(&row)).transpose()
 }
 
 /// Our id of a partner with this external id.
 pub async fn partner_id(db: &mut Db, external_id: &str) -> Result<Option<PartnerId>> {
-    Ok(partner(db, NamedBy::External(external_id)).await?.map(|partner| partner.id))
+    Ok(partner(db, RecordRef::External(external_id)).await?.map(|partner| partner.id))
 }
 
-pub async fn program(db: &mut Db, named: NamedBy<'_>) -> Result<Option<Program>> {
+pub async fn program(db: &mut Db, named: RecordRef<'_>) -> Result<Option<Program>> {
     db.optional(named.condition("p").query(PROGRAM)).await?.map(|row| read_program(&row)).transpose()
 }
 
@@ -198,7 +198,7 @@ pub async fn all_programs(db: &mut Db) -> Result<Vec<Program>> {
     db.all(Where::default().query(PROGRAM)).await?.iter().map(read_program).collect()
 }
 
-pub async fn activity(db: &mut Db, named: NamedBy<'_>) -> Result<Option<Activity>> {
+pub async fn activity(db: &mut Db, named: RecordRef<'_>) -> Result<Option<Activity>> {
     db.optional(named.condition("c").query(ACTIVITY)).await?.map(|row| read_activity(&row)).transpose()
 }
 
@@ -255,7 +255,7 @@ pub async fn accounts(db: &mut Db, filter: &Filter) -> Result<Vec<Account>> {
 pub async fn partners(db: &mut Db, filter: &Filter) -> Result<Vec<Partner>> {
     let mut conditions = Where::default();
     if let Some(account) = &filter.account {
-        NamedBy::narrow(&mut conditions, "a", account);
+        RecordRef::narrow(&mut conditions, "a", account);
     }
     if let Some(own) = filter.own {
         conditions.and("p.id = ?", [own.to_string().into()]);
@@ -272,7 +272,7 @@ pub async fn programs(db: &mut Db, filter: &Filter) -> Result<Vec<Program>> {
 pub async fn activities(db: &mut Db, filter: &Filter) -> Result<Vec<Activity>> {
     let mut conditions = Where::default();
     if let Some(program) = &filter.program {
-        NamedBy::narrow(&mut conditions, "p", program);
+        RecordRef::narrow(&mut conditions, "p", program);
     }
     let query = filter.query("c", &["name", "external_id"], conditions, ACTIVITY);
     db.all(query).await?.iter().map(read_activity).collect()

@@ -35,33 +35,33 @@ impl Right {
 }
 
 /// Append-only tables: insert, no update, no delete.
-const KEPT: &str = "audit batch_hand external_id_review found_payee journal mail_try notice_template posting \
+const APPEND_ONLY: &str = "audit batch_hand external_id_review found_payee journal mail_try notice_template posting \
      profile_change shared_destination timeline transaction_reward";
 
 /// Insert and delete, no update.
-const PASSING: &str = "audit_waiting batch_shown came_back export_part import_file mail_suppression passkey_challenge \
+const INSERT_DELETE: &str = "audit_waiting batch_shown came_back export_part import_file mail_suppression passkey_challenge \
      search_word second_opinion";
 
 /// Insert and update, no delete.
-const CHANGING: &str = "account activity asked attempt batch connected_account counter decision decision_reward \
+const INSERT_UPDATE: &str = "account activity asked attempt batch connected_account counter decision decision_reward \
      export_run found_payment import_header import_run mail named_object notice_told outbox partner \
      payout_profile payout_request payout_transaction person preference program reconciliation_case \
      retired_key second_payment set_aside setting skipped_claim submission tax_report \
      threshold_override vendor_answer vendor_day vendor_event vendor_movement vendor_pull";
 
 /// Tables with insert, update and delete.
-const FREE: &str = "address_confirmation factor factor_begun half_login idempotency import_refused login_identity \
+const READ_WRITE: &str = "address_confirmation factor factor_begun half_login idempotency import_refused login_identity \
      login_link meta node onboarding_state passkey recovery_code reward saved_view session \
      vendor_connection";
 
 /// The privileges needed besides reading.
 pub const NEEDED: [Needed; 8] = [
-    (Right::Insert, KEPT),
-    (Right::Insert, PASSING),
-    (Right::Insert, CHANGING),
-    (Right::Insert, FREE),
-    (Right::Update, CHANGING),
-    (Right::Update, FREE),
-    (Right::Delete, PASSING),
-    (Right::Delete, FREE),
+    (Right::Insert, APPEND_ONLY),
+    (Right::Insert, INSERT_DELETE),
+    (Right::Insert, INSERT_UPDATE),
+    (Right::Insert, READ_WRITE),
+    (Right::Update, INSERT_UPDATE),
+    (Right::Update, READ_WRITE),
+    (Right::Delete, INSERT_DELETE),
+    (Right::Delete, READ_WRITE),
 ];

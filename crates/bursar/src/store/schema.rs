@@ -118,9 +118,9 @@ async fn may_do_all(connection: &mut AnyConnection) -> Result<(), StoreError> {
     }
     let told =
         lacking.iter().map(|(right, tables)| format!("may not {} {}", right.told(), tables.join(", ")));
-    let (role, message) = (role(connection).await, told.collect::<Vec<_>>().join("; "));
+    let (role, missing_rights) = (role(connection).await, told.collect::<Vec<_>>().join("; "));
     Err(StoreError::Conflict(format!(
-        "{role} {message}. Run {ROLES} as the owner of the tables or a superuser, and start again"
+        "{role} {missing_rights}. Run {ROLES} as the owner of the tables or a superuser, and start again"
     )))
 }
 

@@ -1,5 +1,5 @@
 //! Sums that cannot overflow. SQLite aborts a sum larger than a column, and PostgreSQL's wider sums do not fit one; so
-//! every amount is summed in two halves, its upper and lower 32 bits, which are combined here.
+//! every amount is summed as two columns, its upper and lower 32 bits, which are combined here.
 //!
 //! In a statement, `{sum(amount_minor)}` expands to these two columns, and `{sum(amount_minor) AS net}` names them
 //! `net_high` and `net_low`; ordering by both orders by the sum.
@@ -58,15 +58,15 @@ mod tests {
 
     #[test]
     fn a_sum_is_spelled_out_in_two_columns() {
-        let message =
+        let expanded =
             expand_placeholders("a, {sum(CASE WHEN b THEN c ELSE 0 END)}, {sum(d) AS e} behind {where}");
         assert!(
-            message.starts_with("a, COALESCE(CAST(SUM((CASE WHEN b THEN c ELSE 0 END) >> 32)"),
-            "{message}"
+            expanded.starts_with("a, COALESCE(CAST(SUM((CASE WHEN b THEN c ELSE 0 END) >> 32)"),
+            "{expanded}"
         );
         assert!(
-            message.contains(" AS e_high, ") && message.ends_with(" AS e_low behind {where}"),
-            "{message}"
+            expanded.contains(" AS e_high, ") && expanded.ends_with(" AS e_low behind {where}"),
+            "{expanded}"
         );
         assert_eq!(expand_placeholders("nothing"), "nothing");
     }

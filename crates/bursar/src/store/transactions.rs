@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use as_text::{AsText, as_text};
 pub use asking::{
-    AskedUpdate, Unshown, ask_now, lease_to_ask, lying_at, note_asked, note_shown, payouts_beside,
+    LookupUpdate, Unshown, ask_now, lease_to_ask, lying_at, note_asked, note_shown, payouts_of_others,
     with_settled_payouts,
 };
 pub use fees::fees_taken;

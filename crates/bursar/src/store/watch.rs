@@ -88,9 +88,9 @@ pub async fn tax_missing(db: &mut Db, now: i64, limit: i64) -> Result<Vec<String
 pub async fn ended_batches(db: &mut Db, limit: i64) -> Result<Vec<String>> {
     let mut conditions = Where::default();
     conditions.and("b.pay_pressed_at IS NOT NULL", []);
-    let message =
+    let not_yet_notified =
         "NOT EXISTS (SELECT 1 FROM notice_told n WHERE n.notice = 'batch_final' AND n.about = b.id)";
-    conditions.and(message, []);
+    conditions.and(not_yet_notified, []);
     conditions.and(
         "NOT EXISTS (SELECT 1 FROM payout_transaction t WHERE t.batch_id = b.id AND t.settled_at IS NULL)",
         [],

@@ -35,7 +35,7 @@ pub(super) async fn handle(State(web): State<Web>, mut request: Request, next: N
     let app = &web.app;
     let began = app.clock.now();
     let path = request.uri().path().to_owned();
-    let mut scene = RequestContext {
+    let mut context = RequestContext {
         json: !is_page(&path),
         writes: !request.method().is_safe(),
         instance: path.clone(),
@@ -55,8 +55,8 @@ pub(super) async fn handle(State(web): State<Web>, mut request: Request, next: N
     let session = request.extensions().get::<Session>().cloned();
     asked.who = request.extensions().get::<Actor>().map(|actor| actor.id);
     let stored = headers::may_be_stored(&path);
-    scene.csrf = session.as_ref().filter(|_| !stored).map(|session| session.csrf.clone());
-    request.extensions_mut().insert(scene.clone());
+    context.csrf = session.as_ref().filter(|_| !stored).map(|session| session.csrf.clone());
+    request.extensions_mut().insert(context.clone());
     let known = known.and_then(|()| within_bounds(&web, &request, began));
     let response = match known {
         // No identifier contains NUL, and PostgreSQL rejects it.
@@ -64,20 +64,20 @@ pub(super) async fn handle(State(web): State<Web>, mut request: Request, next: N
         Ok(()) => {
             let zone = zone_of(&request);
             // Log entries about a failure carry the request id that people are shown.
-            let span = tracing::info_span!("request", id = scene.request_id);
+            let span = tracing::info_span!("request", id = context.request_id);
             format::in_zone(zone, began, next.run(request)).instrument(span).await
         }
         Err(fault) => fault.into_response(),
     };
-    let framed = !scene.json && !stored && error_page::has_menu(&response);
+    let framed = !context.json && !stored && error_page::has_menu(&response);
     let visit = if framed { visit(app, session.as_ref()).await } else { None };
-    let mut response = error_page::render(response, &scene, visit.as_ref());
+    let mut response = error_page::render(response, &context, visit.as_ref());
     if let Some(token) = session.as_ref().and_then(Session::renewed) {
         session::renew(&mut response, token);
     }
     headers::close_cookies(app, response.headers_mut());
-    headers::add(app, response.headers_mut(), &path, &scene.request_id);
-    log(&web, asked, &scene.request_id, &mut response, began);
+    headers::add(app, response.headers_mut(), &path, &context.request_id);
+    log(&web, asked, &context.request_id, &mut response, began);
     response
 }
 
@@ -194,9 +194,9 @@ async fn recognize(
 ) -> Result<(), Problem> {
     let key = session::sent_key(request.headers()).filter(|_| is_below_api(path)).map(str::to_owned);
     let Some(key) = key else { return identify(&web.app, path, request).await };
-    web.requests.knock(&key, network, now).map_err(Problem::slow_down)?;
+    web.requests.check_unknown_key(&key, network, now).map_err(Problem::slow_down)?;
     let known = identify(&web.app, path, request).await;
-    // Only a key that does not exist is forgotten, not one that met a fault on our side.
+    // Only a key that does not exist is forgotten, not one that met an error on our side.
     let unknown = known.as_ref().is_err_and(|fault| fault.details().status == StatusCode::UNAUTHORIZED);
     if known.is_ok() || unknown {
         web.requests.seen(&key, known.is_ok(), now);
@@ -244,31 +244,31 @@ async fn identify(app: &App, path: &str, request: &mut Request) -> Result<(), Pr
 #[derive(Clone)]
 pub(super) struct RouteGuard {
     pub web: Web,
-    pub need: Access,
+    pub access: Access,
     pub scope: Scope,
     pub body_limit: usize,
     pub takes_file: bool,
     pub heavy: bool,
-    pub proved: Option<&'static str>,
+    pub step_up: Option<&'static str>,
 }
 
 /// Handles a POST in its own task: if the client disconnects and retries with the same key, it gets the first result
 /// instead of aborting it.
-pub(super) async fn dispatch(State(door): State<RouteGuard>, request: Request, next: Next) -> Response {
+pub(super) async fn run_route(State(guard): State<RouteGuard>, request: Request, next: Next) -> Response {
     // Simulations run in order, and there a client is only cut off when its process dies.
-    if request.method() != Method::POST || door.web.work.in_turn() {
-        return pass(door, request, next).await;
+    if request.method() != Method::POST || guard.web.work.is_sequential() {
+        return pass(guard, request, next).await;
     }
-    match tokio::spawn(pass(door, request, next).in_current_span()).await {
+    match tokio::spawn(pass(guard, request, next).in_current_span()).await {
         Ok(answer) => answer,
         Err(broken) => Problem::internal(&broken).into_response(),
     }
 }
 
-async fn pass(door: RouteGuard, request: Request, next: Next) -> Response {
+async fn pass(guard: RouteGuard, request: Request, next: Next) -> Response {
     // Only an authenticated request waits for capacity, before its body is read.
-    let _turn = if door.heavy && request.extensions().get::<Actor>().is_some() {
-        match door.web.heavy.take().await {
+    let _permit = if guard.heavy && request.extensions().get::<Actor>().is_some() {
+        match guard.web.heavy.take().await {
             Ok(turn) => Some(turn),
             Err(Busy) => {
                 let message = "Others read or write large files at this moment, so this was not begun. Try again in a minute.";
@@ -279,11 +279,11 @@ async fn pass(door: RouteGuard, request: Request, next: Next) -> Response {
     } else {
         None
     };
-    match authorize(&door, request).await {
+    match authorize(&guard, request).await {
         Ok((request, None)) => next.run(request).await,
         Ok((request, Some(mark))) => {
             let scene = request.extensions().get::<RequestContext>().cloned();
-            let app = &door.web.app;
+            let app = &guard.web.app;
             let answer = idempotency::running(app, &mark, RENEWED_EACH, next.run(request)).await;
             settle(app, &mark, scene.as_ref(), answer).await
         }
@@ -293,18 +293,18 @@ async fn pass(door: RouteGuard, request: Request, next: Next) -> Response {
 
 /// Authorizes a request: permission, CSRF token, step-up and idempotency key. `Err` has the response to send instead.
 async fn authorize(
-    door: &RouteGuard,
+    guard: &RouteGuard,
     mut request: Request,
 ) -> Result<(Request, Option<HeldKey>), Box<Response>> {
     let refuse = |fault: Problem| Box::new(fault.into_response());
     let page = is_page(request.uri().path());
     let actor = request.extensions().get::<Actor>().cloned();
-    if door.need != Access::Open {
+    if guard.access != Access::Open {
         let Some(actor) = &actor else { return Err(Box::new(sign_in_first(&request, page))) };
-        permit(door, actor, &request).map_err(refuse)?;
+        permit(guard, actor, &request).map_err(refuse)?;
         if let Some(session) = request.extensions().get::<Session>().filter(|_| page)
             && !users::is_on_the_way(request.uri().path())
-            && people::factor::must_set_up(&door.web.app, session)
+            && people::factor::must_set_up(&guard.web.app, session)
                 .await
                 .map_err(|error| refuse(error.into()))?
         {
@@ -313,28 +313,28 @@ async fn authorize(
     }
     if page {
         let path = request.uri().path().to_owned();
-        payouts_are_on(&door.web.app, &path).await.map_err(refuse)?;
+        payouts_are_on(&guard.web.app, &path).await.map_err(refuse)?;
     }
-    request.extensions_mut().insert(BodyLimit(door.body_limit));
+    request.extensions_mut().insert(BodyLimit(guard.body_limit));
     if request.method() != Method::POST {
         return Ok((request, None));
     }
-    if page && door.need == Access::Open {
+    if page && guard.access == Access::Open {
         // Limit strangers before reading their request body.
-        let from = ClientNetwork(client::network(&request, &door.web.app.config.trusted_proxies));
-        let (tries, now) = (&door.web.tries, door.web.app.clock.now());
+        let from = ClientNetwork(client::network(&request, &guard.web.app.config.trusted_proxies));
+        let (tries, now) = (&guard.web.tries, guard.web.app.clock.now());
         tries.check_network(from.0, now).map_err(|wait| refuse(Problem::slow_down(wait)))?;
         request.extensions_mut().insert(from);
     }
-    let (request, key) = match (page, door.proved) {
+    let (request, key) = match (page, guard.step_up) {
         (true, Some(deed)) => {
             let (request, sent) = users::take_proof(request).await.map_err(refuse)?;
-            let (request, key) = open_form(request, door).await.map_err(refuse)?;
+            let (request, key) = open_form(request, guard).await.map_err(refuse)?;
             let asked = users::ProofAsked::of(&request, deed);
-            users::ask_for_proof(&door.web, &asked, sent).await?;
+            users::ask_for_proof(&guard.web, &asked, sent).await?;
             (request, key)
         }
-        (true, None) => open_form(request, door).await.map_err(refuse)?,
+        (true, None) => open_form(request, guard).await.map_err(refuse)?,
         (false, _) => match request.headers().get("idempotency-key").cloned() {
             Some(key) => {
                 let key = readable_key(&key).map_err(refuse)?;
@@ -346,7 +346,7 @@ async fn authorize(
         },
     };
     let (Some((key, hash)), Some(actor)) = (key, actor) else { return Ok((request, None)) };
-    take_key(&door.web.app, request, &actor, &key, &hash).await
+    take_key(&guard.web.app, request, &actor, &key, &hash).await
 }
 
 /// Pages that exist only while payouts are turned on. The API stays available, so that clients can follow payments in
@@ -381,9 +381,9 @@ fn sign_in_first(request: &Request, page: bool) -> Response {
 }
 
 /// Checks role and scopes. For a partner, a single record they may not see looks as if it did not exist.
-fn permit(door: &RouteGuard, actor: &Actor, request: &Request) -> Result<(), Problem> {
+fn permit(guard: &RouteGuard, actor: &Actor, request: &Request) -> Result<(), Problem> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !door.need.admits(actor.role) {
+    if !guard.access.admits(actor.role) {
         let partner = matches!(actor.role, Role::Partner | Role::PartnerAdmin);
         let template = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         return Err(if partner && reads && template.contains('{') {
@@ -393,8 +393,8 @@ fn permit(door: &RouteGuard, actor: &Actor, request: &Request) -> Result<(), Pro
         });
     }
     match request.extensions().get::<Scopes>() {
-        Some(scopes) if scopes.open(door.scope) => Ok(()),
-        Some(_) => Err(out_of_scope(door.scope, actor)),
+        Some(scopes) if scopes.open(guard.scope) => Ok(()),
+        Some(_) => Err(out_of_scope(guard.scope, actor)),
         None if reads || actor.may_write => Ok(()),
         None => Err(forbidden(actor)),
     }
@@ -423,26 +423,26 @@ fn forbidden(actor: &Actor) -> Problem {
 /// Parses a page's form and checks its CSRF token; also takes out its one-time key.
 async fn open_form(
     mut request: Request,
-    door: &RouteGuard,
+    guard: &RouteGuard,
 ) -> Result<(Request, Option<(String, String)>), Problem> {
     let kind = extract::content_type(request.headers());
-    let with_file = door.takes_file && kind == upload::KIND;
+    let with_file = guard.takes_file && kind == upload::KIND;
     if kind != "application/x-www-form-urlencoded" && !kind.is_empty() && !with_file {
         let message = "Send this as a form.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
     // Public forms, such as signing in, belong to no session and need no CSRF token.
-    let session = request.extensions().get::<Session>().filter(|_| door.need != Access::Open).cloned();
-    if headers::from_elsewhere(&door.web.app, request.headers()) {
-        return Err(from_elsewhere(&door.web.app.base_url));
+    let session = request.extensions().get::<Session>().filter(|_| guard.access != Access::Open).cloned();
+    if headers::from_elsewhere(&guard.web.app, request.headers()) {
+        return Err(from_elsewhere(&guard.web.app.base_url));
     }
     let known = |word: &str| {
         let ours = |session: &Session| session.csrf.as_bytes().ct_eq(word.as_bytes()).into();
         session.as_ref().is_none_or(ours)
     };
     let (mut tree, hash) = if with_file {
-        let sent = upload::read(&mut request, door.body_limit, known).await?;
-        let hash = request_hash(&request, &sent.said);
+        let sent = upload::read(&mut request, guard.body_limit, known).await?;
+        let hash = request_hash(&request, &sent.digest);
         request.extensions_mut().insert(sent.file);
         (sent.fields, hash)
     } else {

@@ -34,7 +34,7 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
         tracing::warn!(%error, "not ready");
         return Err(not_ready(checks::database_away().what));
     }
-    if app.master_key.is_lacking() {
+    if app.master_key.is_key_missing() {
         return Err(not_ready(master_key::NOT_HERE.to_owned()));
     }
     match checks::late(&app.nudge.pulse.ages(app.clock.now())) {
@@ -63,7 +63,7 @@ async fn numbers(State(app): State<App>, headers: HeaderMap, request: Request) -
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let allowed = match &app.config.metrics_token {
         Some(token) => !token.is_empty() && bool::from(token.as_bytes().ct_eq(sent.as_bytes())),
-        None => peer.is_some_and(|peer| peer.is_loopback()) && !passed_on(&headers),
+        None => peer.is_some_and(|peer| peer.is_loopback()) && !is_proxied(&headers),
     };
     if !allowed {
         return Err(unauthenticated());
@@ -72,13 +72,13 @@ async fn numbers(State(app): State<App>, headers: HeaderMap, request: Request) -
         let seconds = u32::try_from(age.age_us / 1_000_000).unwrap_or(0);
         metrics::gauge!("bursar_loop_age_seconds", "loop" => age.name).set(seconds);
     }
-    let in_file = if app.master_key.is_away() || app.master_key.is_lacking() { 0 } else { 1 };
+    let in_file = if app.master_key.is_not_in_file() || app.master_key.is_key_missing() { 0 } else { 1 };
     metrics::gauge!("bursar_master_key_in_file").set(in_file);
     let text = recorder().map(PrometheusHandle::render).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
-fn passed_on(headers: &HeaderMap) -> bool {
+fn is_proxied(headers: &HeaderMap) -> bool {
     let named = |name: &HeaderName| PASSED_ON.contains(name) || name.as_str().starts_with("x-forwarded-");
     headers.keys().any(named)
 }

@@ -1,7 +1,7 @@
 //! The web interface: one route table, in which every route names who may call it, and the router built from it.
 //!
-//! A request passes [`guard::gate`] (authentication, request id, headers, error bodies), then its route's
-//! [`guard::enter`] (authorization, CSRF token, idempotency key), then its handler, which awaits one verb. Each folder is
+//! A request passes [`guard::handle`] (authentication, request id, headers, error bodies), then its route's
+//! [`guard::run_route`] (authorization, CSRF token, idempotency key), then its handler, which awaits one verb. Each folder is
 //! a feature, with its pages, templates and API side by side; `kit` is what they are built from. Not here: rules and SQL.
 
 mod audit;
@@ -37,7 +37,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::work::Work;
 use crate::work_limit::WorkLimit;
-use guard::{RouteGuard, dispatch, handle};
+use guard::{RouteGuard, handle, run_route};
 use kit::event_writer::Intake;
 use kit::login_limit::LoginLimiter;
 use kit::problem::Problem;
@@ -91,7 +91,7 @@ pub fn webhook_router(work: Work) -> Router {
 
 fn router_of(work: Work, routes: Vec<Route>, docs: Router<Web>) -> Router {
     let app = work.app.clone();
-    let intake = match work.in_turn() {
+    let intake = match work.is_sequential() {
         true => Intake::in_turn(app.clone()),
         false => Intake::start(app.clone()),
     };
@@ -110,10 +110,18 @@ fn router_of(work: Work, routes: Vec<Route>, docs: Router<Web>) -> Router {
     });
     let mut router = Router::new();
     for route in routes {
-        let (need, scope, body_limit) = (route.need, route.scope(), route.body_limit);
-        let (takes_file, heavy, proved) = (route.takes_file, route.heavy, route.proved);
-        let door = RouteGuard { web: web.clone(), need, scope, body_limit, takes_file, heavy, proved };
-        router = router.route(route.path, route.handler.route_layer(from_fn_with_state(door, dispatch)));
+        let (need, scope, body_limit) = (route.access, route.scope(), route.body_limit);
+        let (takes_file, heavy, proved) = (route.takes_file, route.heavy, route.step_up);
+        let guard = RouteGuard {
+            web: web.clone(),
+            access: need,
+            scope,
+            body_limit,
+            takes_file,
+            heavy,
+            step_up: proved,
+        };
+        router = router.route(route.path, route.handler.route_layer(from_fn_with_state(guard, run_route)));
     }
     router
         .merge(docs)

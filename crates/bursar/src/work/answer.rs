@@ -17,7 +17,7 @@ pub(super) enum Answer {
 
 /// The overall result of reading payments: that of the worst answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum LookOutcome {
+pub(super) enum LookupOutcome {
     /// Every read was answered, and the results are recorded.
     Through,
     /// The vendor does not show us something.
@@ -31,11 +31,11 @@ pub(super) enum LookOutcome {
 impl Answer {
     /// What the answer allows us to conclude. `hidden`: the transfer was reported, but not what has left the payee's
     /// balance.
-    pub(super) fn looked(self, hidden: bool) -> LookOutcome {
+    pub(super) fn looked(self, hidden: bool) -> LookupOutcome {
         match self {
-            Self::NotAsked | Self::Told if !hidden => LookOutcome::Through,
-            Self::NotAsked | Self::Told | Self::Unseen => LookOutcome::NotShown,
-            Self::Unusable | Self::Silent => LookOutcome::NotAnswered,
+            Self::NotAsked | Self::Told if !hidden => LookupOutcome::Through,
+            Self::NotAsked | Self::Told | Self::Unseen => LookupOutcome::NotShown,
+            Self::Unusable | Self::Silent => LookupOutcome::NotAnswered,
         }
     }
 }

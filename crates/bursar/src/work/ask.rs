@@ -12,7 +12,7 @@ use payout::transaction::{AttemptState, Leg, State};
 use vendors::paypal;
 use vendors::stripe::{NEEDED_EVENTS_CONNECT, NEEDED_EVENTS_PLATFORM, Stripe};
 
-use super::answer::LookOutcome;
+use super::answer::LookupOutcome;
 use super::pace::About;
 use super::prove;
 pub use super::prove::{found, not_made, parked};
@@ -45,9 +45,9 @@ pub async fn balances(work: &Work) -> Balances {
     }
     // Read before the balance: money that leaves in between is counted twice rather than not at all.
     let read_at = work.app.clock.now();
-    let promised = async { batches::promised(&mut work.app.store.read().await?, read_at).await };
+    let promised = async { batches::committed(&mut work.app.store.read().await?, read_at).await };
     let Ok(promised) = promised.await else { return Balances::default() };
-    Balances { told: stripe_balances(work).await, promised, read_at }
+    Balances { reported: stripe_balances(work).await, committed: promised, read_at }
 }
 
 async fn fresh_banks(work: &Work) -> Result<()> {
@@ -217,7 +217,7 @@ pub async fn before_outside(work: &Work, id: TransactionId) -> Result<()> {
 /// Finds out what became of money two people wrote off. What Stripe does not show rests on their word.
 async fn given_up_lies(work: &Work, id: TransactionId) -> Result<()> {
     let looked = settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?);
-    if looked == LookOutcome::NotShown { Ok(()) } else { known(looked) }
+    if looked == LookupOutcome::NotShown { Ok(()) } else { known(looked) }
 }
 
 /// Looks for objects that people reported as not made, of a payment that has ended. If the vendor shows one, the
@@ -245,16 +245,16 @@ async fn may_ask(work: &Work, of: &Transaction) -> Result<bool> {
 
 /// Fails unless a look established where parked money is. Without the vendor's answer the money may have left, and
 /// acting anyway would pay twice or take another payment's money.
-pub(super) fn known(looked: LookOutcome) -> Result<()> {
+pub(super) fn known(looked: LookupOutcome) -> Result<()> {
     let message = match looked {
-        LookOutcome::Through => return Ok(()),
-        LookOutcome::NotShown => {
+        LookupOutcome::Through => return Ok(()),
+        LookupOutcome::NotShown => {
             "Stripe does not show everything it has for this payment, so it is not known where the money is. Nothing was changed. If this persists, two people can record what happened to the money."
         }
-        LookOutcome::NotYet => {
+        LookupOutcome::NotYet => {
             "Stripe has paid out the payee's account on its own schedule, or may have in the last minutes, and does not report yet what that took. Nothing was changed. Shortly after midnight (UTC), try again in a few minutes; at any other time, in a few hours."
         }
-        LookOutcome::NotAnswered => {
+        LookupOutcome::NotAnswered => {
             "The vendor did not answer, so it is not known where the money is. Nothing was changed; try again."
         }
     };

@@ -11,7 +11,7 @@ use vendors::ReadError;
 use vendors::stripe::event::Event as StripeEvent;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
-use super::answer::LookOutcome;
+use super::answer::LookupOutcome;
 use super::prove::Case;
 use super::search;
 use super::shown::{ShownMoney, is_other};
@@ -25,7 +25,7 @@ use crate::transact;
 
 /// The result of looking for bank payouts that are not known to have been made.
 pub(super) struct FoundPayouts {
-    pub(super) looked: LookOutcome,
+    pub(super) looked: LookupOutcome,
     /// The ids of those that exist after all.
     pub(super) out: Vec<String>,
 }
@@ -36,7 +36,7 @@ pub(super) struct First {
     /// Payments for which Stripe did not say whether a bank payout of ours exists.
     pub(super) waits: Vec<TransactionId>,
     /// What Stripe showed for the other payments that needed this look.
-    pub(super) ours: HashMap<TransactionId, FoundPayouts>,
+    pub(super) found_payouts: HashMap<TransactionId, FoundPayouts>,
 }
 
 /// Looks for bank payouts that may exist before asking about their payments: a transfer reported as reversed would free
@@ -53,15 +53,15 @@ pub(super) async fn first(work: &Work, of: Vec<Transaction>, attempts: &[Attempt
         let mut db = work.app.store.read().await?;
         suspects.extend(transactions::with_settled_payouts(&mut db, &frees).await?);
     }
-    let mut first = First { may: Vec::new(), waits: Vec::new(), ours: HashMap::new() };
+    let mut first = First { may: Vec::new(), waits: Vec::new(), found_payouts: HashMap::new() };
     for one in of {
         if frees.contains(&one.id) && suspects.contains(&one.id) {
             let ours = look_for(work, one.id).await?;
-            if ours.looked == LookOutcome::NotAnswered {
+            if ours.looked == LookupOutcome::NotAnswered {
                 first.waits.push(one.id);
                 continue;
             }
-            first.ours.insert(one.id, ours);
+            first.found_payouts.insert(one.id, ours);
         }
         first.may.push(one);
     }
@@ -81,7 +81,7 @@ fn unproven(one: &Attempt) -> bool {
 /// made: those people reported as not made, those absent when we looked them up, and those found after a restore and
 /// settled on people's word. If one exists after all, that is a contradiction: the money in the balance is another
 /// payment's.
-pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<LookOutcome> {
+pub(super) async fn look_again(work: &Work, id: TransactionId) -> Result<LookupOutcome> {
     Ok(look_for(work, id).await?.looked)
 }
 
@@ -104,31 +104,31 @@ async fn look_for(work: &Work, id: TransactionId) -> Result<FoundPayouts> {
     let known = |object: &String| case.attempts.iter().any(|one| one.vendor_id.as_ref() == Some(object));
     said.retain(|object| lies && object.starts_with("po_") && !known(object));
     if suspects.is_empty() && said.is_empty() {
-        return nothing(LookOutcome::Through);
+        return nothing(LookupOutcome::Through);
     }
     let (Some(stripe), Some(account)) =
         (work.clients.stripe().await?, ConnectedAccount::parse(of.destination.address()))
     else {
-        return nothing(LookOutcome::NotAnswered);
+        return nothing(LookupOutcome::NotAnswered);
     };
     if !stripe.may_have(of.vendor_account.as_deref()) {
-        return nothing(LookOutcome::NotAnswered);
+        return nothing(LookupOutcome::NotAnswered);
     }
     let shown = match work.ask(Vendor::Stripe, Payouts::read(&stripe.client, &account, case.since())).await {
         Ok(shown) => shown,
         // An unreadable answer counts as an answer: waiting for a readable one could take forever.
         Err(ReadError::Missing | ReadError::Refused { .. } | ReadError::Unreadable(_)) => {
-            return nothing(LookOutcome::NotShown);
+            return nothing(LookupOutcome::NotShown);
         }
         Err(ReadError::Credentials(_) | ReadError::RateLimited { .. } | ReadError::Unreachable(_)) => {
-            return nothing(LookOutcome::NotAnswered);
+            return nothing(LookupOutcome::NotAnswered);
         }
     };
-    let (mut looked, mut heard, mut are_out) = (LookOutcome::Through, Vec::new(), Vec::new());
+    let (mut looked, mut heard, mut are_out) = (LookupOutcome::Through, Vec::new(), Vec::new());
     for attempt in suspects {
         match shown.out((&case, attempt)) {
             ShownMoney::Nothing => {}
-            ShownMoney::NotSaid => looked = LookOutcome::NotShown,
+            ShownMoney::NotSaid => looked = LookupOutcome::NotShown,
             ShownMoney::It(object) => {
                 heard.push(out(attempt, &object));
                 are_out.push(object);
@@ -152,7 +152,7 @@ async fn look_for(work: &Work, id: TransactionId) -> Result<FoundPayouts> {
     if !heard.is_empty() {
         let app = &work.app;
         transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
-        app.nudge.tell_watchers();
+        app.nudge.notify_watchers();
     }
     Ok(FoundPayouts { looked, out: are_out })
 }

@@ -18,7 +18,7 @@ pub(super) enum Calls {
 }
 
 /// This many calls in a row without a response open the breaker.
-const SILENT: u32 = 5;
+const OPEN_AFTER: u32 = 5;
 /// No second probe while one may still be in flight.
 const PROBE_US: i64 = 20_000_000;
 /// The wait after the first unanswered probe; it doubles up to [`LONGEST_US`].
@@ -30,20 +30,20 @@ const LONG_PATIENCE_US: i64 = 600_000_000;
 const SET_BACK_US: i64 = 600_000_000;
 
 #[derive(Default)]
-struct Line {
+struct CallState {
     /// The latest time seen; the other times are relative to it.
     seen_at: i64,
     /// The vendor asked us not to call before this time.
     held_until: i64,
     /// Consecutive calls without a response.
-    silent: u32,
+    unanswered: u32,
     /// With an open breaker: when the next probe may go out.
     probe_at: i64,
 }
 
-impl Line {
+impl CallState {
     fn open(&self) -> bool {
-        self.silent >= SILENT
+        self.unanswered >= OPEN_AFTER
     }
 
     /// Updates the current time. If the clock was set back, the deadlines move back with it.
@@ -59,10 +59,10 @@ impl Line {
 
 /// The state of each vendor's calls, by kind.
 #[derive(Default)]
-pub(super) struct VendorReach(Mutex<HashMap<(Vendor, Calls), Line>>);
+pub(super) struct VendorReach(Mutex<HashMap<(Vendor, Calls), CallState>>);
 
 impl VendorReach {
-    fn with<T>(&self, vendor: Vendor, calls: Calls, act: impl FnOnce(&mut Line) -> T) -> T {
+    fn with<T>(&self, vendor: Vendor, calls: Calls, act: impl FnOnce(&mut CallState) -> T) -> T {
         act(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((vendor, calls)).or_default())
     }
 
@@ -94,7 +94,7 @@ impl VendorReach {
 
     /// How many calls may start now, at most `most`: none while the vendor asked us to wait or a probe is in flight,
     /// and one as a probe while the breaker is open.
-    pub(super) fn room(&self, vendor: Vendor, calls: Calls, now: i64, most: i64) -> i64 {
+    pub(super) fn capacity(&self, vendor: Vendor, calls: Calls, now: i64, most: i64) -> i64 {
         self.with(vendor, calls, |line| {
             line.at(now);
             match (line.held_until > now, line.open()) {
@@ -123,7 +123,7 @@ impl VendorReach {
     pub(super) fn answered(&self, vendor: Vendor, calls: Calls) {
         let was_open = self.with(vendor, calls, |line| {
             let was_open = line.open();
-            line.silent = 0;
+            line.unanswered = 0;
             was_open
         });
         if was_open {
@@ -132,13 +132,13 @@ impl VendorReach {
     }
 
     /// A call got no response.
-    pub(super) fn silent(&self, vendor: Vendor, calls: Calls, now: i64) {
+    pub(super) fn record_no_response(&self, vendor: Vendor, calls: Calls, now: i64) {
         let just_opened = self.with(vendor, calls, |line| {
             line.at(now);
-            line.silent = line.silent.saturating_add(1);
-            let probes = line.silent.saturating_sub(SILENT).min(16);
+            line.unanswered = line.unanswered.saturating_add(1);
+            let probes = line.unanswered.saturating_sub(OPEN_AFTER).min(16);
             line.probe_at = now.saturating_add((FIRST_WAIT_US << probes).min(LONGEST_US));
-            line.silent == SILENT
+            line.unanswered == OPEN_AFTER
         });
         if just_opened {
             tracing::warn!(
@@ -152,7 +152,7 @@ impl VendorReach {
     /// Updates the state from the response to a read.
     pub(super) fn learn<T>(&self, vendor: Vendor, answer: &Result<T, ReadError>, now: i64) {
         match answer {
-            Err(ReadError::Unreachable(_)) => self.silent(vendor, Calls::Reads, now),
+            Err(ReadError::Unreachable(_)) => self.record_no_response(vendor, Calls::Reads, now),
             Err(ReadError::RateLimited { retry_after_s }) => {
                 self.answered(vendor, Calls::Reads);
                 let seconds = retry_after_s.unwrap_or(1);
@@ -179,38 +179,38 @@ mod tests {
     #[test]
     fn an_open_breaker_lets_one_probe_through_until_one_is_answered() {
         let reach = VendorReach::default();
-        for _ in 0..SILENT {
-            assert_eq!(reach.room(Vendor::Stripe, Calls::Money, 0, 60), 60);
+        for _ in 0..OPEN_AFTER {
+            assert_eq!(reach.capacity(Vendor::Stripe, Calls::Money, 0, 60), 60);
             assert!(reach.begin(Vendor::Stripe, Calls::Money, 0));
-            reach.silent(Vendor::Stripe, Calls::Money, 0);
+            reach.record_no_response(Vendor::Stripe, Calls::Money, 0);
         }
-        assert_eq!(reach.room(Vendor::Stripe, Calls::Money, 0, 60), 0);
+        assert_eq!(reach.capacity(Vendor::Stripe, Calls::Money, 0, 60), 0);
         assert!(!reach.begin(Vendor::Stripe, Calls::Money, 0));
-        assert_eq!(reach.room(Vendor::Stripe, Calls::Money, SECOND, 60), 1);
+        assert_eq!(reach.capacity(Vendor::Stripe, Calls::Money, SECOND, 60), 1);
         assert!(reach.begin(Vendor::Stripe, Calls::Money, SECOND), "the probe");
         assert!(!reach.begin(Vendor::Stripe, Calls::Money, 2 * SECOND), "the probe is still on the wire");
-        assert_eq!(reach.room(Vendor::PayPal, Calls::Money, 0, 60), 60, "the other vendor's");
-        assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, 0, 60), 60, "the other kind");
+        assert_eq!(reach.capacity(Vendor::PayPal, Calls::Money, 0, 60), 60, "the other vendor's");
+        assert_eq!(reach.capacity(Vendor::Stripe, Calls::Reads, 0, 60), 60, "the other kind");
         reach.answered(Vendor::Stripe, Calls::Money);
-        assert_eq!(reach.room(Vendor::Stripe, Calls::Money, 2 * SECOND, 60), 60);
+        assert_eq!(reach.capacity(Vendor::Stripe, Calls::Money, 2 * SECOND, 60), 60);
     }
 
     #[test]
     fn probes_come_at_growing_distances_up_to_half_a_minute() {
         let reach = VendorReach::default();
-        (0..SILENT + 40).for_each(|_| reach.silent(Vendor::PayPal, Calls::Reads, 0));
-        assert_eq!(reach.room(Vendor::PayPal, Calls::Reads, LONGEST_US - 1, 60), 0);
-        assert_eq!(reach.room(Vendor::PayPal, Calls::Reads, LONGEST_US, 60), 1);
+        (0..OPEN_AFTER + 40).for_each(|_| reach.record_no_response(Vendor::PayPal, Calls::Reads, 0));
+        assert_eq!(reach.capacity(Vendor::PayPal, Calls::Reads, LONGEST_US - 1, 60), 0);
+        assert_eq!(reach.capacity(Vendor::PayPal, Calls::Reads, LONGEST_US, 60), 1);
     }
 
     #[test]
     fn a_clock_that_is_set_back_keeps_nobody_waiting() {
         let (reach, hours) = (VendorReach::default(), 5 * 3_600 * SECOND);
-        (0..SILENT).for_each(|_| reach.silent(Vendor::Stripe, Calls::Reads, hours));
-        assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, hours, 60), 0);
-        assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, SECOND, 60), 0, "the probe is a second away");
-        assert_eq!(reach.room(Vendor::Stripe, Calls::Reads, 3 * SECOND, 60), 1);
-        reach.room(Vendor::PayPal, Calls::Money, hours, 1);
+        (0..OPEN_AFTER).for_each(|_| reach.record_no_response(Vendor::Stripe, Calls::Reads, hours));
+        assert_eq!(reach.capacity(Vendor::Stripe, Calls::Reads, hours, 60), 0);
+        assert_eq!(reach.capacity(Vendor::Stripe, Calls::Reads, SECOND, 60), 0, "the probe is a second away");
+        assert_eq!(reach.capacity(Vendor::Stripe, Calls::Reads, 3 * SECOND, 60), 1);
+        reach.capacity(Vendor::PayPal, Calls::Money, hours, 1);
         reach.hold(Vendor::PayPal, Calls::Money, hours + 30 * SECOND, hours);
         assert!(!reach.begin(Vendor::PayPal, Calls::Money, 20 * SECOND), "its patience is kept");
         assert!(reach.begin(Vendor::PayPal, Calls::Money, 51 * SECOND));

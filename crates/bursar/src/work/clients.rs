@@ -190,7 +190,7 @@ impl Clients {
     async fn has_the_key(&self) -> bool {
         let key = &self.app.master_key;
         let followed = async { master_key::follow(&mut self.app.store.read().await?, key).await };
-        followed.await.is_ok() && !key.is_lacking()
+        followed.await.is_ok() && !key.is_key_missing()
     }
 
     fn make(&self, connection: &Connection) -> Result<Made, String> {

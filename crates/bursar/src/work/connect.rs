@@ -230,7 +230,7 @@ pub(super) async fn identify(work: &Work, vendor: Vendor, now: i64) -> Result<()
     }
     let unknown = known.filter(|one| one.account.is_none() && one.rejected_at.is_none());
     let Some(connection) = unknown else { return Ok(()) };
-    if work.reach.room(vendor, Calls::Reads, now, 1) == 0 {
+    if work.reach.capacity(vendor, Calls::Reads, now, 1) == 0 {
         return Ok(());
     }
     let Ok(client) = work.clients.client(&connection).await else { return Ok(()) };
@@ -407,7 +407,7 @@ async fn probe_paused(work: &Work, now: i64) -> Result<()> {
 /// Re-reads the accounts Stripe sent events about. Returns how many.
 async fn refresh_accounts(work: &Work, now: i64) -> PassResult {
     let app = &work.app;
-    let most = work.reach.room(Vendor::Stripe, Calls::Reads, now, ACCOUNTS_AT_ONCE);
+    let most = work.reach.capacity(Vendor::Stripe, Calls::Reads, now, ACCOUNTS_AT_ONCE);
     if most == 0 {
         return Ok(0);
     }

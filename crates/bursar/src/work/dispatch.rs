@@ -67,7 +67,7 @@ pub async fn funds(work: &Work, now: i64) -> PassResult {
         return Ok(0);
     }
     let safe = rests(work).await?;
-    let room = work.reach.room(Vendor::Stripe, Calls::Reads, now, send::at_once(work));
+    let room = work.reach.capacity(Vendor::Stripe, Calls::Reads, now, send::at_once(work));
     let intended = intend(work, &[(Leg::Payout, room)], now).await?;
     if safe {
         return looks_follow(work, intended);
@@ -109,7 +109,7 @@ async fn intend(work: &Work, legs: &[(Leg, i64)], now: i64) -> PassResult {
         moved += match intend_leg(work, *leg, *limit, now).await {
             // Another worker took the same attempts first; the next pass reads what is left.
             Err(OpsError::Conflict(_)) if work.clashes(*leg) < CLASHES => 0,
-            Err(error) if aside::about_a_row(&error) => halve(work, *leg, *limit, now).await?,
+            Err(error) if aside::about_a_row(&error) => bisect(work, *leg, *limit, now).await?,
             outcome => {
                 let moved = outcome?;
                 work.agreed(*leg);
@@ -136,7 +136,7 @@ async fn intend_these(work: &Work, queued: Vec<Attempt>, now: i64) -> PassResult
 }
 
 /// Bisects the queued attempts, so that a broken record only holds up itself.
-async fn halve(work: &Work, leg: Leg, limit: i64, now: i64) -> PassResult {
+async fn bisect(work: &Work, leg: Leg, limit: i64, now: i64) -> PassResult {
     let ids = transactions::queued_ids(&mut work.app.store.read().await?, leg, now, limit).await?;
     let (mut moved, mut halves) = (0, Bisection::of(ids));
     while let Some(part) = halves.next() {

@@ -29,7 +29,7 @@ pub async fn once(work: &Work, now: i64) -> PassResult {
 async fn set_profiles(work: &Work, mut import: Import, to_connect: Vec<ToConnect>) -> crate::ops::Result<()> {
     let actor = runs::on_behalf(&work.app, &import).await?;
     for one in to_connect.into_iter().take(AT_ONCE) {
-        let summary = match connect::set_profile(work, &actor, one.payee, one.destination).await {
+        let problem = match connect::set_profile(work, &actor, one.payee, one.destination).await {
             Ok(_) => None,
             Err(OpsError::Unreachable(_)) if import.tries < MOST_TRIES => {
                 return runs::release(&work.app, &import, work.app.clock.now() + REST_US).await;
@@ -42,7 +42,7 @@ async fn set_profiles(work: &Work, mut import: Import, to_connect: Vec<ToConnect
             Err(error @ OpsError::Internal(_)) => return Err(error),
         };
         let line = (one.line, one.told.as_ref());
-        import = runs::connected(&work.app, &import, line, summary.as_deref()).await?;
+        import = runs::connected(&work.app, &import, line, problem.as_deref()).await?;
     }
     runs::release(&work.app, &import, work.app.clock.now()).await
 }

@@ -64,16 +64,15 @@ pub async fn once(work: &Work, _now: i64) -> PassResult {
         let live: HashMap<Vendor, bool> =
             vendors::all(tx).await?.into_iter().map(|one| (one.vendor, one.mode == "live")).collect();
         let read: Vec<Read> = waiting.iter().map(|event| (event, parse_body(event))).collect();
-        let known = known_objects(tx, &read).await?;
+        let (known, keys) = (known_objects(tx, &read).await?, known_keys(tx, &read).await?);
         let (mut links, mut parked, mut applied) = (Vec::new(), Vec::new(), Vec::new());
-        let keys = known_keys(tx, &read).await?;
         let (mut ask, mut carried, mut named) = (BTreeSet::new(), BatchContents::new(), Vec::new());
         let mut paid_out = BTreeSet::new();
         for (event, body) in &read {
             let live = live.get(&event.vendor).copied().unwrap_or(false);
             let meaning = match body {
-                Some(Body::Stripe(told)) => stripe(event, told, (&known, &keys), live),
-                Some(Body::PayPal(told)) => paypal(tx, event, told, (&known, &keys), &mut carried).await?,
+                Some(VendorEvent::Stripe(it)) => stripe(event, it, (&known, &keys), live),
+                Some(VendorEvent::PayPal(it)) => paypal(tx, event, it, (&known, &keys), &mut carried).await?,
                 None => Effect::Nothing(UNREADABLE.to_owned()),
             };
             match meaning {
@@ -96,7 +95,7 @@ pub async fn once(work: &Work, _now: i64) -> PassResult {
                     parked.push(event.id.clone());
                 }
                 Effect::Park => {
-                    paid_out.extend(body.as_ref().and_then(Body::pays_out));
+                    paid_out.extend(body.as_ref().and_then(VendorEvent::pays_out));
                     parked.push(event.id.clone());
                 }
                 Effect::Nothing(why) => applied.push((event.id.clone(), why)),
@@ -119,12 +118,12 @@ pub async fn once(work: &Work, _now: i64) -> PassResult {
     Ok(done)
 }
 
-enum Body {
+enum VendorEvent {
     Stripe(stripe::event::Event),
     PayPal(paypal::event::Event),
 }
 
-impl Body {
+impl VendorEvent {
     /// The connected account of a payout event for a payout we do not know: Stripe's automatic schedule may have paid
     /// out money of ours from it.
     fn pays_out(&self) -> Option<String> {
@@ -136,13 +135,13 @@ impl Body {
 }
 
 /// An event with its parsed body, if it can be parsed.
-type Read<'a> = (&'a PendingEvent, Option<Body>);
+type Read<'a> = (&'a PendingEvent, Option<VendorEvent>);
 
-fn parse_body(event: &PendingEvent) -> Option<Body> {
+fn parse_body(event: &PendingEvent) -> Option<VendorEvent> {
     let body = event.body.as_bytes();
     match event.vendor {
-        Vendor::Stripe => stripe::event::parse(body).ok().map(Body::Stripe),
-        Vendor::PayPal => paypal::event::parse(body).ok().map(Body::PayPal),
+        Vendor::Stripe => stripe::event::parse(body).ok().map(VendorEvent::Stripe),
+        Vendor::PayPal => paypal::event::parse(body).ok().map(VendorEvent::PayPal),
     }
 }
 
@@ -187,9 +186,11 @@ async fn known_objects(tx: &mut Tx, read: &[Read<'_>]) -> Result<KnownObjects> {
         let of_vendor = read.iter().filter(|(event, _)| event.vendor == vendor);
         let objects: Vec<String> = of_vendor
             .filter_map(|(event, told)| match told {
-                Some(Body::PayPal(told)) => told.payout_item_id.clone(),
+                Some(VendorEvent::PayPal(told)) => told.payout_item_id.clone(),
                 // An event about a payout that reverses another concerns the original.
-                Some(Body::Stripe(told)) => told.original_payout.clone().or_else(|| event.object_id.clone()),
+                Some(VendorEvent::Stripe(told)) => {
+                    told.original_payout.clone().or_else(|| event.object_id.clone())
+                }
                 None => event.object_id.clone(),
             })
             .collect();
@@ -207,8 +208,8 @@ async fn known_keys(tx: &mut Tx, read: &[Read<'_>]) -> Result<Keys> {
     let named: Vec<String> = read
         .iter()
         .filter_map(|(_, told)| match told.as_ref()? {
-            Body::Stripe(told) => told.idempotency_key.clone(),
-            Body::PayPal(told) => told.sender_batch_id.clone(),
+            VendorEvent::Stripe(told) => told.idempotency_key.clone(),
+            VendorEvent::PayPal(told) => told.sender_batch_id.clone(),
         })
         .collect::<BTreeSet<_>>()
         .into_iter()

@@ -9,8 +9,8 @@ use payout::ids::TransactionId;
 use payout::transaction::State;
 use vendors::{MoneyKind, ReadError};
 
-use super::answer::LookOutcome;
-use super::prove::{LookDepth, TransferBalance};
+use super::answer::LookupOutcome;
+use super::prove::{LookupDepth, MoneyLocation};
 use super::submission::{self, Answered};
 use super::verdict::Judgment;
 use super::{Work, last_gates, prove, settle};
@@ -72,32 +72,32 @@ async fn payment(work: &Work, of: &Submission) -> Result<Option<Transaction>> {
 /// show us the account, the send itself gets that answer.
 async fn payout(work: &Work, of: &Submission, now: i64) -> Result<Option<Answered>> {
     let Some(payment) = payment(work, of).await? else { return Ok(None) };
-    let asks = if is_late(&payment, now) { LookDepth::Payouts } else { LookDepth::Transfer };
-    let lies = prove::lies(work, payment.id, asks).await?;
-    if let Ok(transfer_balance) = &lies {
-        note(work, &payment, matches!(transfer_balance, TransferBalance::NotTold(_)), now).await?;
+    let asks = if is_late(&payment, now) { LookupDepth::Payouts } else { LookupDepth::Transfer };
+    let location = prove::lies(work, payment.id, asks).await?;
+    if let Ok(transfer_balance) = &location {
+        note(work, &payment, matches!(transfer_balance, MoneyLocation::NotReported(_)), now).await?;
     }
-    Ok(match lies {
-        Ok(TransferBalance::There) | Err(ReadError::Missing | ReadError::Refused { .. }) => None,
+    Ok(match location {
+        Ok(MoneyLocation::There) | Err(ReadError::Missing | ReadError::Refused { .. }) => None,
         // It may have been made as well, so look it up; the payment by the schedule is learned from the transfer.
-        Ok(TransferBalance::PaidOut(..)) if of.doubts > 0 => {
+        Ok(MoneyLocation::PaidOut(..)) if of.doubts > 0 => {
             Some(Answered::unsent(of.clone(), last_gates::ended(of, PAID_OUT, now), Vec::new()))
         }
-        Ok(TransferBalance::PaidOut(id, fact)) => {
+        Ok(MoneyLocation::PaidOut(id, fact)) => {
             Some(Answered::found(of.clone(), Judgment::accepted(of, &id, "found"), fact))
         }
         // Once that is recorded, a gate closes.
-        Ok(TransferBalance::CameBack) => {
+        Ok(MoneyLocation::CameBack) => {
             settle::look_before(work, payment.id).await?;
             Some(waits(work, of, now))
         }
-        Ok(TransferBalance::NotTold(why)) if untold_for_long(&payment, now) => {
+        Ok(MoneyLocation::NotReported(why)) if untold_for_long(&payment, now) => {
             let message = format!(
                 "Stripe has not reported for ten days what it paid out of the payee's balance ({why}), so this bank payout was not sent"
             );
             Some(Answered::unsent(of.clone(), Judgment::review(of, message), Vec::new()))
         }
-        Ok(TransferBalance::NotTold(why)) => {
+        Ok(MoneyLocation::NotReported(why)) => {
             tracing::warn!(
                 %why,
                 key = of.key,
@@ -138,7 +138,7 @@ async fn reversal(work: &Work, of: &Submission, now: i64) -> Result<Option<Answe
         return Ok(Some(Answered::unsent(of.clone(), last_gates::ended(of, why, now), Vec::new())));
     }
     let for_long = payment.unseen_since.is_some_and(|since| now.saturating_sub(since) >= deadline::UNSEEN_US);
-    let may = looked == LookOutcome::Through || (looked == LookOutcome::NotShown && for_long);
+    let may = looked == LookupOutcome::Through || (looked == LookupOutcome::NotShown && for_long);
     // A contradicted payment's money is with the payee; a reversal would take other money.
     Ok((!may || payment.contradicted_at.is_some()).then(|| waits(work, of, now)))
 }

@@ -13,11 +13,11 @@ use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, Expect, Stripe, payout as bank};
 use vendors::{MoneyKind, MoneyRequest, ReadError};
 
-use super::answer::LookOutcome;
-use super::prove::{LookDepth, TransferBalance};
+use super::answer::LookupOutcome;
+use super::prove::{LookupDepth, MoneyLocation};
 use super::submission::field;
 use super::verdict::{self, Judgment, Verdict};
-use super::{Work, prove, settle, unclaimed};
+use super::{Work, prove, settle, unknown_objects};
 use crate::ops::record::PAID_OUT;
 use crate::ops::vendors as connections;
 use crate::store::submissions::{self, Submission};
@@ -57,25 +57,25 @@ pub(super) async fn look_at_stripe(work: &Work, of: &Submission) -> (Judgment, O
             MoneyKind::Payout => payout(&stripe.client, of, since, &request, (&expect, &known)).await,
             MoneyKind::Reversal => reversal(&stripe.client, &request, &expect).await,
             MoneyKind::Batch | MoneyKind::Cancel => {
-                Ok(Search::Unclear("a PayPal request at Stripe".to_owned()))
+                Ok(LookupResult::Unclear("a PayPal request at Stripe".to_owned()))
             }
         }
     };
     let found = match work.ask(Vendor::Stripe, looking).await {
-        Ok(Search::Absent) if lost_payout => swept_away(work, of).await,
+        Ok(LookupResult::Absent) if lost_payout => swept_away(work, of).await,
         found => found,
     };
     match found {
-        Ok(Search::There(id, fact)) => (Judgment::accepted(of, &id, "found"), fact),
+        Ok(LookupResult::There(id, fact)) => (Judgment::accepted(of, &id, "found"), fact),
         // If our clock is wrong, the age of a key and the start of a list are wrong too.
-        Ok(Search::Absent)
+        Ok(LookupResult::Absent)
             if work.clients.skew().too_much(of.vendor.as_str())
                 && !payout::planted::on("looks_a_minute_back") =>
         {
             unsure()
         }
-        Ok(Search::Absent) => absent(work, of, now).await.unwrap_or_else(unsure),
-        Ok(Search::Unclear(why)) => (Judgment::review(of, why), None),
+        Ok(LookupResult::Absent) => absent(work, of, now).await.unwrap_or_else(unsure),
+        Ok(LookupResult::Unclear(why)) => (Judgment::review(of, why), None),
         Err(ReadError::Credentials(why)) => {
             // Keep the submission's last message: it may become the reason it ends with.
             if let Err(error) = connections::pause(&work.app, Vendor::Stripe, &why).await {
@@ -115,7 +115,8 @@ async fn since(work: &Work, of: &Submission, now: i64) -> crate::ops::Result<i64
     let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
     let ids: Vec<_> = attempts.iter().map(|attempt| attempt.transaction).collect();
     let promised = transactions::several(&mut db, &ids).await?.into_iter().map(|one| one.created_at).min();
-    Ok((promised.unwrap_or(of.created_at).min(of.created_at).min(now) / 1_000_000) - unclaimed::EARLIER_S)
+    Ok((promised.unwrap_or(of.created_at).min(of.created_at).min(now) / 1_000_000)
+        - unknown_objects::EARLIER_S)
 }
 
 /// Whether Stripe has reported the state of a bank payout's transfer. A lost database may have reversed it: that is
@@ -125,14 +126,14 @@ async fn transfer_is_known(work: &Work, of: &Submission) -> bool {
         let mut db = work.app.store.read().await?;
         let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
         drop(db);
-        let mut looked = LookOutcome::Through;
+        let mut looked = LookupOutcome::Through;
         for attempt in attempts {
             looked = looked.max(settle::look(work, attempt.transaction).await?);
         }
         Ok::<_, crate::ops::OpsError>(looked)
     };
     match asked.await {
-        Ok(looked) => looked != LookOutcome::NotAnswered,
+        Ok(looked) => looked != LookupOutcome::NotAnswered,
         Err(error) => {
             tracing::warn!(?error, "the transfer of a bank payout could not be asked about");
             false
@@ -148,8 +149,8 @@ async fn absent(work: &Work, of: &Submission, now: i64) -> Option<(Judgment, Opt
         return Some((judged, None));
     }
     match swept_away(work, of).await {
-        Ok(Search::There(id, fact)) => Some((Judgment::accepted(of, &id, "found"), fact)),
-        Ok(Search::Absent | Search::Unclear(_)) => Some((judged, None)),
+        Ok(LookupResult::There(id, fact)) => Some((Judgment::accepted(of, &id, "found"), fact)),
+        Ok(LookupResult::Absent | LookupResult::Unclear(_)) => Some((judged, None)),
         // Stripe reports it within hours. If it stays hidden longer, the transfer is asked about instead.
         Err(_) if of.looked_at.is_some_and(|first| now.saturating_sub(first) < deadline::UNSEEN_US) => None,
         Err(_) => Some((judged, None)),
@@ -158,20 +159,22 @@ async fn absent(work: &Work, of: &Submission, now: i64) -> Option<(Judgment, Opt
 
 /// In the lost time, Stripe's automatic schedule may have paid out the money of a bank payout; the lost database took
 /// that event.
-async fn swept_away(work: &Work, of: &Submission) -> Result<Search, ReadError> {
+async fn swept_away(work: &Work, of: &Submission) -> Result<LookupResult, ReadError> {
     let swept = async {
         let mut db = work.app.store.read().await?;
         let attempts = transactions::attempts_of_submissions(&mut db, std::slice::from_ref(&of.id)).await?;
         drop(db);
         match attempts.first() {
-            Some(attempt) => prove::lies(work, attempt.transaction, LookDepth::PayoutsOfLookedThrough).await,
-            None => Ok(Ok(TransferBalance::There)),
+            Some(attempt) => {
+                prove::lies(work, attempt.transaction, LookupDepth::PayoutsOfLookedThrough).await
+            }
+            None => Ok(Ok(MoneyLocation::There)),
         }
     };
     match swept.await {
-        Ok(Ok(TransferBalance::PaidOut(id, fact))) => Ok(Search::There(id, Some(fact))),
-        Ok(Ok(TransferBalance::There | TransferBalance::CameBack)) => Ok(Search::Absent),
-        Ok(Ok(TransferBalance::NotTold(why))) => Err(why),
+        Ok(Ok(MoneyLocation::PaidOut(id, fact))) => Ok(LookupResult::There(id, Some(fact))),
+        Ok(Ok(MoneyLocation::There | MoneyLocation::CameBack)) => Ok(LookupResult::Absent),
+        Ok(Ok(MoneyLocation::NotReported(why))) => Err(why),
         Ok(Err(error)) => Err(error),
         Err(error) => Err(ReadError::Unreachable(format!("{error:?}"))),
     }
@@ -198,7 +201,7 @@ fn stored(of: &Submission) -> Option<(MoneyRequest, Expect)> {
     Some((request, expect))
 }
 
-enum Search {
+enum LookupResult {
     /// It was made, under this id, with the fact it reports.
     There(String, Option<Fact>),
     /// Stripe has no such object.
@@ -214,7 +217,7 @@ async fn transfer(
     of: &Submission,
     request: &MoneyRequest,
     (expect, known): (&Expect, &KnownIds),
-) -> Result<Search, ReadError> {
+) -> Result<LookupResult, ReadError> {
     let (transaction, attempt) = (field(request, "transfer_group"), field(request, "metadata[attempt]"));
     let group = stripe.transfers_by_group(&transaction).await?;
     let forgotten = |made: &Transfer| {
@@ -223,17 +226,23 @@ async fn transfer(
     };
     let is_ours = |made: &Transfer| made.metadata.get("attempt") == Some(&attempt) || forgotten(made);
     let mut ours = group.into_iter().filter(is_ours);
-    let Some(made) = ours.next() else { return Ok(Search::Absent) };
+    let Some(made) = ours.next() else { return Ok(LookupResult::Absent) };
     if ours.next().is_some() {
-        return Ok(Search::Unclear(format!("Stripe has more than one transfer with the key {}", of.key)));
+        return Ok(LookupResult::Unclear(format!(
+            "Stripe has more than one transfer with the key {}",
+            of.key
+        )));
     }
     let same = made.amount_units == expect.amount_units
         && made.currency.eq_ignore_ascii_case(&expect.currency)
         && Some(&made.destination) == expect.destination.as_ref();
     if same {
-        Ok(Search::There(made.id, None))
+        Ok(LookupResult::There(made.id, None))
     } else {
-        Ok(Search::Unclear(format!("the transfer {} has another amount, currency or destination", made.id)))
+        Ok(LookupResult::Unclear(format!(
+            "the transfer {} has another amount, currency or destination",
+            made.id
+        )))
     }
 }
 
@@ -245,11 +254,11 @@ async fn payout(
     since: i64,
     request: &MoneyRequest,
     (expect, known): (&Expect, &KnownIds),
-) -> Result<Search, ReadError> {
+) -> Result<LookupResult, ReadError> {
     let (transaction, attempt) =
         (field(request, "metadata[transaction]"), field(request, "metadata[attempt]"));
     let Some(account) = request.account().and_then(ConnectedAccount::parse) else {
-        return Ok(Search::Unclear("the payout names no account".to_owned()));
+        return Ok(LookupResult::Unclear("the payout names no account".to_owned()));
     };
     let all = stripe.payouts_since(&account, since).await?;
     let forgotten = |made: &Payout| {
@@ -267,7 +276,7 @@ async fn payout(
     let (made, another) = (ours.next(), ours.next());
     if another.is_some() {
         let key = &of.key;
-        return Ok(Search::Unclear(format!(
+        return Ok(LookupResult::Unclear(format!(
             "{account} has more than one payout that matches the one with key {key}"
         )));
     }
@@ -286,27 +295,32 @@ async fn payout(
     };
     let named = named.map(|event| event.object_id.as_deref().unwrap_or("without an id"));
     Ok(match (made, named) {
-        (None, None) => Search::Absent,
+        (None, None) => LookupResult::Absent,
         (Some(made), Some(id)) if made.id == id => {
             let fact = bank::fact(&made);
-            Search::There(made.id, fact)
+            LookupResult::There(made.id, fact)
         }
-        (Some(made), _) => {
-            Search::Unclear(format!("the payout {} looks like ours, but no event names our key", made.id))
-        }
+        (Some(made), _) => LookupResult::Unclear(format!(
+            "the payout {} looks like ours, but no event names our key",
+            made.id
+        )),
         // The payee can overwrite the metadata of payouts on their own account, but not the events.
-        (None, Some(id)) => {
-            Search::Unclear(format!("an event names our key for the payout {id}, which does not match ours"))
-        }
+        (None, Some(id)) => LookupResult::Unclear(format!(
+            "an event names our key for the payout {id}, which does not match ours"
+        )),
     })
 }
 
-async fn reversal(stripe: &Stripe, request: &MoneyRequest, expect: &Expect) -> Result<Search, ReadError> {
+async fn reversal(
+    stripe: &Stripe,
+    request: &MoneyRequest,
+    expect: &Expect,
+) -> Result<LookupResult, ReadError> {
     let attempt = field(request, "metadata[attempt]");
     let Some(transfer) = &expect.destination else {
-        return Ok(Search::Unclear("no transfer is named".to_owned()));
+        return Ok(LookupResult::Unclear("no transfer is named".to_owned()));
     };
     let all = stripe.reversals(transfer).await?;
     let ours = all.into_iter().find(|made| made.metadata.get("attempt") == Some(&attempt));
-    Ok(ours.map_or(Search::Absent, |made| Search::There(made.id, None)))
+    Ok(ours.map_or(LookupResult::Absent, |made| LookupResult::There(made.id, None)))
 }

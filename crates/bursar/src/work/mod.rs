@@ -57,8 +57,8 @@ mod submission;
 pub mod sweep;
 mod to_paypal;
 pub mod trail;
-mod unclaimed;
 mod unfunded;
+mod unknown_objects;
 pub mod verdict;
 mod watch_found;
 
@@ -104,9 +104,9 @@ pub struct Work {
     /// Consecutive passes that violated a database constraint, one entry per pass, by leg.
     clashes: Arc<Mutex<Vec<Leg>>>,
     /// Run everything sequentially, so a simulation is deterministic.
-    in_turn: bool,
+    sequential: bool,
     /// The point at which the simulation kills this process.
-    dies: Arc<Mutex<Option<CrashPoint>>>,
+    next_crash: Arc<Mutex<Option<CrashPoint>>>,
     /// How far the database has progressed, as far as this process knows.
     mark: Arc<Mark>,
     /// The identity provider's cached metadata.
@@ -142,17 +142,17 @@ impl Work {
     /// When the mail server's address cannot be read.
     pub fn over(app: App, http: Http) -> Result<Self, String> {
         let clients = Clients::over(app.clone(), http);
-        Ok(Self { in_turn: true, ..Self::with(app, None, clients)? })
+        Ok(Self { sequential: true, ..Self::with(app, None, clients)? })
     }
 
     /// Whether everything runs sequentially.
-    pub fn in_turn(&self) -> bool {
-        self.in_turn
+    pub fn is_sequential(&self) -> bool {
+        self.sequential
     }
 
     /// How many operations may run concurrently.
     fn concurrency(&self, most: usize) -> usize {
-        if self.in_turn { 1 } else { most }
+        if self.sequential { 1 } else { most }
     }
 
     fn with(app: App, pace: Option<Arc<Pace>>, clients: Clients) -> Result<Self, String> {
@@ -169,8 +169,8 @@ impl Work {
             census,
             clamped_at,
             clashes,
-            in_turn,
-            dies,
+            sequential: in_turn,
+            next_crash: dies,
             mark,
             provider,
         })
@@ -211,11 +211,11 @@ impl Work {
     /// Makes the process crash at the next such point, for the simulation: each loop stops there and drops what it
     /// holds.
     pub fn crash_at(&self, point: CrashPoint) {
-        *self.dies.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
+        *self.next_crash.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
     }
 
     fn crashes_now(&self, point: CrashPoint) -> bool {
-        *self.dies.lock().unwrap_or_else(PoisonError::into_inner) == Some(point)
+        *self.next_crash.lock().unwrap_or_else(PoisonError::into_inner) == Some(point)
     }
 
     /// Whether to look for due times far in the future: once a minute, and at once if the clock was set back.
@@ -362,7 +362,7 @@ fn outcome(work: &Work, name: &'static str, done: PassResult) -> bool {
     });
     metrics::counter!("bursar_steps_total", "loop" => name).increment(done as u64);
     if done > 0 {
-        work.app.nudge.tell_watchers();
+        work.app.nudge.notify_watchers();
     }
     done > 0
 }

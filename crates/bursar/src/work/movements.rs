@@ -39,7 +39,7 @@ const BATCH_AGE_US: i64 = 45 * DAY_US;
 /// The maximum number of passes when somebody waits for the result.
 const PASSES: usize = 500;
 /// How soon to check again whether another process has finished reading.
-const BESIDE: Duration = Duration::from_millis(200);
+const RECHECK: Duration = Duration::from_millis(200);
 /// How long a page request waits for a read.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -101,7 +101,7 @@ pub async fn all(work: &Work, since: Option<i64>) -> Result<()> {
                 break;
             }
             // Another process is reading it right now.
-            tokio::time::sleep(BESIDE).await;
+            tokio::time::sleep(RECHECK).await;
         }
     }
     Ok(())
@@ -301,6 +301,6 @@ async fn stripe_balance(stripe: &Stripe, now: i64) -> std::result::Result<Balanc
 
 /// PayPal's balance at a past time: the end of its complete report.
 async fn paypal_balances(paypal: &PayPal, as_of: i64) -> std::result::Result<Balances, ReadError> {
-    let reported_balances = paypal.balances(as_of).await?;
-    Ok((reported_balances.into_iter().map(|one| (one.money, one.as_of.unwrap_or(as_of))).collect(), None))
+    let balances = paypal.balances(as_of).await?;
+    Ok((balances.into_iter().map(|one| (one.money, one.as_of.unwrap_or(as_of))).collect(), None))
 }

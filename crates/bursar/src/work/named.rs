@@ -96,7 +96,7 @@ async fn not_seen(work: &Work, of: &NamedObject, why: &str) -> Result<()> {
         let now = app.clock.now();
         let age = now.saturating_sub(of.since);
         let again = (age < LOOKED_FOR_US).then(|| now.saturating_add(wait_us(of.looks)));
-        if age >= deadline::UNSEEN_US && !of.told {
+        if age >= deadline::UNSEEN_US && !of.notified {
             let carried =
                 transactions::attempts_of_submissions(tx, std::slice::from_ref(&submission.id)).await?;
             let ended = |one: &&Attempt| one.state == AttemptState::Failed && one.reason_code.is_some();
@@ -277,9 +277,9 @@ async fn at_stripe(work: &Work, of: &Submission, request: &MoneyRequest, object:
 /// Records that the vendor has what we sent: an open submission is accepted, one that ended as not made is
 /// contradicted. If a different object is already known as ours, the vendor made it twice: that is all that is recorded
 /// of this one, if its money is out.
-async fn adopt(work: &Work, of: &NamedObject, told: &OurObject) -> Result<()> {
+async fn adopt(work: &Work, of: &NamedObject, answer: &OurObject) -> Result<()> {
     let (app, of, object) = (&work.app, &of.submission, &of.object);
-    let carrier_id = match told {
+    let carrier_id = match answer {
         OurObject::Stripe { id, .. } => id.clone(),
         OurObject::PayPal(batch) => batch.payout_batch_id.clone(),
     };
@@ -296,15 +296,15 @@ async fn adopt(work: &Work, of: &NamedObject, told: &OurObject) -> Result<()> {
             true => {
                 // For Stripe, only the attempt that takes the id makes the event known. If none does because the money
                 // is back, it must stay parked; otherwise every look would unpark it again.
-                if matches!(told, OurObject::PayPal(_)) {
+                if matches!(answer, OurObject::PayPal(_)) {
                     events::unpark(tx, std::slice::from_ref(&carrier_id)).await?;
                 }
                 carried
                     .iter()
-                    .flat_map(|one| fact_of(one, told).into_iter().chain(fee_of(one, told)))
+                    .flat_map(|one| fact_of(one, answer).into_iter().chain(fee_of(one, answer)))
                     .collect()
             }
-            false => carried.iter().filter_map(|one| second_of(one, told, &carrier_id)).collect(),
+            false => carried.iter().filter_map(|one| second_of(one, answer, &carrier_id)).collect(),
         };
         let recorded = record::record(tx, app, "events", &heard).await?;
         transactions::ask_now(tx, &ids, now).await?;
@@ -315,14 +315,14 @@ async fn adopt(work: &Work, of: &NamedObject, told: &OurObject) -> Result<()> {
     }
     app.nudge.intake.notify();
     app.nudge.settle.notify();
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(())
 }
 
 /// A second object under an attempt's key: reported if its money is out. Ignored if people have already settled it as a
 /// duplicate payment.
-fn second_of(attempt: &Attempt, told: &OurObject, carrier_id: &str) -> Option<Observation> {
-    let out = match told {
+fn second_of(attempt: &Attempt, answer: &OurObject, carrier_id: &str) -> Option<Observation> {
+    let out = match answer {
         OurObject::Stripe { out, .. } => *out,
         OurObject::PayPal(batch) => item_out(attempt, batch),
     };
@@ -344,21 +344,21 @@ fn item_out(attempt: &Attempt, batch: &Batch) -> bool {
 }
 
 /// PayPal's fee, also for items that had ended here: nobody reads those any more.
-fn fee_of(attempt: &Attempt, told: &OurObject) -> Option<Observation> {
-    let OurObject::PayPal(batch) = told else { return None };
+fn fee_of(attempt: &Attempt, answer: &OurObject) -> Option<Observation> {
+    let OurObject::PayPal(batch) = answer else { return None };
     let of = attempt.transaction.to_string();
     let item = batch.items.iter().find(|item| item.sender_item_id.as_deref() == Some(of.as_str()))?;
     let fee = paypal_batch::item_fee(item).filter(|_| attempt.leg == Leg::Item)?;
     Some(of_object(attempt, Fact::FeeKnown(fee), None))
 }
 
-fn fact_of(attempt: &Attempt, told: &OurObject) -> Option<Observation> {
+fn fact_of(attempt: &Attempt, answer: &OurObject) -> Option<Observation> {
     let failed = attempt.state == AttemptState::Failed;
     // People have already settled it as a duplicate payment.
     if failed && attempt.reason_code.is_none() {
         return None;
     }
-    let (fact, vendor_id) = match told {
+    let (fact, vendor_id) = match answer {
         OurObject::Stripe { id, fact, out } => {
             let made = match attempt.leg {
                 Leg::Transfer => Fact::TransferMade,

@@ -78,7 +78,7 @@ pub async fn begin(work: &Work, journey: &OnboardingTrip<'_>, country: &str, ema
 ///
 /// # Errors
 /// Same as [`begin`]; a refusal if Stripe does not open that account from here.
-pub async fn mend(work: &Work, journey: &OnboardingTrip<'_>) -> Result<String> {
+pub async fn account_url(work: &Work, journey: &OnboardingTrip<'_>) -> Result<String> {
     let mut db = work.app.store.read().await?;
     verbs::check_choice(&mut db, journey.actor, payout::money::Vendor::Stripe).await?;
     let profile = store::payees::profile_of(&mut db, journey.payee).await?;

@@ -16,7 +16,7 @@ use vendors::ReadError;
 use vendors::paypal::batch as paypal_batch;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
-use super::answer::LookOutcome as Outcome;
+use super::answer::LookupOutcome as Outcome;
 use super::bank_payouts::{self, named_payout};
 use super::scheduled_payouts::{self, Trace};
 use super::shown::{
@@ -24,9 +24,9 @@ use super::shown::{
     of_another_account, of_what_was_found, paypal_has, stripe_has,
 };
 use super::submission;
-use super::{Work, ask, chunks, recheck, settle, unclaimed, verdict};
+use super::{Work, ask, chunks, recheck, settle, unknown_objects, verdict};
 use crate::clock::Clock;
-use crate::ops::by_hand::{Finding, LookOutcome};
+use crate::ops::by_hand::{Finding, SearchCompleteness};
 use crate::ops::record::{self, Observation};
 use crate::ops::{OpsError, Result, by_hand};
 use crate::store::submissions::{self, Submission};
@@ -35,7 +35,7 @@ use crate::store::{Db, StoreError, events, named, put_back};
 use crate::transact;
 
 /// After this long, Stripe has reported what a payout of its automatic schedule took.
-const TOLD_BY_US: i64 = 86_400_000_000;
+const REPORTED_BY_US: i64 = 86_400_000_000;
 
 /// What is known here about a payment whose outcome a person reports.
 pub(super) struct Case {
@@ -45,7 +45,7 @@ pub(super) struct Case {
     /// Something of it was found after a restore.
     found: bool,
     /// Bank payouts to the same account known to belong to other payments.
-    beside: HashSet<String>,
+    other_payouts: HashSet<String>,
 }
 
 impl Case {
@@ -55,8 +55,8 @@ impl Case {
         let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
         let carriers = submissions::several(db, &carriers).await?;
         let found = put_back::any_found(db, Some(id)).await?;
-        let beside = transactions::payouts_beside(db, &[id]).await?.remove(&id).unwrap_or_default();
-        Ok(Self { transaction, attempts, carriers, found, beside })
+        let beside = transactions::payouts_of_others(db, &[id]).await?.remove(&id).unwrap_or_default();
+        Ok(Self { transaction, attempts, carriers, found, other_payouts: beside })
     }
 
     pub(super) fn carrier(&self, of: &Attempt) -> Option<&Submission> {
@@ -65,7 +65,7 @@ impl Case {
 
     /// The start of the payout list to search, as a Unix second.
     pub(super) fn since(&self) -> i64 {
-        unclaimed::since(&self.transaction)
+        unknown_objects::since(&self.transaction)
     }
 
     /// The transfer a reversal is about: its request names it.
@@ -235,7 +235,7 @@ async fn found_after_all(work: &Work, shows: &[(&Attempt, String)]) -> Result<()
     let app = &work.app;
     if !heard.is_empty() {
         transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
-        app.nudge.tell_watchers();
+        app.nudge.notify_watchers();
     }
     Ok(())
 }
@@ -320,7 +320,7 @@ struct BalanceUse {
 /// Which payout of Stripe's automatic schedule took this payment's money.
 async fn took(
     (stripe, clock): (&Stripe, &Clock),
-    (case, asks): (&Case, LookDepth),
+    (case, asks): (&Case, LookupDepth),
     account: &ConnectedAccount,
 ) -> std::result::Result<BalanceUse, ReadError> {
     let nowhere = BalanceUse {
@@ -338,7 +338,7 @@ async fn took(
     let came_back = transfer.amount_reversed_units > 0;
     let is_part = came_back && transfer.amount_reversed_units < transfer.amount_units;
     let part_back = transfer.come_back().filter(|_| is_part);
-    if asks == LookDepth::Transfer {
+    if asks == LookupDepth::Transfer {
         return Ok(BalanceUse { came_back, part_back, ..nowhere });
     }
     // If Stripe does not name the payment on the connected account, what took it cannot be determined.
@@ -351,9 +351,9 @@ async fn took(
     let attempts: Vec<&Attempt> = case.attempts.iter().collect();
     // A payout that includes both the payment and its refund took nothing of it.
     let named_as = scheduled_payouts::named_as(stripe, (object, came_back), payment).await?;
-    let trace = Trace::of(&case.transaction, &attempts, named_as).beside(case.beside.clone());
+    let trace = Trace::of(&case.transaction, &attempts, named_as).beside(case.other_payouts.clone());
     let trace = trace.made(transfer.created);
-    let trace = if asks == LookDepth::PayoutsOfLookedThrough { trace.looked_through() } else { trace };
+    let trace = if asks == LookupDepth::PayoutsOfLookedThrough { trace.looked_through() } else { trace };
     let mut by_schedule =
         scheduled_payouts::by_schedule(stripe, account, (case.since(), clock), vec![trace]).await?;
     Ok(BalanceUse {
@@ -496,7 +496,7 @@ async fn at_stripe(
                 marked || named_payout(stripe, account, (case, attempt)).await?.as_deref() == Some(id);
             let marked = marked
                 || (case.is_lost(id, found.metadata.get("attempt"))
-                    && unclaimed::named_payouts(stripe, account, (&of.id.to_string(), case.since()))
+                    && unknown_objects::named_payouts(stripe, account, (&of.id.to_string(), case.since()))
                         .await?
                         .contains(id));
             let fact = bank::fact(&found).filter(|_| found.money() == net && !found.automatic && marked);
@@ -522,7 +522,7 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     drop(db);
     // People's word about a found object needs two of them if nothing proves that it is ours.
     let (found, over) = if case.found { of_what_was_found(work, &case).await? } else { (Vec::new(), true) };
-    let mut worth = if over { LookOutcome::Through } else { LookOutcome::NotThrough };
+    let mut worth = if over { SearchCompleteness::Through } else { SearchCompleteness::NotThrough };
     for attempt in case.open() {
         // A cancellation moves no money, whatever its outcome.
         let carrier = case.carrier(attempt);
@@ -543,11 +543,11 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
             Ok(ShownMoney::Nothing) => {}
             // A hidden object or account says nothing about the money.
             Ok(ShownMoney::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {
-                worth = LookOutcome::NotThrough
+                worth = SearchCompleteness::NotThrough
             }
             // The vendor has been asked for a long time, without a readable answer.
             Err(ReadError::Unreadable(_)) if not_understood(&case, carrier) => {
-                worth = LookOutcome::NotThrough
+                worth = SearchCompleteness::NotThrough
             }
             Ok(ShownMoney::It(object)) => return Err(has_it(&object)),
             Err(error) => return Err(unreachable(&error)),
@@ -556,9 +556,11 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     match schedule_has(work, &case).await? {
         Ok(ShownMoney::Nothing) => {}
         Ok(ShownMoney::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => {
-            worth = LookOutcome::NotThrough
+            worth = SearchCompleteness::NotThrough
         }
-        Err(ReadError::Unreadable(_)) if not_understood(&case, None) => worth = LookOutcome::NotThrough,
+        Err(ReadError::Unreadable(_)) if not_understood(&case, None) => {
+            worth = SearchCompleteness::NotThrough
+        }
         Ok(ShownMoney::It(object)) => return Err(has_it(&object)),
         Err(error) => return Err(unreachable(&error)),
     }
@@ -626,7 +628,7 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<ShownResult> {
     if !stripe.may_have(of.vendor_account.as_deref()) {
         return Ok(Err(of_another_account()));
     }
-    Ok(match took((&stripe.client, &work.app.clock), (case, LookDepth::Payouts), &account).await {
+    Ok(match took((&stripe.client, &work.app.clock), (case, LookupDepth::Payouts), &account).await {
         Ok(BalanceUse { payout: Some((object, _)), .. }) => Ok(ShownMoney::It(object)),
         Ok(took) if took.not_yet => Err(ReadError::Unreachable(NOT_YET.to_owned())),
         Ok(took) if took.in_progress => Ok(ShownMoney::NotSaid),
@@ -638,19 +640,19 @@ async fn schedule_has(work: &Work, case: &Case) -> Result<ShownResult> {
 const NOT_YET: &str = "Stripe does not report yet what its own payouts took from the payee's account; it does within minutes at the start of a day (UTC), otherwise within hours";
 
 /// What became of the money a bank payout should pay.
-pub(super) enum TransferBalance {
+pub(super) enum MoneyLocation {
     There,
     /// A payout of Stripe's automatic schedule took it; its id and state.
     PaidOut(String, Fact),
     /// All or part of its transfer came back.
     CameBack,
     /// Stripe does not fully report yet what its payouts took, or not in a readable form: why.
-    NotTold(ReadError),
+    NotReported(ReadError),
 }
 
 /// How far to look for the money.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum LookDepth {
+pub(super) enum LookupDepth {
     Transfer,
     /// Also check what payouts of Stripe's automatic schedule took.
     Payouts,
@@ -665,22 +667,22 @@ pub(super) enum LookDepth {
 pub(super) async fn lies(
     work: &Work,
     id: TransactionId,
-    asks: LookDepth,
-) -> Result<std::result::Result<TransferBalance, ReadError>> {
+    asks: LookupDepth,
+) -> Result<std::result::Result<MoneyLocation, ReadError>> {
     let case = Case::read(&mut work.app.store.read().await?, id).await?;
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
     let Some(account) = ConnectedAccount::parse(case.transaction.destination.address()) else {
-        return Ok(Ok(TransferBalance::There));
+        return Ok(Ok(MoneyLocation::There));
     };
     let took = took((&stripe.client, &work.app.clock), (&case, asks), &account);
     Ok(match work.ask(Vendor::Stripe, took).await {
-        Ok(BalanceUse { payout: Some((id, fact)), .. }) => Ok(TransferBalance::PaidOut(id, fact)),
-        Ok(took) if took.came_back => Ok(TransferBalance::CameBack),
+        Ok(BalanceUse { payout: Some((id, fact)), .. }) => Ok(MoneyLocation::PaidOut(id, fact)),
+        Ok(took) if took.came_back => Ok(MoneyLocation::CameBack),
         Ok(took) if took.in_progress => {
-            Ok(TransferBalance::NotTold(ReadError::Unreachable(NOT_YET.to_owned())))
+            Ok(MoneyLocation::NotReported(ReadError::Unreachable(NOT_YET.to_owned())))
         }
-        Ok(_) => Ok(TransferBalance::There),
-        Err(error @ ReadError::Unreadable(_)) => Ok(TransferBalance::NotTold(error)),
+        Ok(_) => Ok(MoneyLocation::There),
+        Err(error @ ReadError::Unreadable(_)) => Ok(MoneyLocation::NotReported(error)),
         Err(error) => Err(error),
     })
 }
@@ -707,7 +709,7 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
         // Stripe shows that a transfer came back. What it does not show of the balance rests on their word, once it has
         // had time to report what its own payouts took.
         let now = work.app.clock.now();
-        let seen = found.reversal_seen_at.filter(|seen| now.saturating_sub(*seen) >= TOLD_BY_US);
+        let seen = found.reversal_seen_at.filter(|seen| now.saturating_sub(*seen) >= REPORTED_BY_US);
         let back = how == Parked::Reversed && seen.is_some();
         if looked >= Outcome::NotYet && !back {
             ask::known(looked)?;

@@ -67,7 +67,7 @@ struct MetadataCache {
 /// The last metadata and the last failure, with their times.
 #[derive(Clone, Default)]
 struct Last {
-    said: Option<(i64, CoreProviderMetadata)>,
+    metadata: Option<(i64, CoreProviderMetadata)>,
     failed: Option<(i64, String)>,
 }
 
@@ -85,7 +85,7 @@ impl Last {
     /// The result from the cache; `None` if the provider must be asked.
     fn goes(&self, now: i64, fresh_us: i64) -> Option<Result<CoreProviderMetadata, ProviderError>> {
         let since = |at: i64| if at <= now { now - at } else { i64::MAX };
-        let said = |within: i64| self.said.as_ref().filter(|(at, _)| since(*at) < within);
+        let said = |within: i64| self.metadata.as_ref().filter(|(at, _)| since(*at) < within);
         if let Some((_, metadata)) = said(fresh_us) {
             return Some(Ok(metadata.clone()));
         }
@@ -239,7 +239,7 @@ pub async fn address(work: &Work, sent: &AuthorizationRequest, again: bool) -> R
 }
 
 /// For the operator: what is wrong at the provider. `None` without a provider, or if its metadata lists no claims.
-pub async fn lacking(work: &Work) -> Option<String> {
+pub async fn setup_problem(work: &Work) -> Option<String> {
     work.app.config.oidc.issuer.as_ref()?;
     let metadata = match known(work, KNOWN_US).await {
         Ok(metadata) => metadata,
@@ -401,7 +401,7 @@ async fn known(work: &Work, fresh_us: i64) -> Result<CoreProviderMetadata, Provi
     if let Some(goes) = known.last().goes(now, fresh_us) {
         return goes;
     }
-    let _turn = known.0.asking.lock().await;
+    let _permit = known.0.asking.lock().await;
     // Another task fetched it while this one waited.
     if let Some(goes) = known.last().goes(work.app.clock.now(), fresh_us) {
         return goes;
@@ -412,7 +412,7 @@ async fn known(work: &Work, fresh_us: i64) -> Result<CoreProviderMetadata, Provi
     let now = work.app.clock.now();
     match heard.and_then(checked) {
         Ok(metadata) => {
-            known.note(|last| *last = Last { said: Some((now, metadata.clone())), failed: None });
+            known.note(|last| *last = Last { metadata: Some((now, metadata.clone())), failed: None });
             Ok(metadata)
         }
         Err(why) => {
@@ -573,7 +573,8 @@ mod tests {
     fn what_was_known_goes_while_the_provider_is_away_and_nobody_asks_at_once_again() {
         let said = |at| Some((at, document("https://login.example.com", "")));
         let failed = |at| Some((at, "it does not answer".to_owned()));
-        let goes = |said, failed, now| Last { said, failed }.goes(now, KNOWN_US).map(|goes| goes.is_ok());
+        let goes =
+            |said, failed, now| Last { metadata: said, failed }.goes(now, KNOWN_US).map(|goes| goes.is_ok());
         assert_eq!(goes(None, None, 0), None, "nobody was asked");
         assert_eq!(goes(said(0), None, KNOWN_US - 1), Some(true));
         assert_eq!(goes(said(0), None, KNOWN_US), None, "asked again");

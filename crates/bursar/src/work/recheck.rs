@@ -16,9 +16,9 @@ use payout::transaction::{AttemptState, Fact, Leg, State};
 use vendors::ReadError;
 use vendors::stripe::payout as bank;
 
-use super::answer::LookOutcome;
+use super::answer::LookupOutcome;
 use super::search::{self, Cases, Unknown};
-use super::unclaimed::{self, UnclaimedObject};
+use super::unknown_objects::{self, UnknownObject};
 use super::{PassResult, Work, scheduled_payouts};
 use crate::ops::record::{self, Observation};
 use crate::ops::{OpsError, Result, safe_mode};
@@ -47,7 +47,7 @@ pub(super) async fn once(work: &Work, now: i64) -> PassResult {
     let mut looks = looks.buffer_unordered(work.concurrency(SIDE_BY_SIDE));
     let mut done = 0;
     while let Some(looked) = looks.next().await {
-        done += usize::from(looked? == LookOutcome::Through);
+        done += usize::from(looked? == LookupOutcome::Through);
     }
     Ok(done)
 }
@@ -56,11 +56,11 @@ pub(super) async fn once(work: &Work, now: i64) -> PassResult {
 ///
 /// # Errors
 /// If there is no such payment or the database fails.
-pub(super) async fn before(work: &Work, id: TransactionId) -> Result<LookOutcome> {
+pub(super) async fn before(work: &Work, id: TransactionId) -> Result<LookupOutcome> {
     let mut db = work.app.store.read().await?;
     let needed = !put_back::to_look_for(&mut db, &[id]).await?.is_empty();
     drop(db);
-    if needed { through(work, id, work.app.clock.now()).await } else { Ok(LookOutcome::Through) }
+    if needed { through(work, id, work.app.clock.now()).await } else { Ok(LookupOutcome::Through) }
 }
 
 /// Splits payments into those that may be asked about and those that must be searched first: a reversed transfer frees
@@ -73,7 +73,7 @@ pub(super) async fn first(
     let (mut may, mut waits) = (Vec::new(), Vec::new());
     for one in of {
         let looks = unlooked.contains(&one.id) && frees_when_reversed(&one);
-        if looks && before(work, one.id).await? != LookOutcome::Through {
+        if looks && before(work, one.id).await? != LookupOutcome::Through {
             waits.push(one.id);
         } else {
             may.push(one);
@@ -89,25 +89,25 @@ pub(super) fn frees_when_reversed(of: &Transaction) -> bool {
 }
 
 /// Searches one payment and records the findings. An incomplete search is retried later.
-async fn through(work: &Work, id: TransactionId, now: i64) -> Result<LookOutcome> {
+async fn through(work: &Work, id: TransactionId, now: i64) -> Result<LookupOutcome> {
     let looked = match look(work, id).await? {
-        Ok(true) => LookOutcome::Through,
-        Ok(false) => LookOutcome::NotAnswered,
+        Ok(true) => LookupOutcome::Through,
+        Ok(false) => LookupOutcome::NotAnswered,
         Err(error) => {
             tracing::warn!(payment = %id, %error, "a payment could not be searched for after the database was restored");
             match error {
-                ReadError::Missing | ReadError::Refused { .. } => LookOutcome::NotShown,
+                ReadError::Missing | ReadError::Refused { .. } => LookupOutcome::NotShown,
                 ReadError::Credentials(_)
                 | ReadError::RateLimited { .. }
                 | ReadError::Unreachable(_)
-                | ReadError::Unreadable(_) => LookOutcome::NotAnswered,
+                | ReadError::Unreadable(_) => LookupOutcome::NotAnswered,
             }
         }
     };
     let wait = match looked {
-        LookOutcome::Through => return Ok(looked),
-        LookOutcome::NotShown => NOT_SHOWN_US,
-        LookOutcome::NotYet | LookOutcome::NotAnswered => AGAIN_US,
+        LookupOutcome::Through => return Ok(looked),
+        LookupOutcome::NotShown => NOT_SHOWN_US,
+        LookupOutcome::NotYet | LookupOutcome::NotAnswered => AGAIN_US,
     };
     let app = &work.app;
     transact!(app, |tx| { Ok(put_back::look_again(tx, id, now.saturating_add(wait)).await?) })?;
@@ -129,7 +129,7 @@ async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool
     if !stripe.may_have(of.vendor_account.as_deref()) {
         return told("it was paid from a different account than the one connected now");
     }
-    match work.ask(Vendor::Stripe, unclaimed::others(&stripe.client, &of, &attempts)).await {
+    match work.ask(Vendor::Stripe, unknown_objects::others(&stripe.client, &of, &attempts)).await {
         Ok(others) => Ok(Ok(note(work, id, &others, epoch).await?)),
         Err(error) => Ok(Err(error)),
     }
@@ -137,7 +137,7 @@ async fn look(work: &Work, id: TransactionId) -> Result<std::result::Result<bool
 
 /// Records what Stripe has of a payment that was unknown here. Returns whether nothing unknown is left. Stripe was
 /// asked in `epoch`: if the database was restored again since, that says nothing about the next epoch.
-async fn note(work: &Work, id: TransactionId, others: &[UnclaimedObject], epoch: i64) -> Result<bool> {
+async fn note(work: &Work, id: TransactionId, others: &[UnknownObject], epoch: i64) -> Result<bool> {
     let app = &work.app;
     let looked = transact!(app, |tx| {
         let now = app.clock.now();
@@ -147,7 +147,7 @@ async fn note(work: &Work, id: TransactionId, others: &[UnclaimedObject], epoch:
         let objects: Vec<String> = others.iter().map(|one| one.id().to_owned()).collect();
         let mut known = put_back::known(tx, &objects).await?;
         known.extend(put_back::settled_by_people(tx, id).await?);
-        let others: Vec<&UnclaimedObject> = others.iter().filter(|one| !known.contains(one.id())).collect();
+        let others: Vec<&UnknownObject> = others.iter().filter(|one| !known.contains(one.id())).collect();
         let (mut heard, mut found) = (Vec::new(), Vec::new());
         if let Some(adopted) = adopted(of, &cases, &others) {
             heard.push(adopted);
@@ -178,9 +178,9 @@ async fn note(work: &Work, id: TransactionId, others: &[UnclaimedObject], epoch:
 
 /// The lost database had sent parked money to the bank again: if Stripe has a bank payout of this payment with our key
 /// and its amount, that payout settles what is parked here.
-fn adopted(of: &Transaction, cases: &Cases, others: &[&UnclaimedObject]) -> Option<Observation> {
+fn adopted(of: &Transaction, cases: &Cases, others: &[&UnknownObject]) -> Option<Observation> {
     let parked = matches!(of.state, State::PayoutFailed | State::PayoutCanceled);
-    let [UnclaimedObject::Payout { payout, named: true }] = others else { return None };
+    let [UnknownObject::Payout { payout, named: true }] = others else { return None };
     // A payout sent by an attempt here belongs to that attempt.
     if payout.metadata.get("attempt").is_some_and(|mark| cases.is_ours(mark)) {
         return None;
@@ -191,10 +191,10 @@ fn adopted(of: &Transaction, cases: &Cases, others: &[&UnclaimedObject]) -> Opti
     ours.then(|| search::observation(transfer, scheduled_payouts::paid_by_schedule(&payout.id, &fact), None))
 }
 
-fn as_found(of: &Transaction, one: &UnclaimedObject) -> Found {
+fn as_found(of: &Transaction, one: &UnknownObject) -> Found {
     let (amount, created) = match one {
-        UnclaimedObject::Transfer(made) => (made.money(), made.created),
-        UnclaimedObject::Payout { payout, .. } => (payout.money(), payout.created),
+        UnknownObject::Transfer(made) => (made.money(), made.created),
+        UnknownObject::Payout { payout, .. } => (payout.money(), payout.created),
     };
     Found {
         vendor: Vendor::Stripe,

@@ -18,10 +18,10 @@ use vendors::ReadError;
 use vendors::stripe::balance::BalanceTransaction;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
-use super::answer::LookOutcome;
+use super::answer::LookupOutcome;
 use super::bank_payouts::FoundPayouts;
 use super::submission::Ready;
-use super::{Work, settle, unclaimed};
+use super::{Work, settle, unknown_objects};
 use crate::clock::Clock;
 use crate::ops::Result;
 use crate::ops::contradiction_text;
@@ -133,7 +133,7 @@ pub(super) async fn look(
     let ids: Vec<TransactionId> = gone.iter().map(|one| one.ready.transaction.id).collect();
     let mut db = work.app.store.read().await?;
     let attempts = transactions::attempts(&mut db, &ids).await?;
-    let beside = transactions::payouts_beside(&mut db, &ids).await?;
+    let beside = transactions::payouts_of_others(&mut db, &ids).await?;
     drop(db);
     let taken = funds_taken(stripe, (&account, &work.app.clock), &gone, (&attempts, beside));
     let mut taken = match work.ask(Vendor::Stripe, taken).await {
@@ -141,7 +141,7 @@ pub(super) async fn look(
         // An answer, but unusable: it must not keep long-waiting payouts from a person.
         Err(ReadError::Unreadable(why)) => {
             tracing::warn!(%account, why, "an account could not be checked: the answer cannot be read");
-            Taken { untold: true, ..Taken::default() }
+            Taken { incomplete: true, ..Taken::default() }
         }
         Err(error) => {
             tracing::warn!(%account, %error, "an account holds less than was transferred to it, and could not be checked");
@@ -162,7 +162,10 @@ pub(super) async fn look(
             Some(heard) => {
                 outcome.settled.extend(heard.into_iter().map(|heard| (ready.attempt.clone(), heard)));
             }
-            None if matches!(why, UnpayableReason::Late) && !taken.untold && !taken.unnamed.contains(&id) => {
+            None if matches!(why, UnpayableReason::Late)
+                && !taken.incomplete
+                && !taken.unnamed.contains(&id) =>
+            {
                 outcome.clear.push(ready);
             }
             // It will be reported within hours; until then nothing counts as missing.
@@ -201,8 +204,8 @@ impl Ready {
 struct Taken {
     facts: HashMap<TransactionId, Vec<Observation>>,
     /// Stripe does not report everything yet that its payouts took.
-    untold: bool,
-    /// As `untold`, but it will within hours.
+    incomplete: bool,
+    /// As `incomplete`, but it will be reported within hours.
     not_yet: bool,
     /// For these, Stripe does not name the payment on the connected account.
     unnamed: HashSet<TransactionId>,
@@ -243,9 +246,10 @@ async fn funds_taken(
     if traces.is_empty() || !shown {
         return Ok(taken);
     }
-    let since = gone.iter().map(|one| unclaimed::since(&one.ready.transaction)).min().unwrap_or_default();
+    let since =
+        gone.iter().map(|one| unknown_objects::since(&one.ready.transaction)).min().unwrap_or_default();
     let by_schedule = by_schedule(stripe, account, (since, clock), traces).await?;
-    (taken.untold, taken.not_yet) = (by_schedule.in_progress, by_schedule.not_yet);
+    (taken.incomplete, taken.not_yet) = (by_schedule.in_progress, by_schedule.not_yet);
     for one in gone {
         if let Some((payout, fact)) = by_schedule.found.get(&one.ready.transaction.id) {
             let told = observation(&one.ready.attempt, fact.clone(), words(payout));
@@ -281,7 +285,7 @@ const DAY_US: i64 = 86_400_000_000;
 const UNLISTED_US: i64 = 120_000_000;
 const SECOND_US: i64 = 1_000_000;
 /// What a payout took is reported within hours. If an older one is not, it is hidden.
-const TOLD_WITHIN_S: i64 = 172_800;
+const REPORTED_WITHIN_S: i64 = 172_800;
 
 /// Stripe's timestamps have a resolution of one second, and related objects are created one after another.
 const A_MINUTE_S: i64 = 60;
@@ -413,7 +417,7 @@ pub(super) async fn by_schedule(
         let fact = bank::fact(&payout);
         let out = matches!(fact, None | Some(Fact::PayoutMade | Fact::PayoutPaid));
         let untold = out && payout.reconciliation_status == bank::IN_PROGRESS;
-        not_yet |= untold && clock.now() / SECOND_US - payout.created < TOLD_WITHIN_S;
+        not_yet |= untold && clock.now() / SECOND_US - payout.created < REPORTED_WITHIN_S;
         let mut entries = stripe.balance_transactions_of_payout(account, &payout.id).await?;
         // Stripe includes the payout's own entry: if it pays a single payment, it has the amount a payout of ours would
         // have had.
@@ -498,14 +502,14 @@ fn missing<'a>(attempts: &[&'a Attempt]) -> Option<&'a Attempt> {
 }
 
 /// A transfer whose money should be in the payee's balance, or was reversed from there.
-pub(super) struct ParkedTransfer<'a> {
+pub(super) struct TransferInBalance<'a> {
     pub(super) of: &'a Transaction,
     pub(super) transfer: &'a Attempt,
     pub(super) payouts: &'a [Attempt],
     /// Bank payouts to the same account known to belong to other payments.
-    pub(super) beside: &'a HashSet<String>,
+    pub(super) other_payouts: &'a HashSet<String>,
     /// The result of looking for bank payouts of ours, if one was needed.
-    pub(super) ours: Option<&'a FoundPayouts>,
+    pub(super) found_payouts: Option<&'a FoundPayouts>,
     pub(super) came_back: bool,
     /// When it was made, in seconds by Stripe's clock.
     pub(super) made_s: i64,
@@ -531,14 +535,16 @@ impl OutgoingFunds {
     }
 }
 
-impl ParkedTransfer<'_> {
+impl TransferInBalance<'_> {
     fn trace(&self, named_as: Vec<String>) -> Trace {
         let payouts: Vec<&Attempt> = self.payouts.iter().collect();
-        let out = self.ours.map_or(&[][..], |ours| &ours.out);
+        let out = self.found_payouts.map_or(&[][..], |ours| &ours.out);
         let named_as = named_as.into_iter().chain(out.iter().cloned()).collect();
-        let trace = Trace::of(self.of, &payouts, named_as).beside(self.beside.clone()).made(self.made_s);
-        let through =
-            self.ours.is_some_and(|ours| ours.looked == LookOutcome::Through && ours.out.is_empty());
+        let trace =
+            Trace::of(self.of, &payouts, named_as).beside(self.other_payouts.clone()).made(self.made_s);
+        let through = self
+            .found_payouts
+            .is_some_and(|ours| ours.looked == LookupOutcome::Through && ours.out.is_empty());
         if through { trace.looked_through() } else { trace }
     }
 
@@ -555,13 +561,13 @@ impl ParkedTransfer<'_> {
             return Ok(OutgoingFunds { hidden: false, ..hidden(String::new()) });
         };
         let trace = self.trace(named_as);
-        match by_schedule(stripe, &account, (unclaimed::since(self.of), clock), vec![trace]).await {
+        match by_schedule(stripe, &account, (unknown_objects::since(self.of), clock), vec![trace]).await {
             Ok(mut by_schedule) => {
                 // Either of the two may have taken the money that came back: the payee was paid, and the reversal took
                 // other money.
                 let perhaps = by_schedule.perhaps.remove(&self.of.id).filter(|_| self.came_back);
                 let Some((payout, fact)) = by_schedule.found.remove(&self.of.id).or(perhaps) else {
-                    return Ok(match (by_schedule.in_progress, self.ours.map(|ours| ours.looked)) {
+                    return Ok(match (by_schedule.in_progress, self.found_payouts.map(|ours| ours.looked)) {
                         (true, _) => OutgoingFunds {
                             not_yet: by_schedule.not_yet,
                             ..hidden(
@@ -571,12 +577,14 @@ impl ParkedTransfer<'_> {
                         },
                         (
                             false,
-                            Some(LookOutcome::NotShown | LookOutcome::NotYet | LookOutcome::NotAnswered),
+                            Some(
+                                LookupOutcome::NotShown | LookupOutcome::NotYet | LookupOutcome::NotAnswered,
+                            ),
                         ) => hidden(
                             "; some payouts of the payee's account are reported in an unknown form"
                                 .to_owned(),
                         ),
-                        (false, Some(LookOutcome::Through) | None) => {
+                        (false, Some(LookupOutcome::Through) | None) => {
                             OutgoingFunds { hidden: false, ..hidden(String::new()) }
                         }
                     });

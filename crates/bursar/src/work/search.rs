@@ -36,7 +36,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// The margin for clocks that differ.
 const HOUR_US: i64 = 3_600_000_000;
 /// The note on whatever a search finds.
-const TOLD: &str = "found at the vendor after the database was restored";
+const FOUND_NOTE: &str = "found at the vendor after the database was restored";
 
 /// One pass: searches the vendors that are due in safe mode.
 pub async fn once(work: &Work, now: i64) -> PassResult {
@@ -68,7 +68,7 @@ pub async fn once(work: &Work, now: i64) -> PassResult {
     }
     if done > 0 {
         work.app.nudge.settle.notify();
-        work.app.nudge.tell_watchers();
+        work.app.nudge.notify_watchers();
     }
     Ok(done)
 }
@@ -298,7 +298,7 @@ pub(super) fn observation(attempt: &Attempt, fact: Fact, vendor_id: Option<Strin
         vendor_id,
         submission: None,
         source: "poll",
-        detail: Some(TOLD.to_owned()),
+        detail: Some(FOUND_NOTE.to_owned()),
         event_id: None,
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn at_once(work: &Work) -> i64 {
 /// Sends what is due. Returns how many answers it recorded.
 pub(super) async fn due(work: &Work, vendor: Vendor, now: i64) -> PassResult {
     let app = &work.app;
-    let most = work.reach.room(vendor, Calls::Money, now, at_once(work));
+    let most = work.reach.capacity(vendor, Calls::Money, now, at_once(work));
     if most == 0 {
         return Ok(0);
     }
@@ -108,7 +108,7 @@ async fn record_as_they_come(
     leases: &Leases,
     mut answers: impl Stream<Item = Answered> + Unpin,
 ) -> PassResult {
-    if work.in_turn {
+    if work.sequential {
         return record_all(work, answers.collect().await).await;
     }
     let (answered, mut waiting) = mpsc::unbounded_channel();
@@ -265,7 +265,7 @@ impl Wire<'_> {
         // The answer carries the vendor's time.
         let (vendor, now) = (submission.vendor.as_str(), self.work.app.clock.now());
         let first_at = sent_at.saturating_sub(self.work.clients.skew().ahead(vendor, now));
-        Answered { submission, judged, fact, sent_at, first_at, raw, waits: Vec::new() }
+        Answered { submission, judgment: judged, fact, sent_at, first_at, raw, waits: Vec::new() }
     }
 
     /// Tells the breaker whether the vendor answered at all. The result can be in doubt although the vendor answered.
@@ -276,7 +276,7 @@ impl Wire<'_> {
         }
         match UnknownCause::parse(&judged.why) {
             Some(UnknownCause::NotSent | UnknownCause::NoAnswer) => {
-                reach.silent(submission.vendor, Calls::Money, self.work.app.clock.now());
+                reach.record_no_response(submission.vendor, Calls::Money, self.work.app.clock.now());
             }
             Some(
                 UnknownCause::ServerError
@@ -373,7 +373,7 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
             answered.iter().map(|answer| outcome(answer, now)).collect();
         let held = submissions::record(tx, &outcomes).await?;
         store::named::name(tx, &unheld(answered, &held), now).await?;
-        let elsewhere = answered.iter().filter(|one| one.judged.why == Code::OtherVendorAccount.as_str());
+        let elsewhere = answered.iter().filter(|one| one.judgment.why == Code::OtherVendorAccount.as_str());
         let elsewhere: Vec<String> = elsewhere.map(|one| one.submission.id.clone()).collect();
         evidence::keep(tx, &raw_answers(app, answered, &held, now)).await?;
         let attempts = transactions::attempts_of_submissions(tx, &held).await?;
@@ -386,15 +386,15 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
             let carried = by_submission.remove(answer.submission.id.as_str()).unwrap_or_default();
             heard.extend(consequences(tx, app, answer, &carried, now).await?);
             // The item reports the outcome of a cancellation; a found transfer reports what has happened to it since.
-            let found = answer.judged.why == "found";
+            let found = answer.judgment.why == "found";
             // If a payout was stopped because its transfer was reversed, the transfer says whether completely.
-            let reversed = answer.judged.stopped_by() == Some(Code::TransferReversed.as_str());
+            let reversed = answer.judgment.stopped_by() == Some(Code::TransferReversed.as_str());
             let asks = carried.iter().filter(|one| match one.leg {
                 Leg::Cancel => true,
                 Leg::Transfer => found,
                 Leg::Payout => reversed,
                 // A reversal alone frees nothing: the transfer does, and it shows what took the money earlier.
-                Leg::Reversal => answer.judged.accepted_as().is_some(),
+                Leg::Reversal => answer.judgment.accepted_as().is_some(),
                 Leg::Item => false,
             });
             to_ask.extend(asks.map(|one| one.transaction));
@@ -403,7 +403,7 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
                 at_gates.extend(waiting.map(|one| (one.id, one.transaction, Some(code.as_str()))));
             }
         }
-        let clean = answered.iter().filter(|one| one.judged.clean && held.contains(&one.submission.id));
+        let clean = answered.iter().filter(|one| one.judgment.clean && held.contains(&one.submission.id));
         let clean: Vec<String> = clean.map(|one| one.submission.id.clone()).collect();
         if !clean.is_empty() {
             let epoch = put_back::progress(tx).await?.epoch;
@@ -431,7 +431,7 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
 fn unheld(answered: &[Answered], held: &[String]) -> Vec<(String, String)> {
     let lost =
         answered.iter().filter(|one| !held.contains(&one.submission.id) && named::names(&one.submission));
-    lost.filter_map(|one| Some((one.submission.id.clone(), one.judged.accepted_as()?.to_owned()))).collect()
+    lost.filter_map(|one| Some((one.submission.id.clone(), one.judgment.accepted_as()?.to_owned()))).collect()
 }
 
 /// Payments the vendor was searched for after a restore, with nothing found. The absence of a reversal says nothing
@@ -463,7 +463,7 @@ fn raw_answers(app: &App, answered: &[Answered], held: &[String], now: i64) -> V
 
 /// What an answer means for the vendor as a whole: pause, hold, alarm.
 async fn apply_to_vendor(work: &Work, answer: &Answered) -> Result<()> {
-    let (vendor, judged) = (answer.submission.vendor, &answer.judged);
+    let (vendor, judged) = (answer.submission.vendor, &answer.judgment);
     if judged.pause {
         connections::pause(&work.app, vendor, &judged.detail).await?;
     }
@@ -489,7 +489,7 @@ async fn resume_paused(work: &Work, answered: &[Answered]) -> Result<()> {
     drop(db);
     for vendor in paused {
         let accepted = |one: &&Answered| {
-            one.submission.vendor == vendor && matches!(one.judged.verdict, Verdict::Accepted(_))
+            one.submission.vendor == vendor && matches!(one.judgment.verdict, Verdict::Accepted(_))
         };
         if answered.iter().any(|one| accepted(&one)) {
             connections::resume(&work.app, vendor, "dispatch").await?;
@@ -499,7 +499,7 @@ async fn resume_paused(work: &Work, answered: &[Answered]) -> Result<()> {
 }
 
 fn outcome(answer: &Answered, now: i64) -> submissions::Outcome {
-    let Answered { submission, judged, sent_at, first_at, .. } = answer;
+    let Answered { submission, judgment: judged, sent_at, first_at, .. } = answer;
     // A request that needs review may have been executed as well.
     let doubtful =
         matches!(judged.verdict, Verdict::Again { doubtful: true, .. } | Verdict::Look(_) | Verdict::Review);
@@ -556,7 +556,7 @@ async fn consequences(
     carried: &[&Attempt],
     now: i64,
 ) -> Result<Vec<Observation>> {
-    let detail = format!("{}: {}", answer.judged.why, answer.judged.detail);
+    let detail = format!("{}: {}", answer.judgment.why, answer.judgment.detail);
     let tell = |attempt: &Attempt, fact, vendor_id: Option<&str>| Observation {
         transaction: attempt.transaction,
         attempt: attempt.id,
@@ -568,7 +568,7 @@ async fn consequences(
         event_id: None,
     };
     let all = |fact: &dyn Fn(Leg) -> Fact| carried.iter().map(|one| tell(one, fact(one.leg), None)).collect();
-    Ok(match &answer.judged.verdict {
+    Ok(match &answer.judgment.verdict {
         Verdict::Accepted(id) => {
             if answer.submission.vendor == Vendor::PayPal {
                 events::unpark(tx, std::slice::from_ref(id)).await?;
@@ -677,7 +677,7 @@ async fn send_others_again(
 /// Looks up submissions to a vendor without a conclusive answer. Returns how many look-ups it recorded.
 pub(super) async fn look(work: &Work, vendor: Vendor, now: i64) -> PassResult {
     let app = &work.app;
-    let most = work.reach.room(vendor, Calls::Reads, now, AT_ONCE);
+    let most = work.reach.capacity(vendor, Calls::Reads, now, AT_ONCE);
     if most == 0 {
         return Ok(0);
     }

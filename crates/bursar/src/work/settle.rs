@@ -17,19 +17,19 @@ use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 pub(super) use self::items::about_ours;
-use super::answer::{Answer, LookOutcome};
+use super::answer::{Answer, LookupOutcome};
 use super::aside::{self, AsideKind, Bisection};
 use super::bank_payouts::FoundPayouts;
 use super::calls::Calls;
 use super::next_look::{asks_for_transfer, more_rarely, next_at, unseen_next};
-use super::scheduled_payouts::{OutgoingFunds, ParkedTransfer};
+use super::scheduled_payouts::{OutgoingFunds, TransferInBalance};
 use super::skew::Skew;
 use super::{PassResult, Work, bank_payouts, credit, named, recheck, scheduled_payouts};
 use crate::clock::Clock;
 use crate::ops::record::{self, Observation};
 use crate::ops::{Result, vendors as connections};
 use crate::store::submissions;
-use crate::store::transactions::{self, AskedUpdate, Attempt, Transaction, Unshown};
+use crate::store::transactions::{self, Attempt, LookupUpdate, Transaction, Unshown};
 use crate::store::{Tx, events, put_back};
 use crate::transact;
 
@@ -53,7 +53,7 @@ const ELSEWHERE: &str =
 /// The vendor's answer about one object of a payment.
 struct ObjectAnswer {
     transaction: TransactionId,
-    heard: Vec<Observation>,
+    observations: Vec<Observation>,
     what: String,
     answer: Answer,
     /// The transfer was reported, but not what has left the payee's balance.
@@ -69,8 +69,8 @@ struct ObjectAnswer {
 
 impl ObjectAnswer {
     /// How conclusive the answer is. What Stripe reports within hours is waited for.
-    fn looked(&self) -> LookOutcome {
-        if self.not_yet { LookOutcome::NotYet } else { self.answer.looked(self.hidden) }
+    fn looked(&self) -> LookupOutcome {
+        if self.not_yet { LookupOutcome::NotYet } else { self.answer.looked(self.hidden) }
     }
 }
 
@@ -88,23 +88,23 @@ struct Question {
 struct Parked {
     payouts: Vec<Attempt>,
     /// Bank payouts to the same account known to belong to other payments.
-    beside: HashSet<String>,
+    other_payouts: HashSet<String>,
     /// The result of looking for bank payouts of ours, if one was needed.
-    ours: Option<FoundPayouts>,
+    found_payouts: Option<FoundPayouts>,
     /// Its money should be in the payee's balance.
-    lies: bool,
+    in_balance: bool,
 }
 
 /// What was read about payments, besides their attempts, before the vendor is asked.
 #[derive(Default)]
 struct SettleContext {
-    ours: HashMap<TransactionId, FoundPayouts>,
-    beside: HashMap<TransactionId, HashSet<String>>,
+    found_payouts: HashMap<TransactionId, FoundPayouts>,
+    other_payouts: HashMap<TransactionId, HashSet<String>>,
 }
 
 /// Sends answers as they arrive, all for one payment together. The receiver is gone only if recording failed, which
 /// ends the pass.
-type Tell = mpsc::UnboundedSender<Vec<ObjectAnswer>>;
+type AnswerSender = mpsc::UnboundedSender<Vec<ObjectAnswer>>;
 
 /// The items to ask about, by PayPal's batch id.
 type ByBatch = BTreeMap<String, Vec<(Transaction, Attempt)>>;
@@ -112,7 +112,7 @@ type ByBatch = BTreeMap<String, Vec<(Transaction, Attempt)>>;
 /// One pass for one vendor: looks at the objects events have named and asks about the payments that are due.
 pub async fn once(work: &Work, vendor: Vendor, now: i64) -> PassResult {
     let app = &work.app;
-    let most = work.reach.room(vendor, Calls::Reads, now, AT_ONCE);
+    let most = work.reach.capacity(vendor, Calls::Reads, now, AT_ONCE);
     if most == 0 {
         return Ok(0);
     }
@@ -120,14 +120,14 @@ pub async fn once(work: &Work, vendor: Vendor, now: i64) -> PassResult {
     let until = now + LEASE_US;
     let due = transact!(app, |tx| { Ok(transactions::lease_to_ask(tx, vendor, now, until, most).await?) })?;
     let asked = match about(work, &due, now, "poll").await {
-        Err(error) if aside::about_a_row(&error) => halve(work, &due, now).await,
+        Err(error) if aside::about_a_row(&error) => bisect(work, &due, now).await,
         outcome => outcome,
     };
     Ok(looked + asked?)
 }
 
 /// Bisects the payments, so that a broken record only holds up itself.
-async fn halve(work: &Work, due: &[TransactionId], now: i64) -> PassResult {
+async fn bisect(work: &Work, due: &[TransactionId], now: i64) -> PassResult {
     let (mut changed, mut halves) = (0, Bisection::of(due.iter().map(ToString::to_string).collect()));
     while let Some(part) = halves.next() {
         let ids: Vec<TransactionId> = part.iter().filter_map(|id| TransactionId::parse(id)).collect();
@@ -151,12 +151,12 @@ pub async fn about(work: &Work, ids: &[TransactionId], now: i64, source: &'stati
 }
 
 /// The same for one payment whose money is about to be freed or sent. Returns whether everything was answered.
-pub(super) async fn look(work: &Work, id: TransactionId) -> Result<LookOutcome> {
+pub(super) async fn look(work: &Work, id: TransactionId) -> Result<LookupOutcome> {
     Ok(asked(work, &[id], work.app.clock.now(), "person").await?.1)
 }
 
 /// The same before an automatic send.
-pub(super) async fn look_before(work: &Work, id: TransactionId) -> Result<LookOutcome> {
+pub(super) async fn look_before(work: &Work, id: TransactionId) -> Result<LookupOutcome> {
     Ok(asked(work, &[id], work.app.clock.now(), "poll").await?.1)
 }
 
@@ -165,9 +165,9 @@ async fn asked(
     ids: &[TransactionId],
     now: i64,
     source: &'static str,
-) -> Result<(usize, LookOutcome)> {
+) -> Result<(usize, LookupOutcome)> {
     if ids.is_empty() {
-        return Ok((0, LookOutcome::Through));
+        return Ok((0, LookupOutcome::Through));
     }
     let mut db = work.app.store.read().await?;
     let found = transactions::several(&mut db, ids).await?;
@@ -182,9 +182,9 @@ async fn asked(
     let (found, mut waits) = recheck::first(work, found, &unlooked).await?;
     let first = bank_payouts::first(work, found, &attempts).await?;
     waits.extend(first.waits);
-    let looked_for: Vec<TransactionId> = first.ours.keys().copied().collect();
-    let beside = transactions::payouts_beside(&mut work.app.store.read().await?, &looked_for).await?;
-    let mut read = SettleContext { ours: first.ours, beside };
+    let looked_for: Vec<TransactionId> = first.found_payouts.keys().copied().collect();
+    let beside = transactions::payouts_of_others(&mut work.app.store.read().await?, &looked_for).await?;
+    let mut read = SettleContext { found_payouts: first.found_payouts, other_payouts: beside };
     let (mut of_each, mut named_of): (HashMap<_, Vec<&Attempt>>, HashMap<_, Vec<&str>>) = Default::default();
     attempts.iter().for_each(|one| of_each.entry(one.transaction).or_default().push(one));
     named_by_events.iter().for_each(|(of, object)| named_of.entry(*of).or_default().push(object));
@@ -215,7 +215,7 @@ async fn asked(
     silent.extend(waits.into_iter().map(not_looked_through));
     let (sender, answers) = mpsc::unbounded_channel();
     silent.into_iter().for_each(|said| drop(sender.send(vec![said])));
-    if work.in_turn {
+    if work.sequential {
         ask_stripe(work, stripe, source, &sender).await?;
         items::ask(work, paypal, source, &sender).await?;
         drop(sender);
@@ -234,11 +234,11 @@ async fn record_answers(
     work: &Work,
     mut answers: mpsc::UnboundedReceiver<Vec<ObjectAnswer>>,
     asked_at: i64,
-) -> Result<(usize, LookOutcome)> {
-    let (mut changed, mut looked, mut some) = (0, LookOutcome::Through, Vec::new());
+) -> Result<(usize, LookupOutcome)> {
+    let (mut changed, mut looked, mut some) = (0, LookupOutcome::Through, Vec::new());
     while answers.recv_many(&mut some, MOST_RECORDED).await > 0 {
         let said: Vec<ObjectAnswer> = std::mem::take(&mut some).into_iter().flatten().collect();
-        looked = said.iter().map(ObjectAnswer::looked).fold(looked, LookOutcome::max);
+        looked = said.iter().map(ObjectAnswer::looked).fold(looked, LookupOutcome::max);
         changed += record_said(work, said, asked_at).await?;
     }
     Ok((changed, looked))
@@ -247,7 +247,7 @@ async fn record_answers(
 fn not_looked_through(transaction: TransactionId) -> ObjectAnswer {
     ObjectAnswer {
         transaction,
-        heard: Vec::new(),
+        observations: Vec::new(),
         what: "the vendor was not asked: Bursar first searches for payments of it that are missing here"
             .to_owned(),
         answer: Answer::Silent,
@@ -261,7 +261,7 @@ fn not_looked_through(transaction: TransactionId) -> ObjectAnswer {
 fn nothing_to_ask(transaction: TransactionId) -> ObjectAnswer {
     ObjectAnswer {
         transaction,
-        heard: Vec::new(),
+        observations: Vec::new(),
         what: "the vendor has nothing to be asked about yet".to_owned(),
         answer: Answer::NotAsked,
         hidden: false,
@@ -300,8 +300,13 @@ fn at_stripe(
     let parked = (lies || frees).then(|| {
         let payouts =
             attempts.iter().filter(|one| one.leg == Leg::Payout).map(|one| (*one).clone()).collect();
-        let beside = read.beside.remove(&of.id).unwrap_or_default();
-        Arc::new(Parked { payouts, beside, ours: read.ours.remove(&of.id), lies })
+        let beside = read.other_payouts.remove(&of.id).unwrap_or_default();
+        Arc::new(Parked {
+            payouts,
+            other_payouts: beside,
+            found_payouts: read.found_payouts.remove(&of.id),
+            in_balance: lies,
+        })
     });
     let question = |(attempt, object): (&Attempt, String)| Question {
         transaction: of.clone(),
@@ -343,7 +348,12 @@ fn observation(attempt: &Attempt, fact: Fact, source: &'static str, status: &str
     }
 }
 
-async fn ask_stripe(work: &Work, ask: Vec<Vec<Question>>, source: &'static str, out: &Tell) -> Result<()> {
+async fn ask_stripe(
+    work: &Work,
+    ask: Vec<Vec<Question>>,
+    source: &'static str,
+    out: &AnswerSender,
+) -> Result<()> {
     if ask.is_empty() {
         return Ok(());
     }
@@ -401,14 +411,22 @@ async fn at(
         // Before it was reversed, it may have been paid out by Stripe's automatic schedule or by us, so the payee has
         // it. The same goes for the rest of a partly reversed transfer.
         let came_back = scheduled_payouts::came_back(&heard);
-        let looks = parked.as_ref().filter(|one| same && (came_back || one.lies));
+        let looks = parked.as_ref().filter(|one| same && (came_back || one.in_balance));
         let Some(parked) = looks else {
             let said = believed(question, &status, same, Some(heard), now);
             return Ok(ObjectAnswer { unlooked: came_back && parked.is_none(), ..said });
         };
-        let Parked { payouts, beside, ours, .. } = &**parked;
+        let Parked { payouts, other_payouts: beside, found_payouts: ours, .. } = &**parked;
         let (ours, made_s) = (ours.as_ref(), transfer.created);
-        let lying = ParkedTransfer { of, transfer: attempt, payouts, beside, ours, came_back, made_s };
+        let lying = TransferInBalance {
+            of,
+            transfer: attempt,
+            payouts,
+            other_payouts: beside,
+            found_payouts: ours,
+            came_back,
+            made_s,
+        };
         let left = match transfer.destination_payment {
             Some(payment) => {
                 let own = scheduled_payouts::named_as(
@@ -487,7 +505,7 @@ fn believed(
     let why = match heard {
         Some(heard) if same => {
             let what = format!("{vendor} says {status}");
-            return ObjectAnswer { heard, answer: Answer::Told, ..unreachable(of, &what) };
+            return ObjectAnswer { observations: heard, answer: Answer::Told, ..unreachable(of, &what) };
         }
         Some(_) => "but for a different amount, currency or destination than ours",
         None => "a status that Bursar does not know",
@@ -499,7 +517,7 @@ fn unreachable(of: &Question, why: &str) -> ObjectAnswer {
     let (heard, what) = (Vec::new(), why.to_owned());
     ObjectAnswer {
         transaction: of.transaction.id,
-        heard,
+        observations: heard,
         what,
         answer: Answer::Silent,
         hidden: false,
@@ -513,7 +531,7 @@ fn unreachable(of: &Question, why: &str) -> ObjectAnswer {
 /// and if it stays invisible a person takes over, with the vendor's message.
 fn unseen(of: &Question, words: &str, now: i64) -> ObjectAnswer {
     let heard = out_of_sight(of, "not_shown_by_vendor", words, now).into_iter().collect();
-    ObjectAnswer { heard, answer: Answer::Unseen, ..unreachable(of, words) }
+    ObjectAnswer { observations: heard, answer: Answer::Unseen, ..unreachable(of, words) }
 }
 
 /// The vendor answered, but nothing can be concluded. Polled and escalated like an object it does not show. Until then,
@@ -524,7 +542,7 @@ fn unusable(of: &Question, words: &str, now: i64) -> ObjectAnswer {
         "what the vendor says about a payment cannot be used; nothing was recorded, and it is asked again");
     let heard = out_of_sight(of, "vendor_not_understood", words, now).into_iter().collect();
     let answer = if for_long(of, now) { Answer::Unseen } else { Answer::Unusable };
-    ObjectAnswer { heard, answer, ..unreachable(of, words) }
+    ObjectAnswer { observations: heard, answer, ..unreachable(of, words) }
 }
 
 /// An object the vendor has not reported for too long goes to a person.
@@ -586,7 +604,7 @@ async fn record_said(work: &Work, said: Vec<ObjectAnswer>, asked_at: i64) -> Pas
             .map(|one| one.transaction)
             .collect();
         let of_now = said.iter().filter(|one| !anew.contains(&one.transaction));
-        let mut heard: Vec<Observation> = of_now.flat_map(|one| one.heard.iter().cloned()).collect();
+        let mut heard: Vec<Observation> = of_now.flat_map(|one| one.observations.iter().cloned()).collect();
         let mut answers: HashMap<TransactionId, Answer> = HashMap::new();
         for one in &said {
             let worst = answers.entry(one.transaction).or_insert(one.answer);
@@ -633,7 +651,7 @@ async fn record_said(work: &Work, said: Vec<ObjectAnswer>, asked_at: i64) -> Pas
         app.nudge.dispatch.notify();
     }
     if recorded.changed > 0 {
-        app.nudge.tell_watchers();
+        app.nudge.notify_watchers();
     }
     Ok(recorded.changed)
 }
@@ -703,7 +721,7 @@ async fn note(
         let unanswered = (hidden || matches!(answer, Answer::Unseen | Answer::Unusable)) && hinted;
         let still_hinted = again.is_some() || answer == Answer::Silent || unanswered;
         let (what, unshown) = (words.join("; "), Unshown { since, reversal_seen_at });
-        asked.push(AskedUpdate { id: transaction.id, what, next_at, still_hinted, unshown });
+        asked.push(LookupUpdate { id: transaction.id, what, next_at, still_hinted, unshown });
     }
     Ok(transactions::note_asked(tx, &asked, now).await?)
 }

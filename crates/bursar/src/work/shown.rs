@@ -13,7 +13,7 @@ use vendors::stripe::{ConnectedAccount, payout as bank};
 use super::bank_payouts::Payouts;
 use super::prove::{self, Case};
 use super::submission;
-use super::{Work, settle, unclaimed};
+use super::{Work, settle, unknown_objects};
 use crate::ops::Result;
 use crate::store::put_back;
 use crate::store::submissions::Submission;
@@ -131,11 +131,11 @@ pub(super) async fn paypal_has(
         }
     }
     for batch in batches {
-        let shown_money = match paypal.client.batch(&batch).await {
+        let answer = match paypal.client.batch(&batch).await {
             Ok(batch) => has_in(&batch, &ours, sent, |item| settle::about_ours(of, item)),
             Err(error) => Err(error),
         };
-        match shown_money {
+        match answer {
             Ok(ShownMoney::It(item)) => return Ok(Ok(ShownMoney::It(item))),
             Ok(ShownMoney::Nothing) => {}
             Ok(ShownMoney::NotSaid) => shown = ShownMoney::NotSaid,
@@ -238,7 +238,8 @@ pub(super) async fn found_now(work: &Work, case: &Case, object: &str) -> Result<
             return Ok(ShownMoney::Nothing);
         }
         let named =
-            unclaimed::named_payouts(&stripe.client, &account, (&of.id.to_string(), case.since())).await?;
+            unknown_objects::named_payouts(&stripe.client, &account, (&of.id.to_string(), case.since()))
+                .await?;
         Ok(if named.contains(object) { ShownMoney::It(object.to_owned()) } else { ShownMoney::NotSaid })
     };
     Ok(asked.await)

@@ -38,7 +38,7 @@ impl Skew {
         let (skew, clock) = (self.clone(), clock.clone());
         Watch {
             clock: Arc::new(move || clock.now()),
-            told: Arc::new(move |asked_at, answered_at, date| {
+            on_date: Arc::new(move |asked_at, answered_at, date| {
                 if let Some(theirs) = crate::clock::http_date(date) {
                     skew.measured(named, between(asked_at, answered_at, theirs), answered_at);
                 }

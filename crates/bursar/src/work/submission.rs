@@ -22,7 +22,7 @@ use crate::work::verdict::{self, Judgment};
 /// The result of one submission: the vendor's answer, or a decision made before sending.
 pub(super) struct Answered {
     pub(super) submission: Submission,
-    pub(super) judged: Judgment,
+    pub(super) judgment: Judgment,
     /// A fact the accepted object already reports, as for a payout that was paid at once.
     pub(super) fact: Option<Fact>,
     pub(super) sent_at: i64,
@@ -46,7 +46,7 @@ impl Answered {
         judged: Judgment,
         waits: Vec<(TransactionId, Code)>,
     ) -> Self {
-        Self { submission, judged, fact: None, sent_at: 0, first_at: 0, raw: None, waits }
+        Self { submission, judgment: judged, fact: None, sent_at: 0, first_at: 0, raw: None, waits }
     }
 }
 

@@ -28,7 +28,7 @@ pub async fn once(work: &Work, now: i64) -> PassResult {
             tracing::warn!(mended, "a clock was wrong: what it had put off for long goes on now");
         }
     }
-    let forgotten = idempotency::sweep(&work.app, now).await? + runs::forget(&work.app, now).await?;
+    let forgotten = idempotency::delete_expired(&work.app, now).await? + runs::forget(&work.app, now).await?;
     let aside = set_aside(work, now).await?;
     let raw = forget_raw(work, now).await?;
     Ok(usize::try_from(forgotten + aside + raw).unwrap_or(0))

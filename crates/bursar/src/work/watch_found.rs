@@ -10,7 +10,7 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::shown::{not_connected, of_another_account};
 use super::submission;
-use super::{PassResult, Work, unclaimed};
+use super::{PassResult, Work, unknown_objects};
 use crate::ops::reconciliation as verbs;
 use crate::ops::{Result, safe_mode};
 use crate::store::found::{self, ToAsk, VendorStatus};
@@ -37,7 +37,7 @@ pub(super) async fn once(work: &Work, now: i64) -> PassResult {
         told.push((one.object, said));
     }
     if !told.is_empty() {
-        safe_mode::note_stands(&work.app, &told).await?;
+        safe_mode::record_statuses(&work.app, &told).await?;
     }
     Ok(told.len())
 }
@@ -86,8 +86,8 @@ async fn transfer(stripe: &Stripe, account: &ConnectedAccount, of: &ToAsk) -> Fo
     if transfer.amount_reversed_units >= transfer.amount_units {
         return Ok(Some((VendorStatus::CameBack, "that the transfer was reversed".to_owned())));
     }
-    let since = of.made_at / 1_000_000 - unclaimed::EARLIER_S;
-    let named = unclaimed::named_payouts(stripe, account, (&of.our_id, since)).await?;
+    let since = of.made_at / 1_000_000 - unknown_objects::EARLIER_S;
+    let named = unknown_objects::named_payouts(stripe, account, (&of.our_id, since)).await?;
     let all = stripe.payouts_since(account, since).await?;
     let ours = all.iter().filter(|one| {
         named.contains(&one.id) || (!one.automatic && one.metadata.get("transaction") == Some(&of.our_id))

@@ -81,16 +81,16 @@ async fn a_database_from_before_the_check_knows_its_key_by_what_it_sealed() {
     let world = World::open("key_check", 3).await;
     let (store, clock, key) = (&world.app.store, &world.app.clock, &world.app.master_key);
     let other = MasterKey::new([8; 32]);
-    let asks = master_key::asks(store).await.unwrap();
+    let asks = master_key::key_check(store).await.unwrap();
     assert!(matches!(&asks, KeyCheck::OneOf(sealed) if sealed.len() == 2), "{asks:?}");
     assert!(asks.opens_with(key) && !asks.opens_with(&other));
 
     assert!(master_key::note(store, clock, key).await.unwrap());
     assert!(!master_key::note(store, clock, &other).await.unwrap(), "the first stays");
-    let asks = master_key::asks(store).await.unwrap();
+    let asks = master_key::key_check(store).await.unwrap();
     assert!(matches!(asks, KeyCheck::Check(_)) && asks.opens_with(key) && !asks.opens_with(&other));
 
     master_key::replace(store, clock, &other).await.unwrap();
-    assert!(master_key::asks(store).await.unwrap().opens_with(&other));
+    assert!(master_key::key_check(store).await.unwrap().opens_with(&other));
     world.close().await;
 }

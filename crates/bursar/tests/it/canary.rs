@@ -204,7 +204,7 @@ async fn no_partner_reads_what_we_noted() {
     let mut seen = Seen::default();
     let reads = bursar::web::table().into_iter().filter(|route| {
         route.method == "GET"
-            && matches!(route.need, bursar::web::Access::MayOrOwn(_) | bursar::web::Access::Login)
+            && matches!(route.access, bursar::web::Access::MayOrOwn(_) | bursar::web::Access::Login)
     });
     let reads: Vec<&str> = reads.filter_map(|route| route.path.strip_prefix("/api/v1")).collect();
     let mut told = 0;

@@ -156,9 +156,9 @@ impl Api {
         let rows = summary["totals"].as_array().unwrap().clone();
         let Some(row) = rows.iter().find(|row| row["currency"] == currency) else { return Vec::new() };
         let text = |value: &Value| value["value"].as_str().unwrap().to_owned();
-        let mut messages = vec![text(&row["paid"]), text(&row["returned"])];
-        messages.extend(["failed", "in_flight", "waiting"].map(|name| text(&row[name]["amount"])));
-        messages
+        let mut amounts = vec![text(&row["paid"]), text(&row["returned"])];
+        amounts.extend(["failed", "in_flight", "waiting"].map(|name| text(&row[name]["amount"])));
+        amounts
     }
 }
 

@@ -79,23 +79,23 @@ pub async fn take_the_books(world: &World) {
 
 /// Entries that do not balance, in every layout. Every scenario checks this at its end.
 pub async fn unbalanced(world: &World) -> Vec<String> {
-    let mut messages = Vec::new();
+    let mut differences = Vec::new();
     for layout in Layout::ALL {
         for by_day in [false, true] {
             let asked = books(layout, by_day);
             let (bytes, _) = exports::whole(&world.app, &asked, world.now()).await.unwrap();
             for (entry, sum) in sums(layout, &table(&bytes)).into_iter().filter(|(_, sum)| *sum != 0) {
-                messages.push(format!("{} by day {by_day}: {entry} sums to {sum}", layout.as_str()));
+                differences.push(format!("{} by day {by_day}: {entry} sums to {sum}", layout.as_str()));
             }
         }
     }
-    messages
+    differences
 }
 
 fn books(layout: Layout, by_day: bool) -> ExportRequest {
     let scope = Scope::Journal { filter: JournalFilter::default(), layout, by_day };
     let columns = scope.headings().iter().map(|head| head.name.to_owned()).collect();
-    ExportRequest { scope, format: Format::Csv, marked: false, columns, told: "All".to_owned() }
+    ExportRequest { scope, format: Format::Csv, marked: false, columns, filter_summary: "All".to_owned() }
 }
 
 /// Debits minus credits per entry and currency, in minor units: every amount has all digits of its currency.

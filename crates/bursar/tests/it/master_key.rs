@@ -167,8 +167,8 @@ pub(crate) async fn filled(app: &App) -> Vec<(Column, String, String)> {
         factors::begin(tx, kim, "a session", &begun, now).await?;
         all.push((Column::FactorBegun, kim.to_string(), "begun".to_owned()));
         let provided = master_key::seal(tx, app, &of(Column::HalfLogin, "hash"), "signed").await?;
-        let half = factors::HalfLogin { person: kim, provided: Some(&provided), end: now + 600_000_000 };
-        factors::insert_half_login(tx, "hash", &half, now).await?;
+        let half = factors::PendingLogin { person: kim, provided: Some(&provided), end: now + 600_000_000 };
+        factors::insert_pending_login(tx, "hash", &half, now).await?;
         all.push((Column::HalfLogin, "hash".to_owned(), "signed".to_owned()));
         Ok(all)
     });
@@ -340,12 +340,12 @@ async fn a_file_that_was_replaced_meanwhile_is_looked_at_again() {
     let look = async || {
         here.master_key.look_again();
         master_key::follow(&mut here.store.read().await.unwrap(), &here.master_key).await.unwrap();
-        here.master_key.is_away()
+        here.master_key.is_not_in_file()
     };
     let right = house.keys();
     assert!(!look().await);
     write(&[first_key()]);
-    assert!(look().await && !here.master_key.is_lacking());
+    assert!(look().await && !here.master_key.is_key_missing());
     write(&right);
     assert!(!look().await);
     std::fs::remove_file(house.file()).unwrap();
@@ -669,7 +669,7 @@ async fn a_machine_without_the_new_key_is_waited_for() {
     assert_eq!(house.keys(), keys[..1]);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(far.master_key.sealing(), Some(keys[0].clone()), "it follows by itself");
-    assert!(!far.master_key.is_lacking());
+    assert!(!far.master_key.is_key_missing());
     beats.abort();
     nodes::leave(&far).await.unwrap();
     far.store.close().await;
@@ -703,7 +703,7 @@ async fn what_the_old_key_has_signed_still_holds() {
     let mut db = later.store.read().await.unwrap();
     let all = Signers::of(&mut db, &later.master_key).await.unwrap();
     assert_eq!(proof.flaw(&all), None);
-    assert_eq!(proof.stands_here(&mut db).await.unwrap(), Some(true));
+    assert_eq!(proof.matches_database(&mut db).await.unwrap(), Some(true));
     drop(db);
 
     // Someone who finds a retired key cannot use it to sign rows added after its retirement, nor other rows from before.
@@ -727,7 +727,7 @@ async fn what_the_old_key_has_signed_still_holds() {
     assert!(message.contains("given up before the log had so many rows"), "{message}");
     assert!(late_proof.flaw(&all).is_some());
     let other = log_signature::Proof { detail: "{}".to_owned(), ..proof };
-    assert_eq!(other.stands_here(&mut later.store.read().await.unwrap()).await.unwrap(), Some(false));
+    assert_eq!(other.matches_database(&mut later.store.read().await.unwrap()).await.unwrap(), Some(false));
     thief.store.close().await;
     let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
     command.env("BURSAR_DATABASE_URL", &app.config.database_url).env("BURSAR_MASTER_KEY_FILE", house.file());

@@ -14,7 +14,7 @@ use bursar::ops::settings;
 use bursar::ops::trail;
 use bursar::ops::verify;
 use bursar::store::Store;
-use bursar::store::transactions::{self, AskedUpdate, Filter, Unshown};
+use bursar::store::transactions::{self, Filter, LookupUpdate, Unshown};
 use bursar::transact;
 use payout::eligibility::PayeeStanding;
 use payout::money::Vendor;
@@ -77,7 +77,7 @@ async fn what_an_event_asks_for_outlives_the_answer_that_is_being_written() {
     let mut answering = app.store.begin().await.unwrap();
     let what = "the vendor says FAILED".to_owned();
     let over =
-        AskedUpdate { id: failed, what, next_at: None, still_hinted: false, unshown: Unshown::default() };
+        LookupUpdate { id: failed, what, next_at: None, still_hinted: false, unshown: Unshown::default() };
     transactions::note_asked(&mut answering, &[over], now).await.unwrap();
     let another = app.clone();
     let event = tokio::spawn(async move {

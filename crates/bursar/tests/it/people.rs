@@ -396,14 +396,14 @@ fn every_form_that_grants_or_says_where_money_goes_asks_for_a_fresh_proof() {
     use payout::access::Permission;
     let guarded = [Access::May(Permission::Administer), Access::May(Permission::ManagePartners)];
     let posts = bursar::web::table().into_iter().filter(|route| route.method == "POST");
-    let forms = posts.filter(|route| guarded.contains(&route.need) && !route.path.starts_with("/api/"));
+    let forms = posts.filter(|route| guarded.contains(&route.access) && !route.path.starts_with("/api/"));
     let known = |path: &str| {
         let known = WITHOUT_A_PROOF.iter();
         path.starts_with("/activities/")
             || known.clone().any(|(of, _)| *of == path || (of.ends_with('/') && path.starts_with(of)))
     };
     let missing: Vec<&str> =
-        forms.filter(|route| route.proved.is_none() && !known(route.path)).map(|route| route.path).collect();
+        forms.filter(|route| route.step_up.is_none() && !known(route.path)).map(|route| route.path).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 

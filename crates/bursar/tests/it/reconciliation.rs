@@ -230,8 +230,8 @@ async fn the_page_leads_from_the_days_to_what_does_not_tie() {
     assert!(days.body.contains(",0.00,-25.00,does_not_tie,"), "{}", days.body);
     assert!(!days.body.contains("paypal"), "{}", days.body);
     let (csrf, action) = (day.hidden("csrf"), action(&day.body, "/explain"));
-    let page = browser.post(&action, &[("csrf", &csrf), ("reason", "Kim sent it, ticket 17")]).await;
-    let after = browser.get(&page.to).await;
+    let redirect = browser.post(&action, &[("csrf", &csrf), ("reason", "Kim sent it, ticket 17")]).await;
+    let after = browser.get(&redirect.to).await;
     after.says("Kim sent it, ticket 17");
     after.says("The explanation is saved.");
     // It is explained, and the books still lack it.
@@ -336,12 +336,12 @@ async fn each_difference_is_told_once() {
     ];
     let (many, message) = play(&mut stage, &begin).await;
     assert_eq!(many, "1");
-    let body: Value = serde_json::from_str(&message).unwrap();
+    let report: Value = serde_json::from_str(&message).unwrap();
     let case = json!({
         "vendor": "Stripe", "day": "2026-03-02", "what": "Amounts differ", "moved": "-74.50 USD", "booked": "-75.50 USD",
     });
-    assert!(body["cases"].as_array().unwrap().contains(&case), "{body}");
-    let before = body["count"].as_i64().unwrap();
+    assert!(report["cases"].as_array().unwrap().contains(&case), "{report}");
+    let before = report["count"].as_i64().unwrap();
     let again = ["later 11 minutes", "pull", "tick notify", "later 2 days", "pull", "tick notify"];
     let (many, _) = play(&mut stage, &again).await;
     assert_eq!(many, "1", "what stays open is not told again; before: {before}");

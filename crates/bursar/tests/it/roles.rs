@@ -320,9 +320,9 @@ async fn plan(database: &mut AnyConnection, sql: &str) -> Result<Vec<String>, St
     let nothing = vec!["NULL"; highest_parameter(sql)].join(", ");
     let given = if nothing.is_empty() { String::new() } else { format!("({nothing})") };
     let asked = AssertSqlSafe(format!("EXPLAIN EXECUTE one{given}")).into_sql_str();
-    let any_rows = database.fetch_all(asked).await.map_err(|error| error.to_string());
+    let rows = database.fetch_all(asked).await.map_err(|error| error.to_string());
     run(database, "DEALLOCATE one").await?;
-    Ok(any_rows?.iter().map(|row| row.get::<String, _>(0)).collect())
+    Ok(rows?.iter().map(|row| row.get::<String, _>(0)).collect())
 }
 
 /// Adds the changes in a plan, by table.

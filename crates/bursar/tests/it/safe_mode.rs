@@ -2,7 +2,7 @@
 //! the reason why not.
 
 use bursar::ops::batches::Selection;
-use bursar::ops::by_hand::{Finding, LookOutcome, ParkedFinding};
+use bursar::ops::by_hand::{Finding, ParkedFinding, SearchCompleteness};
 use bursar::ops::pay::{Balances, ConfirmedTotals};
 use bursar::ops::rewards::{Edit, RewardSelection, Verdict};
 use bursar::ops::{OpsError, batches, by_hand, pay, rewards, transactions};
@@ -73,7 +73,7 @@ async fn tries(world: &World, on: &There) -> Vec<(&'static str, Result<(), OpsEr
     let none = RewardSelection::Ids(Vec::new());
     let (reference, paid_on) = (String::new(), String::new());
     let not_made = Finding::NotMade {
-        looked: LookOutcome::Through,
+        looked: SearchCompleteness::Through,
         of: Vec::new(),
         contradicted_at: None,
         found: Vec::new(),

@@ -40,24 +40,25 @@ fn parked(state: State) -> bool {
 
 fn list(told: &mut String, choices: &[Choice]) {
     for choice in choices {
-        writeln!(told, "    - {} [{}] ({})", choice.words, choice.deed.as_str(), choice.who.label()).unwrap();
+        writeln!(told, "    - {} [{}] ({})", choice.words, choice.action.as_str(), choice.who.label())
+            .unwrap();
     }
 }
 
 #[test]
 fn every_sentence_about_a_payment() {
-    let mut summary = String::from("How a payment stands, and what can be done where no reason is known\n\n");
+    let mut table = String::from("How a payment stands, and what can be done where no reason is known\n\n");
     for state in State::ALL.iter().copied() {
         let detail = detail(state).map(|detail| format!(", {detail}")).unwrap_or_default();
-        writeln!(summary, "{}: {}{detail}\n    {}", state.as_str(), state.status().label(), meaning(state))
+        writeln!(table, "{}: {}{detail}\n    {}", state.as_str(), state.status().label(), meaning(state))
             .unwrap();
-        list(&mut summary, choices(state, None));
+        list(&mut table, choices(state, None));
     }
-    summary += "\ncontradicted, whatever the state\n";
-    list(&mut summary, contradicted(payout::money::Vendor::Stripe));
-    summary += "\nset aside, whatever the state\n";
-    list(&mut summary, set_aside());
-    summary += "\n\nWhat can be done where the reason is known and decides\n\n";
+    table += "\ncontradicted, whatever the state\n";
+    list(&mut table, contradicted(payout::money::Vendor::Stripe));
+    table += "\nset aside, whatever the state\n";
+    list(&mut table, set_aside());
+    table += "\n\nWhat can be done where the reason is known and decides\n\n";
     for state in ended() {
         let mut alike: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for cause in Cause::ALL.iter().copied() {
@@ -66,12 +67,12 @@ fn every_sentence_about_a_payment() {
             alike.entry(text).or_default().push(cause.as_str());
         }
         for (text, causes) in alike.into_iter().filter(|(_, causes)| causes.len() < Cause::ALL.len()) {
-            writeln!(summary, "{} for {}\n{text}", state.as_str(), causes.join(", ")).unwrap();
+            writeln!(table, "{} for {}\n{text}", state.as_str(), causes.join(", ")).unwrap();
         }
     }
-    summary += "\n\nWhy: what our own people read, and what the partner reads\n\n";
+    table += "\n\nWhy: what our own people read, and what the partner reads\n\n";
     for code in codes() {
-        writeln!(summary, "{code} ({})", Cause::of(&code).as_str()).unwrap();
+        writeln!(table, "{code} ({})", Cause::of(&code).as_str()).unwrap();
         let mut alike: Vec<(String, Vec<&str>)> = Vec::new();
         let at_paypal = code.bytes().all(|byte| byte == b'_' || byte.is_ascii_uppercase());
         let open =
@@ -87,12 +88,12 @@ fn every_sentence_about_a_payment() {
         let only = alike.len() == 1;
         for (text, states) in alike {
             let states = if only { String::new() } else { format!("{}: ", states.join(", ")) };
-            writeln!(summary, "    {states}{text}").unwrap();
+            writeln!(table, "    {states}{text}").unwrap();
         }
         let partner = partner_text::reason(Language::En, &code);
-        writeln!(summary, "    (partner) {} {}", partner.message, partner.remedy).unwrap();
+        writeln!(table, "    (partner) {} {}", partner.message, partner.remedy).unwrap();
     }
-    insta::assert_snapshot!(summary);
+    insta::assert_snapshot!(table);
 }
 
 /// No sentence contradicts where the money is, and every payment that ended badly has someone who must act.

@@ -13,7 +13,7 @@ async fn any_life_ends_well() {
     for seed in seeds(0..8) {
         let life = life::of_seed(seed, TASTE).await;
         println!("seed {seed}: {:?}", life.states);
-        if let Some(message) = life.told {
+        if let Some(message) = life.failure {
             panic!(
                 "seed {seed} fails; `cargo run -p bursar-sim -- --seeds {seed}` makes it shorter:\n\n{}\n{message}",
                 life.text

@@ -11,7 +11,7 @@
 //! | `{name}` | each string that a `const` of the file or a `let` of the function binds to the name, in turn |
 //! | `{ids}`, `{columns}` and `{mark}` | one column expanded from one parameter |
 //! | `{limit}` | 1 |
-//! | `{sum(…)}` and the terms of `store::moved` | the result of `store::spelled_out` |
+//! | `{sum(…)}` and the terms of `store::moved` | the result of `store::expanded` |
 //!
 //! Any other placeholder fails the test: a statement that exists only at run time cannot be checked earlier. Statements
 //! that name `sqlite_…` are prepared on SQLite only, and those that name `pg_…` on PostgreSQL only. Not checked here: what
@@ -198,7 +198,7 @@ impl Written {
         if let Some((before, after)) = sql.split_once("VALUES {rows}") {
             sql = format!("{before}{}{after}", self.rows(before, after));
         }
-        sql = bursar::store::spelled_out(&sql);
+        sql = bursar::store::expanded(&sql);
         match sql.split_once('{') {
             Some((_, rest)) => Err(format!("{{{}}}", rest.split('}').next().unwrap_or_default())),
             None => Ok(sql),

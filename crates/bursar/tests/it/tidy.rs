@@ -72,7 +72,7 @@ const READ: &[&str] = &[
 fn the_house_is_tidy() {
     let files = source::files(READ);
     assert!(files.len() > 50, "the project was not found");
-    let mut message = String::new();
+    let mut report = String::new();
     for rule in rules() {
         let breaches: Vec<String> = files
             .iter()
@@ -80,10 +80,10 @@ fn the_house_is_tidy() {
             .map(|(file, (line, what))| format!("  {}:{line}: {what}\n", file.path))
             .collect();
         if !breaches.is_empty() {
-            message += &format!("\n{}: {}\n{}", rule.name, rule.why, breaches.concat());
+            report += &format!("\n{}: {}\n{}", rule.name, rule.why, breaches.concat());
         }
     }
-    assert!(message.is_empty(), "{message}");
+    assert!(report.is_empty(), "{report}");
 }
 
 #[test]

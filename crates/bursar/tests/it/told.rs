@@ -306,14 +306,14 @@ async fn the_timeline_holds_everything_and_names_nobody_to_partners() {
     // A state change names the right event: that of the bank payout, not of the transfer before it.
     let mut pages = Browser::of(&stage.world, Role::Admin, "auditor").await;
     pages.read("/events").await.says("payout.paid");
-    let messages: Vec<&str> = rows
+    let event_ids: Vec<&str> = rows
         .iter()
         .filter(|row| row["source"] == "webhook" && row["effect"] == "payout_paid")
         .map(|row| row["event_id"].as_str().unwrap())
         .collect();
     let delivered = stage.world.received();
     let of_payout = delivered.iter().find(|delivery| delivery.event_type == "payout.paid").unwrap();
-    assert_eq!(messages, [of_payout.event_id.as_str()], "told once, by the vendor's own id of that event");
+    assert_eq!(event_ids, [of_payout.event_id.as_str()], "told once, by the vendor's own id of that event");
     // Polls without news are one row with a count.
     let rows = timeline(&program.get(&format!("/transactions/{bo}")).await);
     let polls: Vec<&Value> = rows.iter().filter(|row| row["effect"] == "asked").collect();
@@ -418,10 +418,10 @@ async fn a_payment_to_a_company_is_told_to_those_with_a_reward_in_it() {
     .await;
     let filter = Filter { notice: Some(Notice::PaymentPaid), ..Filter::default() };
     let mails = mails::list(&mut stage.world.app.store.read().await.unwrap(), &filter, 50).await.unwrap();
-    let messages: Vec<&str> = mails.iter().map(|mail| mail.recipient.as_str()).collect();
+    let recipients: Vec<&str> = mails.iter().map(|mail| mail.recipient.as_str()).collect();
     assert!(
-        messages.contains(&"ana@partners.example") && !messages.contains(&"bo@partners.example"),
-        "{messages:?}"
+        recipients.contains(&"ana@partners.example") && !recipients.contains(&"bo@partners.example"),
+        "{recipients:?}"
     );
     stage.close(Ok(())).await;
 }

@@ -38,47 +38,47 @@ impl PutBack {
         let (saved, lost) = self.moments(&lines, first);
         self.names =
             lines[..saved].iter().filter_map(|line| line.strip_prefix("partner ")).filter_map(name).collect();
-        let mut messages: Vec<String> = lines[..saved].iter().map(|line| (*line).to_owned()).collect();
-        let company = if self.chance.one_in(4) { None } else { Some(self.company(&mut messages)) };
-        messages.push("save".to_owned());
+        let mut scenario: Vec<String> = lines[..saved].iter().map(|line| (*line).to_owned()).collect();
+        let company = if self.chance.one_in(4) { None } else { Some(self.company(&mut scenario)) };
+        scenario.push("save".to_owned());
         if let Some(company) = &company {
             if company.bad {
-                messages.push("live 20 minutes".to_owned());
+                scenario.push("live 20 minutes".to_owned());
             }
-            self.they_go_on(company, false, &mut messages);
+            self.they_go_on(company, false, &mut scenario);
         }
         if company.is_none() || self.chance.one_in(3) {
-            messages.extend(lines[saved..lost].iter().map(|line| (*line).to_owned()));
+            scenario.extend(lines[saved..lost].iter().map(|line| (*line).to_owned()));
         }
-        let moved = last_changes(&messages);
-        messages.push("put-back".to_owned());
+        let moved = last_changes(&scenario);
+        scenario.push("put-back".to_owned());
         // As in docs/operating.md: set destinations again, which also holds the payee for payments found there.
-        messages.extend(moved);
+        scenario.extend(moved);
         // Credentials saved in the lost period are saved again.
         for vendor in ["stripe", "paypal"] {
             let saved_anew = format!("maybe reconnect {vendor}");
             if lines[saved..lost].contains(&saved_anew.as_str()) {
-                messages.push(saved_anew);
+                scenario.push(saved_anew);
             }
         }
         if let Some(company) = &company {
-            self.a_vendor_is_away(&mut messages);
+            self.a_vendor_is_away(&mut scenario);
             if company.bad {
-                messages.push(format!("maybe mend {}", company.names[0]));
+                scenario.push(format!("maybe mend {}", company.names[0]));
             }
-            self.people_look(&mut messages);
-            self.they_go_on(company, true, &mut messages);
+            self.people_look(&mut scenario);
+            self.they_go_on(company, true, &mut scenario);
         }
         let mut until = if self.chance.one_in(2) { 0 } else { self.chance.below(12) };
         for line in &lines[lost..] {
             if until == 0 {
-                self.people_look(&mut messages);
+                self.people_look(&mut scenario);
                 until = 6 + self.chance.below(12);
             }
             until -= 1;
-            messages.extend(afterwards(line));
+            scenario.extend(afterwards(line));
         }
-        messages.join("\n") + "\n"
+        scenario.join("\n") + "\n"
     }
 
     /// Chooses when to save and when to restore, with a payment to someone in between if one of the tries finds that.
@@ -104,66 +104,66 @@ impl PutBack {
     }
 
     /// Someone checks the status and does what they are allowed to.
-    fn people_look(&mut self, told: &mut Vec<String>) {
-        self.time_passes(told);
+    fn people_look(&mut self, scenario: &mut Vec<String>) {
+        self.time_passes(scenario);
         if !self.chance.one_in(3) {
-            told.push("heal".to_owned());
-            told.push("live 20 minutes".to_owned());
+            scenario.push("heal".to_owned());
+            scenario.push("live 20 minutes".to_owned());
         }
         if !self.chance.one_in(4) {
-            told.push("maybe settle-found".to_owned());
+            scenario.push("maybe settle-found".to_owned());
         }
-        told.push("maybe safe-mode off".to_owned());
+        scenario.push("maybe safe-mode off".to_owned());
         if !self.names.is_empty() && self.chance.one_in(2) {
             let name = self.names[self.chance.below(self.names.len())].clone();
-            told.push(format!("try settle {name} truly"));
-            told.push(format!("try settle {name} truly by other"));
+            scenario.push(format!("try settle {name} truly"));
+            scenario.push(format!("try settle {name} truly by other"));
         }
         if !self.chance.one_in(3) {
-            told.push("maybe settle-found".to_owned());
+            scenario.push("maybe settle-found".to_owned());
         }
         if self.chance.one_in(2) {
-            self.everything_is_paid(told);
-            self.time_passes(told);
+            self.everything_is_paid(scenario);
+            self.time_passes(scenario);
         }
     }
 
-    fn time_passes(&mut self, told: &mut Vec<String>) {
+    fn time_passes(&mut self, scenario: &mut Vec<String>) {
         let spans = ["2 seconds", "2 minutes", "10 minutes", "40 minutes", "5 hours", "26 hours", "3 days"];
-        told.push(format!("live {}", spans[self.chance.below(spans.len())]));
+        scenario.push(format!("live {}", spans[self.chance.below(spans.len())]));
     }
 
-    fn everything_is_paid(&mut self, told: &mut Vec<String>) {
+    fn everything_is_paid(&mut self, scenario: &mut Vec<String>) {
         let number = self.batches;
         self.batches += 1;
-        self.is_paid(&format!("P{number}"), "all", told);
+        self.is_paid(&format!("P{number}"), "all", scenario);
     }
 
     /// Ends all faults, and people resolve everything.
     pub fn heal(&mut self) -> String {
-        let mut messages: Vec<String> =
+        let mut scenario: Vec<String> =
             ["heal", "healed", "fees shown", "items shown", "lists shown"].map(str::to_owned).to_vec();
         for name in &self.names {
-            messages
+            scenario
                 .extend(["hold {} off", "mend {}", "give-access {}"].map(|line| line.replace("{}", name)));
         }
         for vendor in ["stripe", "paypal"] {
-            messages.push(format!("balance {vendor} 100000000.00"));
-            messages.push(format!("maybe reconnect {vendor}"));
+            scenario.push(format!("balance {vendor} 100000000.00"));
+            scenario.push(format!("maybe reconnect {vendor}"));
         }
-        messages.push("safe-mode off within 20 days".to_owned());
-        messages.push("settle-found".to_owned());
-        messages.push("live 20 days".to_owned());
-        messages.push("settle-all".to_owned());
+        scenario.push("safe-mode off within 20 days".to_owned());
+        scenario.push("settle-found".to_owned());
+        scenario.push("live 20 days".to_owned());
+        scenario.push("settle-all".to_owned());
         for name in self.names.clone() {
             let what = ["resubmit", "resubmit", "return", "return"][self.chance.below(4)];
-            messages.push(format!("try {what} {name}"));
+            scenario.push(format!("try {what} {name}"));
         }
-        messages.push("live 2 days".to_owned());
-        messages.push("settle-all".to_owned());
-        self.everything_is_paid(&mut messages);
-        messages.push("live 32 days".to_owned());
-        messages.join("\n") + "\n"
+        scenario.push("live 2 days".to_owned());
+        scenario.push("settle-all".to_owned());
+        self.everything_is_paid(&mut scenario);
+        scenario.push("live 32 days".to_owned());
+        scenario.join("\n") + "\n"
     }
 }
 
@@ -189,10 +189,10 @@ const PAYPAL: [&str; 7] = ["", "", "", "sim-refused-", "sim-blocked-", "sim-deni
 /// The payees with much activity around the save.
 impl PutBack {
     /// They are paid once or twice, possibly with faults.
-    fn company(&mut self, told: &mut Vec<String>) -> Company {
-        told.push("heal".to_owned());
+    fn company(&mut self, scenario: &mut Vec<String>) -> Company {
+        scenario.push("heal".to_owned());
         if self.chance.one_in(4) {
-            return self.one_bad_item(told);
+            return self.one_bad_item(scenario);
         }
         let vendor = ["stripe", "paypal"][self.chance.below(2)];
         let names: Vec<String> = (0..1 + self.chance.below(3)).map(|number| format!("q{number}")).collect();
@@ -201,19 +201,19 @@ impl PutBack {
                 "stripe" => format!("{}{name}", STRIPE[self.chance.below(STRIPE.len())]),
                 _ => format!("{}{name}@example.com", PAYPAL[self.chance.below(PAYPAL.len())]),
             };
-            told.push(format!("partner {name} {vendor} {to}"));
+            scenario.push(format!("partner {name} {vendor} {to}"));
         }
         self.names.extend(names.iter().cloned());
         let payouts = 1 + self.chance.below(2);
         for payout in 0..payouts {
             for name in &names {
-                told.push(format!("maybe reward Q{payout}{name} {name} 25.00 USD approved"));
+                scenario.push(format!("maybe reward Q{payout}{name} {name} 25.00 USD approved"));
             }
         }
         let ahead = ["60", "90", "120"][self.chance.below(3)];
         let wrong = self.chance.one_in(3);
         if wrong {
-            told.push(format!("clock 1 ahead {ahead}"));
+            scenario.push(format!("clock 1 ahead {ahead}"));
         }
         if self.chance.one_in(2) {
             let faults = [
@@ -226,102 +226,102 @@ impl PutBack {
             ];
             let call =
                 if vendor == "paypal" { "batch" } else { ["transfer", "payout"][self.chance.below(2)] };
-            told.push(format!("vendor {vendor} {} on {call}", faults[self.chance.below(faults.len())]));
+            scenario.push(format!("vendor {vendor} {} on {call}", faults[self.chance.below(faults.len())]));
         }
         // The last payout may happen only in the lost period.
         let promised = payouts - self.chance.below(2);
         for payout in 0..promised {
             let of = names.iter().map(|name| format!("Q{payout}{name}")).collect::<Vec<_>>().join(" ");
-            self.is_paid(&format!("Q{payout}"), &of, told);
+            self.is_paid(&format!("Q{payout}"), &of, scenario);
         }
         match self.chance.below(6) {
             0 | 1 => {}
-            2 => told.push("tick dispatch".to_owned()),
-            _ => self.time_passes(told),
+            2 => scenario.push("tick dispatch".to_owned()),
+            _ => self.time_passes(scenario),
         }
         if self.chance.one_in(4) {
             let name = &names[self.chance.below(names.len())];
-            told.push(format!("try return {name}"));
+            scenario.push(format!("try return {name}"));
         }
         if wrong {
-            told.push(format!("clock 1 ahead -{ahead}"));
+            scenario.push(format!("clock 1 ahead -{ahead}"));
         }
         Company { names, payouts, bad: false }
     }
 
     /// PayPal refuses their batch because of one payee and pays the others under another key. The restored database
     /// knows only the first key, which would pay them again as soon as PayPal accepts it.
-    fn one_bad_item(&mut self, told: &mut Vec<String>) -> Company {
+    fn one_bad_item(&mut self, scenario: &mut Vec<String>) -> Company {
         let names: Vec<String> = (0..2 + self.chance.below(2)).map(|number| format!("q{number}")).collect();
         for (number, name) in names.iter().enumerate() {
             let bad = if number == 0 { "sim-refused-" } else { "" };
-            told.push(format!("partner {name} paypal {bad}{name}@example.com"));
-            told.push(format!("maybe reward Q0{name} {name} 25.00 USD approved"));
+            scenario.push(format!("partner {name} paypal {bad}{name}@example.com"));
+            scenario.push(format!("maybe reward Q0{name} {name} 25.00 USD approved"));
         }
         self.names.extend(names.iter().cloned());
-        told.push("vendor paypal 429 retry-after 600 on batch".to_owned());
+        scenario.push("vendor paypal 429 retry-after 600 on batch".to_owned());
         let of = names.iter().map(|name| format!("Q0{name}")).collect::<Vec<_>>().join(" ");
-        self.is_paid("Q0", &of, told);
-        told.push("tick dispatch".to_owned());
+        self.is_paid("Q0", &of, scenario);
+        scenario.push("tick dispatch".to_owned());
         Company { names, payouts: 1, bad: true }
     }
 
     /// Random actions of people and vendors on them; `truth` after the restore.
-    fn they_go_on(&mut self, company: &Company, truth: bool, told: &mut Vec<String>) {
+    fn they_go_on(&mut self, company: &Company, truth: bool, scenario: &mut Vec<String>) {
         for _ in 0..1 + self.chance.below(6) {
             let name = company.names[self.chance.below(company.names.len())].clone();
             let payout = self.chance.below(company.payouts);
             let of = format!("{name}@Q{payout}");
             match self.chance.below(if truth { 14 } else { 16 }) {
-                0 | 1 => told.push(format!("try resubmit {of}")),
-                2 | 3 => told.push(format!("maybe mend {name}")),
-                4 => told.push(format!("try return {of}")),
-                5 => told.push(format!("try refresh {of}")),
+                0 | 1 => scenario.push(format!("try resubmit {of}")),
+                2 | 3 => scenario.push(format!("maybe mend {name}")),
+                4 => scenario.push(format!("try return {of}")),
+                5 => scenario.push(format!("try refresh {of}")),
                 6 | 7 => {
-                    told.push(format!("try settle {of} truly"));
-                    told.push(format!("try settle {of} truly by other"));
+                    scenario.push(format!("try settle {of} truly"));
+                    scenario.push(format!("try settle {of} truly by other"));
                 }
-                8 => told.push(format!("maybe reverse {of}")),
-                9 => told.push(format!("try cancel {of}")),
-                10 => told.push(format!("maybe hold {name} {}", ["on", "off"][self.chance.below(2)])),
-                11 | 12 => self.everything_is_paid(told),
-                13 => told.push("tick dispatch".to_owned()),
+                8 => scenario.push(format!("maybe reverse {of}")),
+                9 => scenario.push(format!("try cancel {of}")),
+                10 => scenario.push(format!("maybe hold {name} {}", ["on", "off"][self.chance.below(2)])),
+                11 | 12 => self.everything_is_paid(scenario),
+                13 => scenario.push("tick dispatch".to_owned()),
                 14 => {
                     // A shared destination, which someone confirms.
-                    told.push(format!("try change {name} paypal q0@example.com"));
-                    told.push(format!("maybe clear {name}"));
-                    told.push("live 73 hours".to_owned());
+                    scenario.push(format!("try change {name} paypal q0@example.com"));
+                    scenario.push(format!("maybe clear {name}"));
+                    scenario.push("live 73 hours".to_owned());
                 }
-                _ => told.push(format!("try change {name} stripe acct_{name}_new")),
+                _ => scenario.push(format!("try change {name} stripe acct_{name}_new")),
             }
             if self.chance.one_in(2) {
-                self.time_passes(told);
+                self.time_passes(scenario);
             }
         }
         if self.chance.one_in(2) {
-            self.everything_is_paid(told);
+            self.everything_is_paid(scenario);
         }
         if self.chance.one_in(2) {
-            self.time_passes(told);
+            self.time_passes(scenario);
         }
     }
 
     /// A vendor is down, so that safe mode lasts longer than Stripe keeps idempotency keys.
-    fn a_vendor_is_away(&mut self, told: &mut Vec<String>) {
+    fn a_vendor_is_away(&mut self, scenario: &mut Vec<String>) {
         if self.chance.one_in(2) {
             return;
         }
         let vendor = ["stripe", "paypal"][self.chance.below(2)];
-        told.push(format!("vendor {vendor} 503 on any times 100000"));
-        told.push(format!("live {} hours", 2 + self.chance.below(30)));
-        told.push("heal".to_owned());
+        scenario.push(format!("vendor {vendor} 503 on any times 100000"));
+        scenario.push(format!("live {} hours", 2 + self.chance.below(30)));
+        scenario.push("heal".to_owned());
     }
 
-    fn is_paid(&mut self, payout: &str, of: &str, told: &mut Vec<String>) {
-        told.push(format!("maybe batch {payout} {of}"));
-        told.push(format!("try release {payout}"));
-        told.push(format!("try pay {payout}"));
-        told.push(format!("try delete {payout}"));
+    fn is_paid(&mut self, payout: &str, of: &str, scenario: &mut Vec<String>) {
+        scenario.push(format!("maybe batch {payout} {of}"));
+        scenario.push(format!("try release {payout}"));
+        scenario.push(format!("try pay {payout}"));
+        scenario.push(format!("try delete {payout}"));
     }
 }
 
@@ -331,8 +331,8 @@ fn name(line: &str) -> Option<String> {
 }
 
 /// Each payee's last change of destination since the save.
-fn last_changes(told: &[String]) -> Vec<String> {
-    let lost = told.iter().rev().take_while(|line| *line != "save");
+fn last_changes(scenario: &[String]) -> Vec<String> {
+    let lost = scenario.iter().rev().take_while(|line| *line != "save");
     let mut seen = BTreeSet::new();
     let mut changes: Vec<String> = lost
         .filter(|line| line.strip_prefix("try change ").and_then(name).is_some_and(|who| seen.insert(who)))

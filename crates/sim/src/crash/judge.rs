@@ -64,7 +64,7 @@ pub async fn settled(place: &Place) -> Result<(), String> {
 
 /// The findings of the program's own commands.
 pub async fn commands(place: &Place, binary: &Path) -> Vec<String> {
-    let mut messages = Vec::new();
+    let mut violations = Vec::new();
     for words in [&["verify"][..], &["audit", "verify"]] {
         let mut command = Command::new(binary);
         command.args(words).arg(format!("--database-url={}", place.database_url));
@@ -72,27 +72,27 @@ pub async fn commands(place: &Place, binary: &Path) -> Vec<String> {
         let run = tokio::task::spawn_blocking(move || command.output());
         match run.await {
             Ok(Ok(done)) if done.status.success() => {}
-            Ok(Ok(done)) => messages.push(format!(
+            Ok(Ok(done)) => violations.push(format!(
                 "bursar {}: {}{}",
                 words.join(" "),
                 String::from_utf8_lossy(&done.stdout),
                 String::from_utf8_lossy(&done.stderr)
             )),
-            other => messages.push(format!("bursar {} could not be run: {other:?}", words.join(" "))),
+            other => violations.push(format!("bursar {} could not be run: {other:?}", words.join(" "))),
         }
     }
-    messages
+    violations
 }
 
 /// Violations according to the vendors' books and the database, and forbidden content in the log.
 pub async fn broken(place: &Place) -> Vec<String> {
     let outside = Outside::of(&place.database_url).await;
-    let mut messages = invariants::broken_by(&outside, place.known()).await;
+    let mut violations = invariants::broken_by(&outside, place.known()).await;
     outside.close().await;
     let log = place.logged();
-    messages
+    violations
         .extend(log.lines().filter(|line| line.contains("panicked")).map(|line| format!("the log: {line}")));
-    messages
+    violations
 }
 
 /// The lines that only one of the two texts has.

@@ -16,7 +16,7 @@ use super::trouble::Trouble;
 
 /// What happens to a process at a point.
 #[derive(Clone)]
-pub enum Deed {
+pub enum StrikeAction {
     /// SIGKILL: the process ends at once.
     Kill,
     /// SIGSTOP: it freezes, holding everything it has, for this long.
@@ -34,23 +34,23 @@ pub struct Strike {
     pub point: String,
     /// 1 for the first time; 0 for the next time, whichever it is.
     pub nth: u32,
-    pub deed: Deed,
+    pub action: StrikeAction,
 }
 
 impl Strike {
     pub fn kill(point: &str, nth: u32) -> Self {
-        Self::of(point, nth, Deed::Kill)
+        Self::of(point, nth, StrikeAction::Kill)
     }
 
-    pub fn of(point: &str, nth: u32, deed: Deed) -> Self {
-        Self { point: point.to_owned(), nth, deed }
+    pub fn of(point: &str, nth: u32, deed: StrikeAction) -> Self {
+        Self { point: point.to_owned(), nth, action: deed }
     }
 
     /// How wrong it makes a clock, in microseconds.
     pub fn wrong_us(&self) -> i64 {
-        match self.deed {
-            Deed::WrongClock(us, _) => us.abs(),
-            Deed::Kill | Deed::Freeze(_) | Deed::Trouble(..) => 0,
+        match self.action {
+            StrikeAction::WrongClock(us, _) => us.abs(),
+            StrikeAction::Kill | StrikeAction::Freeze(_) | StrikeAction::Trouble(..) => 0,
         }
     }
 }
@@ -87,14 +87,14 @@ impl Shared {
     }
 
     /// Counts a visit to a point; returns the strike that is due, if any.
-    fn befalls(&self, point: &str, times: u32) -> Option<Deed> {
+    fn befalls(&self, point: &str, times: u32) -> Option<StrikeAction> {
         let mut state = self.state();
         *state.passed.entry(point.to_owned()).or_default() += 1;
         let due = |strike: &Strike| strike.point == point && (strike.nth == times || strike.nth == 0);
         let due = state.strikes.front().is_some_and(due);
         let strike = if due { state.strikes.pop_front() } else { None }?;
         state.struck.push(strike.to_string());
-        Some(strike.deed)
+        Some(strike.action)
     }
 }
 
@@ -178,12 +178,12 @@ async fn lead(shared: Arc<Shared>, stream: UnixStream) {
         let count = times.entry(point.clone()).or_default();
         *count += 1;
         match shared.befalls(&point, *count) {
-            Some(Deed::Kill) => {
+            Some(StrikeAction::Kill) => {
                 shared.state().killed.push(pid.as_raw_nonzero().get());
                 let _ = kill_process(pid, Signal::KILL);
                 return;
             }
-            Some(Deed::Freeze(lasts)) => {
+            Some(StrikeAction::Freeze(lasts)) => {
                 let number = pid.as_raw_nonzero().get();
                 let _ = kill_process(pid, Signal::STOP);
                 shared.state().frozen.push(number);
@@ -191,14 +191,14 @@ async fn lead(shared: Arc<Shared>, stream: UnixStream) {
                 shared.state().frozen.retain(|one| *one != number);
                 let _ = kill_process(pid, Signal::CONT);
             }
-            Some(Deed::Trouble(trouble, lasts)) => {
+            Some(StrikeAction::Trouble(trouble, lasts)) => {
                 trouble.begin();
                 tokio::spawn(async move {
                     tokio::time::sleep(lasts).await;
                     trouble.end();
                 });
             }
-            Some(Deed::WrongClock(by_us, lasts)) => {
+            Some(StrikeAction::WrongClock(by_us, lasts)) => {
                 shared.wrong_us.store(by_us, Ordering::Relaxed);
                 let shared = shared.clone();
                 tokio::spawn(async move {

@@ -8,12 +8,12 @@ use simulator::MoneyRequest;
 
 use super::sight::{Payment, Sight, Submission};
 
-pub fn all(sight: &Sight, told: &mut Vec<String>) {
+pub fn all(sight: &Sight, violations: &mut Vec<String>) {
     let sent = sent(sight);
-    i10_nothing_for_the_deleted_or_held(sight, &sent, told);
-    i10_nothing_to_where_somebody_was_paid_before(sight, &sent, told);
-    i10_nothing_from_another_account(sight, told);
-    i30_safe_mode_stops(sight, told);
+    i10_nothing_for_the_deleted_or_held(sight, &sent, violations);
+    i10_nothing_to_where_somebody_was_paid_before(sight, &sent, violations);
+    i10_nothing_from_another_account(sight, violations);
+    i30_safe_mode_stops(sight, violations);
 }
 
 /// A request that pays, its key, and a payment in it.
@@ -46,18 +46,18 @@ fn sent(sight: &Sight) -> Vec<Sent<'_>> {
 }
 
 /// I10: nothing is sent for a deleted batch or a payee on hold.
-fn i10_nothing_for_the_deleted_or_held(sight: &Sight, sent: &[Sent<'_>], told: &mut Vec<String>) {
+fn i10_nothing_for_the_deleted_or_held(sight: &Sight, sent: &[Sent<'_>], violations: &mut Vec<String>) {
     let held = holds(sight);
     let deleted: BTreeSet<&str> =
         sight.batches.iter().filter(|one| one.deleted).map(|one| one.id.as_str()).collect();
     for (request, key, payment) in sent {
         if deleted.contains(payment.batch.as_str()) {
-            told.push(format!("I10: {key} was sent for the deleted batch {}", payment.batch));
+            violations.push(format!("I10: {key} was sent for the deleted batch {}", payment.batch));
         }
         let stood = held.get(payment.payee.as_str()).into_iter().flatten();
         for (from, until) in stood {
             if request.at > from + sight.latitude && request.at < *until - sight.latitude {
-                told.push(format!("I10: {key} was sent while {} was on hold", payment.payee));
+                violations.push(format!("I10: {key} was sent while {} was on hold", payment.payee));
             }
         }
     }
@@ -80,7 +80,11 @@ fn holds(sight: &Sight) -> BTreeMap<&str, Vec<(i64, i64)>> {
 }
 
 /// I10, I24: nothing is sent to a payee's former destination.
-fn i10_nothing_to_where_somebody_was_paid_before(sight: &Sight, sent: &[Sent<'_>], told: &mut Vec<String>) {
+fn i10_nothing_to_where_somebody_was_paid_before(
+    sight: &Sight,
+    sent: &[Sent<'_>],
+    violations: &mut Vec<String>,
+) {
     for (request, key, payment) in sent {
         let aims = sight.aims.iter().filter(|aim| aim.payee == payment.payee && aim.at <= request.at);
         let aims: Vec<_> = aims.collect();
@@ -90,7 +94,7 @@ fn i10_nothing_to_where_somebody_was_paid_before(sight: &Sight, sent: &[Sent<'_>
         let right =
             aims.iter().enumerate().any(|(place, aim)| stood(place) && aim.address == payment.destination);
         if !aims.is_empty() && !right {
-            told.push(format!(
+            violations.push(format!(
                 "I10: {key} was sent to {}, where {} was paid before",
                 payment.destination, payment.payee
             ));
@@ -99,16 +103,16 @@ fn i10_nothing_to_where_somebody_was_paid_before(sight: &Sight, sent: &[Sent<'_>
 }
 
 /// I10: no payment is requested from a different vendor account than the connected one.
-fn i10_nothing_from_another_account(sight: &Sight, told: &mut Vec<String>) {
+fn i10_nothing_from_another_account(sight: &Sight, violations: &mut Vec<String>) {
     // Requests by a lost database went to the account it knew.
     let elsewhere = sight.elsewhere - sight.lost.elsewhere;
     if elsewhere > 0 {
-        told.push(format!("I10: {elsewhere} requests for money reached another account"));
+        violations.push(format!("I10: {elsewhere} requests for money reached another account"));
     }
 }
 
 /// I30: in safe mode nothing is sent, and nobody pays, deletes or resolves a payment.
-fn i30_safe_mode_stops(sight: &Sight, told: &mut Vec<String>) {
+fn i30_safe_mode_stops(sight: &Sight, violations: &mut Vec<String>) {
     let verbs = [
         "batch_paid",
         "batch_deleted",
@@ -122,11 +126,11 @@ fn i30_safe_mode_stops(sight: &Sight, told: &mut Vec<String>) {
     for (from, until) in &sight.safe {
         let within = |at: i64| at > from + sight.latitude && at < until - sight.latitude;
         for request in sight.books.requests.iter().filter(|request| within(request.at)) {
-            told.push(format!("I30: {:?} was sent in safe mode", request.key));
+            violations.push(format!("I30: {:?} was sent in safe mode", request.key));
         }
         for row in sight.trail.iter().filter(|row| within(row.at) && sight.people.contains(&row.actor)) {
             if verbs.contains(&row.action.as_str()) {
-                told.push(format!("I30: {} of {} in safe mode", row.action, row.subject));
+                violations.push(format!("I30: {} of {} in safe mode", row.action, row.subject));
             }
         }
     }

@@ -9,22 +9,22 @@ use super::flows::Flow;
 use super::sight::{Payment, Sight};
 use crate::world::memory::ON_ITS_WAY;
 
-pub fn all(sight: &Sight, told: &mut Vec<String>) {
-    i01_each_reward_once(sight, told);
-    i01_nothing_is_paid_beside_the_schedule(sight, told);
-    i02_each_success_has_its_movement(sight, told);
-    i02_what_a_payee_bears_is_by_the_table(sight, told);
-    i03_each_movement_is_of_one_payment(sight, told);
-    i04_our_books_are_the_vendors(sight, told);
-    i04_our_balance_is_the_vendors(sight, told);
-    i05_the_books_sum_to_zero(sight, told);
-    i06_amounts_and_rewards(sight, told);
-    i06_a_clawback_comes_off_the_next_claim(sight, told);
-    i08_one_key_one_body(sight, told);
-    i09_intended_before_sent(sight, told);
-    i11_whole_numbers(sight, told);
-    i14_our_end_is_the_vendors(sight, told);
-    i14_what_was_made_is_not_called_failed(sight, told);
+pub fn all(sight: &Sight, violations: &mut Vec<String>) {
+    i01_each_reward_once(sight, violations);
+    i01_nothing_is_paid_beside_the_schedule(sight, violations);
+    i02_each_success_has_its_movement(sight, violations);
+    i02_what_a_payee_bears_is_by_the_table(sight, violations);
+    i03_each_movement_is_of_one_payment(sight, violations);
+    i04_our_books_are_the_vendors(sight, violations);
+    i04_our_balance_is_the_vendors(sight, violations);
+    i05_the_books_sum_to_zero(sight, violations);
+    i06_amounts_and_rewards(sight, violations);
+    i06_a_clawback_comes_off_the_next_claim(sight, violations);
+    i08_one_key_one_body(sight, violations);
+    i09_intended_before_sent(sight, violations);
+    i11_whole_numbers(sight, violations);
+    i14_our_end_is_the_vendors(sight, violations);
+    i14_what_was_made_is_not_called_failed(sight, violations);
 }
 
 fn label(of: &Payment) -> String {
@@ -50,7 +50,7 @@ fn left(sight: &Sight, of: &Payment) -> i64 {
 }
 
 /// I01: the net amount moved for a reward at the vendors is zero or exactly its amount.
-fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
+fn i01_each_reward_once(sight: &Sight, violations: &mut Vec<String>) {
     let by_id: BTreeMap<&str, &Payment> = sight.payments.iter().map(|one| (one.id.as_str(), one)).collect();
     let mut paid: BTreeMap<&str, Vec<&Payment>> = BTreeMap::new();
     for (payment, reward, _) in &sight.covered {
@@ -65,7 +65,7 @@ fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
         let gone: i64 = flows.iter().map(|flow| flow.left_minor - flow.returned_minor).sum();
         if let Some(by) = paid.get(reward.as_str()).filter(|_| gone > 0) {
             let by: Vec<String> = by.iter().map(|one| label(one)).collect();
-            told.push(format!(
+            violations.push(format!(
                 "I01: {reward} was paid by {payment}, which is lost, and by {}",
                 by.join(", ")
             ));
@@ -73,13 +73,13 @@ fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
     }
     for (reward, by) in paid.iter().filter(|(_, by)| by.len() > 1) {
         let by: Vec<String> = by.iter().map(|one| label(one)).collect();
-        told.push(format!("I01: {reward} was paid {} times: {}", by.len(), by.join(", ")));
+        violations.push(format!("I01: {reward} was paid {} times: {}", by.len(), by.join(", ")));
     }
     for one in &sight.payments {
         let flow = &sight.flows[&one.id];
         let whole = flow.gone() == 0 || flow.gone() == left(sight, one);
         if !(whole || with_a_person(one) && (0..=one.net).contains(&flow.gone())) {
-            told.push(format!("I01: {} moved {} for {}", label(one), flow.gone(), one.net));
+            violations.push(format!("I01: {} moved {} for {}", label(one), flow.gone(), one.net));
         }
     }
 }
@@ -87,10 +87,10 @@ fn i01_each_reward_once(sight: &Sight, told: &mut Vec<String>) {
 /// I01: money that Stripe's own schedule paid out is not paid again with money that arrived for another payment. Totals
 /// do not reveal this, because the payee has the sum of both. Excused: a payout already under way when the schedule
 /// ran.
-fn i01_nothing_is_paid_beside_the_schedule(sight: &Sight, told: &mut Vec<String>) {
+fn i01_nothing_is_paid_beside_the_schedule(sight: &Sight, violations: &mut Vec<String>) {
     for one in &sight.payments {
         if let Some((swept, ours)) = sight.books.paid_beside_the_schedule(&one.id, sight.latitude) {
-            told.push(format!(
+            violations.push(format!(
                 "I01: {} was paid by {swept}, which is the schedule's, and by {ours}",
                 label(one)
             ));
@@ -99,18 +99,18 @@ fn i01_nothing_is_paid_beside_the_schedule(sight: &Sight, told: &mut Vec<String>
 }
 
 /// I02: each success has exactly one matching movement: amount, currency, destination.
-fn i02_each_success_has_its_movement(sight: &Sight, told: &mut Vec<String>) {
+fn i02_each_success_has_its_movement(sight: &Sight, violations: &mut Vec<String>) {
     for one in &sight.payments {
         let flow = &sight.flows[&one.id];
         if flow.elsewhere {
-            told.push(format!("I02: {} moved at another vendor, or to our own bank", label(one)));
+            violations.push(format!("I02: {} moved at another vendor, or to our own bank", label(one)));
         }
         for movement in &flow.movements {
             let right = movement.amount == one.net
                 && movement.currency.eq_ignore_ascii_case(&one.currency)
                 && movement.destination == one.destination;
             if !right {
-                told.push(format!(
+                violations.push(format!(
                     "I02: {} was promised to {}, and {} is {} {} to {}",
                     label(one),
                     one.destination,
@@ -123,13 +123,13 @@ fn i02_each_success_has_its_movement(sight: &Sight, told: &mut Vec<String>) {
         }
         let arrived = flow.movements.iter().filter(|movement| movement.arrived).count();
         if arrived > 1 || (one.state == "success" && !nobody_can_know(sight, one) && arrived != 1) {
-            told.push(format!("I02: {} was paid {arrived} times", label(one)));
+            violations.push(format!("I02: {} was paid {arrived} times", label(one)));
         }
     }
 }
 
 /// I02: the payee receives the amount, less the fee in the settings if the payee bears it.
-fn i02_what_a_payee_bears_is_by_the_table(sight: &Sight, told: &mut Vec<String>) {
+fn i02_what_a_payee_bears_is_by_the_table(sight: &Sight, violations: &mut Vec<String>) {
     let by_payees = sight.settings["fees_paid_by"] == "partner";
     let none = Vec::new();
     let tables = sight.settings["fees"].as_array().unwrap_or(&none);
@@ -142,7 +142,7 @@ fn i02_what_a_payee_bears_is_by_the_table(sight: &Sight, told: &mut Vec<String>)
             None => Some(0),
         };
         if fee.is_some_and(|fee| one.net != one.amount - fee) {
-            told.push(format!(
+            violations.push(format!(
                 "I02: {} is of {} less {fee:?}, and {} is paid",
                 label(one),
                 one.amount,
@@ -167,7 +167,7 @@ fn fee(table: &serde_json::Value, amount: i64) -> Option<i64> {
 }
 
 /// I03: each movement belongs to exactly one payment.
-fn i03_each_movement_is_of_one_payment(sight: &Sight, told: &mut Vec<String>) {
+fn i03_each_movement_is_of_one_payment(sight: &Sight, violations: &mut Vec<String>) {
     let known: BTreeSet<&str> = sight.payments.iter().map(|one| one.id.as_str()).collect();
     // Payments lost in the restore are identified by what was found at the vendors.
     let known: BTreeSet<&str> = known.into_iter().chain(sight.found.iter().map(String::as_str)).collect();
@@ -176,17 +176,17 @@ fn i03_each_movement_is_of_one_payment(sight: &Sight, told: &mut Vec<String>) {
     let known: BTreeSet<&str> = known.into_iter().chain(over.iter().map(String::as_str)).collect();
     let of_ours = |id: Option<&String>| id.is_some_and(|id| known.contains(id.as_str()));
     for line in sight.books.transfers.iter().filter(|line| !of_ours(line.transfer_group.as_ref())) {
-        told.push(format!("I03: the transfer {} is of no payment", line.id));
+        violations.push(format!("I03: the transfer {} is of no payment", line.id));
     }
     for line in &sight.books.payouts {
         let swept =
             !line.settles.is_empty() && line.settles.iter().all(|group| known.contains(group.as_str()));
         if !swept && !line.automatic && !of_ours(line.metadata.get("transaction")) {
-            told.push(format!("I03: the payout {} is of no payment", line.id));
+            violations.push(format!("I03: the payout {} is of no payment", line.id));
         }
     }
     for line in sight.books.items.iter().filter(|line| !of_ours(line.sender_item_id.as_ref())) {
-        told.push(format!("I03: the item {} is of no payment", line.id));
+        violations.push(format!("I03: the item {} is of no payment", line.id));
     }
     let mut carried: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     let one_object = |leg: &str| matches!(leg, "transfer" | "reversal" | "item");
@@ -196,12 +196,12 @@ fn i03_each_movement_is_of_one_payment(sight: &Sight, told: &mut Vec<String>) {
         }
     }
     for ((leg, id), by) in carried.iter().filter(|(_, by)| by.len() > 1) {
-        told.push(format!("I03: the {leg} {id} is carried by {} payments", by.len()));
+        violations.push(format!("I03: the {leg} {id} is carried by {} payments", by.len()));
     }
 }
 
 /// I04: our ledger agrees with the vendor's books for each payment.
-fn i04_our_books_are_the_vendors(sight: &Sight, told: &mut Vec<String>) {
+fn i04_our_books_are_the_vendors(sight: &Sight, violations: &mut Vec<String>) {
     for one in &sight.payments {
         let in_flight = matches!(
             one.state.as_str(),
@@ -210,19 +210,19 @@ fn i04_our_books_are_the_vendors(sight: &Sight, told: &mut Vec<String>) {
         let promised = if in_flight { -one.amount } else { 0 };
         if sight.booked(&one.id, "in_flight:") != promised {
             let booked = sight.booked(&one.id, "in_flight:");
-            told.push(format!("I04: {} has {booked} in flight", label(one)));
+            violations.push(format!("I04: {} has {booked} in flight", label(one)));
         }
         let parked = matches!(one.state.as_str(), "payout_failed" | "payout_canceled" | "recalling");
         let lying = if parked && !one.outside { one.net } else { 0 };
         if sight.booked(&one.id, "returned:") != lying {
             let booked = sight.booked(&one.id, "returned:");
-            told.push(format!("I04: {} has {booked} lying in the payee's balance", label(one)));
+            violations.push(format!("I04: {} has {booked} lying in the payee's balance", label(one)));
         }
         let flow = &sight.flows[&one.id];
         let booked = sight.booked(&one.id, "vendor_balance:");
         let real = flow.gone() + flow.fees - unseen_fees(sight, one);
         if !in_flight && !with_a_person(one) && !parked && booked != -real {
-            told.push(format!(
+            violations.push(format!(
                 "I04: {} took {real} from our balance and our books say {}",
                 label(one),
                 -booked
@@ -232,7 +232,7 @@ fn i04_our_books_are_the_vendors(sight: &Sight, told: &mut Vec<String>) {
 }
 
 /// I04: once nothing is in flight, our balance at each vendor matches the ledger.
-fn i04_our_balance_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
+fn i04_our_balance_is_the_vendors(sight: &Sight, violations: &mut Vec<String>) {
     let open = |one: &&Payment| {
         with_a_person(one)
             || !matches!(
@@ -265,7 +265,7 @@ fn i04_our_balance_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
             let gone = -(has(Holder::Outside) + has(Holder::Ours)) - found(sight, vendor, currency) - unseen;
             if gone != -minor {
                 let booked = -minor;
-                told.push(format!(
+                violations.push(format!(
                     "I04: {gone} {currency} left our balance at {name}, our books say {booked}"
                 ));
             }
@@ -305,18 +305,18 @@ fn found(sight: &Sight, vendor: Vendor, currency: &str) -> i64 {
 }
 
 /// I05: every journal sums to zero.
-fn i05_the_books_sum_to_zero(sight: &Sight, told: &mut Vec<String>) {
+fn i05_the_books_sum_to_zero(sight: &Sight, violations: &mut Vec<String>) {
     let mut sums: BTreeMap<(&str, &str), i64> = BTreeMap::new();
     for (row, minor) in sight.postings.iter().zip(&sight.amounts) {
         *sums.entry((&row[0], &row[4])).or_default() += minor;
     }
     for ((journal, currency), sum) in sums.iter().filter(|(_, sum)| **sum != 0) {
-        told.push(format!("I05: {journal} sums to {sum} {currency}"));
+        violations.push(format!("I05: {journal} sums to {sum} {currency}"));
     }
 }
 
 /// I06: a payment's amount is the sum of its rewards; a reward is in at most one live payment.
-fn i06_amounts_and_rewards(sight: &Sight, told: &mut Vec<String>) {
+fn i06_amounts_and_rewards(sight: &Sight, violations: &mut Vec<String>) {
     let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
     let mut live: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let standing: BTreeSet<&str> =
@@ -330,16 +330,16 @@ fn i06_amounts_and_rewards(sight: &Sight, told: &mut Vec<String>) {
     for one in &sight.payments {
         let sum = sums.get(one.id.as_str()).copied().unwrap_or(0);
         if sum != one.amount {
-            told.push(format!("I06: {} is of {} and its rewards sum to {sum}", label(one), one.amount));
+            violations.push(format!("I06: {} is of {} and its rewards sum to {sum}", label(one), one.amount));
         }
     }
     for (reward, by) in live.iter().filter(|(_, by)| by.len() > 1) {
-        told.push(format!("I06: {reward} is in {} live payments", by.len()));
+        violations.push(format!("I06: {reward} is in {} live payments", by.len()));
     }
     for reward in &sight.rewards {
         let joined = live.get(reward.id.as_str()).and_then(|by| by.first()).copied();
         if reward.payment.as_deref() != joined {
-            told.push(format!(
+            violations.push(format!(
                 "I06: RW-{:06} says {:?}, its live payment is {joined:?}",
                 reward.number, reward.payment
             ));
@@ -348,13 +348,13 @@ fn i06_amounts_and_rewards(sight: &Sight, told: &mut Vec<String>) {
             sight.payments.iter().any(|one| one.id == joined && (one.state == "success" || one.outside))
         });
         if reward.paid != paid {
-            told.push(format!(
+            violations.push(format!(
                 "I06: RW-{:06} says paid: {}, its payment says {paid}",
                 reward.number, reward.paid
             ));
         }
         if reward.payment.is_some() && reward.batch.is_none() {
-            told.push(format!("I06: RW-{:06} is in a payment and in no batch", reward.number));
+            violations.push(format!("I06: RW-{:06} is in a payment and in no batch", reward.number));
         }
     }
     let values: BTreeMap<&str, i64> = sight.rewards.iter().map(|one| (one.id.as_str(), one.value)).collect();
@@ -363,13 +363,13 @@ fn i06_amounts_and_rewards(sight: &Sight, told: &mut Vec<String>) {
         let value = values.get(reward.as_str()).copied().unwrap_or(0);
         let right = of.is_some_and(|one| one.entry == "clawback") || value == *minor;
         if !right {
-            told.push(format!("I06: {reward} is worth {value} and {payment} covers {minor} of it"));
+            violations.push(format!("I06: {reward} is worth {value} and {payment} covers {minor} of it"));
         }
     }
 }
 
 /// I06: a clawback that was free when its payee's claim was formed was deducted from it.
-fn i06_a_clawback_comes_off_the_next_claim(sight: &Sight, told: &mut Vec<String>) {
+fn i06_a_clawback_comes_off_the_next_claim(sight: &Sight, violations: &mut Vec<String>) {
     let named = |number: i64| format!("RW-{number:06}");
     let added = |number: i64, batch: Option<&str>| {
         let name = named(number);
@@ -391,7 +391,7 @@ fn i06_a_clawback_comes_off_the_next_claim(sight: &Sight, told: &mut Vec<String>
                 covers.filter_map(|(_, reward, _)| added(*numbers.get(reward.as_str())?, Some(&one.batch)));
             let Some(joined) = joined.min() else { continue };
             if approved + sight.latitude < joined && joined < first {
-                told.push(format!(
+                violations.push(format!(
                     "I06: {} lay free when {} was formed, and was left out",
                     named(clawback.number),
                     label(one)
@@ -402,7 +402,7 @@ fn i06_a_clawback_comes_off_the_next_claim(sight: &Sight, told: &mut Vec<String>
 }
 
 /// I08: the bytes sent under one key never differ, and match what was committed.
-fn i08_one_key_one_body(sight: &Sight, told: &mut Vec<String>) {
+fn i08_one_key_one_body(sight: &Sight, violations: &mut Vec<String>) {
     let committed: BTreeMap<&str, String> =
         sight.submissions.iter().map(|one| (one.key.as_str(), hash(&one.body))).collect();
     // A request lost with the database is created again and compared with the vendor's under the same key.
@@ -411,7 +411,7 @@ fn i08_one_key_one_body(sight: &Sight, told: &mut Vec<String>) {
         if let Some(body) = committed.get(key.as_str())
             && *body != request.body_hash
         {
-            told.push(format!("I08: other bytes than those committed were sent under {key}"));
+            violations.push(format!("I08: other bytes than those committed were sent under {key}"));
         }
     }
 }
@@ -422,11 +422,11 @@ fn hash(body: &str) -> String {
 }
 
 /// I09: nothing is sent without a committed intention.
-fn i09_intended_before_sent(sight: &Sight, told: &mut Vec<String>) {
+fn i09_intended_before_sent(sight: &Sight, violations: &mut Vec<String>) {
     let committed: BTreeSet<&str> = sight.submissions.iter().map(|one| one.key.as_str()).collect();
     for request in sight.books.requests.iter().filter(|request| request.at > sight.lost.at) {
         if !request.key.as_deref().is_some_and(|key| committed.contains(key)) {
-            told.push(format!(
+            violations.push(format!(
                 "I09: {} was asked for under {:?}, which nobody committed",
                 request.path, request.key
             ));
@@ -435,16 +435,16 @@ fn i09_intended_before_sent(sight: &Sight, told: &mut Vec<String>) {
 }
 
 /// I11: all amounts are whole minor units.
-fn i11_whole_numbers(sight: &Sight, told: &mut Vec<String>) {
-    told.extend(sight.not_whole.iter().map(|what| format!("I11: not a whole number in {what}")));
+fn i11_whole_numbers(sight: &Sight, violations: &mut Vec<String>) {
+    violations.extend(sight.not_whole.iter().map(|what| format!("I11: not a whole number in {what}")));
 }
 
 /// I14: after healing our final state matches the vendor's.
-fn i14_our_end_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
+fn i14_our_end_is_the_vendors(sight: &Sight, violations: &mut Vec<String>) {
     for one in sight.payments.iter().filter(|one| !nobody_can_know(sight, one)) {
         let flow = &sight.flows[&one.id];
         if !agrees(one, flow, left(sight, one)) {
-            told.push(format!(
+            violations.push(format!(
                 "I14: {}, and at the vendor {} is gone and {} is with the payee",
                 label(one),
                 flow.gone(),
@@ -456,7 +456,7 @@ fn i14_our_end_is_the_vendors(sight: &Sight, told: &mut Vec<String>) {
 
 /// I14: the program never recorded as refused or not found what the vendor had made and not reversed since. Discovering
 /// the mistake later and asking people does not excuse it.
-fn i14_what_was_made_is_not_called_failed(sight: &Sight, told: &mut Vec<String>) {
+fn i14_what_was_made_is_not_called_failed(sight: &Sight, violations: &mut Vec<String>) {
     let mut made: BTreeMap<(&str, &str), i64> = BTreeMap::new();
     let transfers = sight.books.transfers.iter().filter(|line| line.amount_reversed == 0);
     let transfers =
@@ -481,7 +481,8 @@ fn i14_what_was_made_is_not_called_failed(sight: &Sight, told: &mut Vec<String>)
         let since = made.get(&(row.subject.as_str(), end));
         // The clocks may differ.
         if since.is_some_and(|since| since + sight.latitude - ON_ITS_WAY < row.at) {
-            told.push(format!("I14: {} was called {end}, and the vendor had made it before", row.subject));
+            violations
+                .push(format!("I14: {} was called {end}, and the vendor had made it before", row.subject));
         }
     }
 }

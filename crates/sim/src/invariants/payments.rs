@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::sight::{Attempt, Sight};
 
-pub fn all(sight: &Sight, told: &mut Vec<String>) {
-    i07_one_live_attempt_of_a_leg(sight, told);
-    i12_only_legal_ways(sight, told);
-    i16_deleted_batches_are_empty(sight, told);
-    i27_everything_ends_or_waits_for_a_person(sight, told);
+pub fn all(sight: &Sight, violations: &mut Vec<String>) {
+    i07_one_live_attempt_of_a_leg(sight, violations);
+    i12_only_legal_ways(sight, violations);
+    i16_deleted_batches_are_empty(sight, violations);
+    i27_everything_ends_or_waits_for_a_person(sight, violations);
 }
 
 /// Whether an attempt ended with no money in it.
@@ -17,9 +17,9 @@ fn over(of: &Attempt) -> bool {
 }
 
 /// I07: one live attempt per leg; every later one follows a definite end of the previous.
-fn i07_one_live_attempt_of_a_leg(sight: &Sight, told: &mut Vec<String>) {
+fn i07_one_live_attempt_of_a_leg(sight: &Sight, violations: &mut Vec<String>) {
     if !sight.one_live_is_kept {
-        told.push("I07: the database does not keep a leg from having two live attempts".to_owned());
+        violations.push("I07: the database does not keep a leg from having two live attempts".to_owned());
     }
     let mut legs: BTreeMap<(&str, &str), Vec<&Attempt>> = BTreeMap::new();
     for attempt in &sight.attempts {
@@ -28,15 +28,16 @@ fn i07_one_live_attempt_of_a_leg(sight: &Sight, told: &mut Vec<String>) {
     for ((payment, leg), attempts) in legs {
         let live = attempts.iter().filter(|one| !over(one)).count();
         if live > 1 {
-            told.push(format!("I07: {payment} has {live} live attempts of its {leg}"));
+            violations.push(format!("I07: {payment} has {live} live attempts of its {leg}"));
         }
         for pair in attempts.windows(2) {
             let (before, after) = (pair[0], pair[1]);
             if after.number != before.number + 1 {
-                told.push(format!("I07: {payment} has a {leg} {} after {}", after.number, before.number));
+                violations
+                    .push(format!("I07: {payment} has a {leg} {} after {}", after.number, before.number));
             }
             if before.ended_at.is_none() && !live_again(before) {
-                told.push(format!(
+                violations.push(format!(
                     "I07: {payment} has a {leg} {} though {} has not ended",
                     after.number, before.id
                 ));
@@ -56,7 +57,7 @@ const FIRST: [&str; 7] = ["queued", "sending", "unknown", "review", "processing"
 const PAYOUT: [&str; 5] = ["transferred", "payout_sending", "payout_unknown", "payout_review", "in_transit"];
 
 /// I12: only legal state transitions, according to the audit trail.
-fn i12_only_legal_ways(sight: &Sight, told: &mut Vec<String>) {
+fn i12_only_legal_ways(sight: &Sight, violations: &mut Vec<String>) {
     let mut stands: BTreeMap<&str, String> =
         sight.payments.iter().map(|one| (one.id.as_str(), "queued".to_owned())).collect();
     for row in sight.trail.iter().filter(|row| row.action == "transaction_moved") {
@@ -64,13 +65,13 @@ fn i12_only_legal_ways(sight: &Sight, told: &mut Vec<String>) {
         let (Some(state), Some(fact)) = (detail["state"].as_str(), detail["fact"].as_str()) else { continue };
         let Some(before) = stands.get_mut(row.subject.as_str()) else { continue };
         if !legal(before, state, fact) {
-            told.push(format!("I12: {} went from {before} to {state} by {fact}", row.subject));
+            violations.push(format!("I12: {} went from {before} to {state} by {fact}", row.subject));
         }
         state.clone_into(before);
     }
     for one in &sight.payments {
         if stands[one.id.as_str()] != one.state {
-            told.push(format!(
+            violations.push(format!(
                 "I22: {} stands at {}, the trail says {}",
                 one.id,
                 one.state,
@@ -126,12 +127,12 @@ fn legal(from: &str, to: &str, by: &str) -> bool {
 }
 
 /// I16: a deleted batch has no payments, holds no rewards and was never paid.
-fn i16_deleted_batches_are_empty(sight: &Sight, told: &mut Vec<String>) {
+fn i16_deleted_batches_are_empty(sight: &Sight, violations: &mut Vec<String>) {
     for batch in sight.batches.iter().filter(|batch| batch.deleted) {
         let payments = sight.payments.iter().filter(|one| one.batch == batch.id).count();
         let rewards = sight.rewards.iter().filter(|one| one.batch.as_ref() == Some(&batch.id)).count();
         if batch.paid || payments > 0 || rewards > 0 {
-            told.push(format!(
+            violations.push(format!(
                 "I16: {} is deleted, and has {payments} payments and {rewards} rewards",
                 batch.number
             ));
@@ -140,7 +141,7 @@ fn i16_deleted_batches_are_empty(sight: &Sight, told: &mut Vec<String>) {
 }
 
 /// I27: after healing everything has ended, or waits for a person who has been notified.
-fn i27_everything_ends_or_waits_for_a_person(sight: &Sight, told: &mut Vec<String>) {
+fn i27_everything_ends_or_waits_for_a_person(sight: &Sight, violations: &mut Vec<String>) {
     let ended = [
         "success",
         "failed",
@@ -157,19 +158,20 @@ fn i27_everything_ends_or_waits_for_a_person(sight: &Sight, told: &mut Vec<Strin
     ];
     for one in &sight.payments {
         if !ended.contains(&one.state.as_str()) {
-            told.push(format!("I27: {} is left {}", one.id, one.state));
+            violations.push(format!("I27: {} is left {}", one.id, one.state));
         }
         let asks = one.contradicted || matches!(one.state.as_str(), "review" | "payout_review");
         let task = ("payment_needs_review".to_owned(), one.id.clone());
         if asks && !sight.notices.contains(&task) {
-            told.push(format!("I27: {} waits for a person, and nobody was told", one.id));
+            violations.push(format!("I27: {} waits for a person, and nobody was told", one.id));
         }
     }
     let open = |state: &str| matches!(state, "intended" | "unknown" | "looking");
     for one in sight.submissions.iter().filter(|one| open(&one.state)) {
-        told.push(format!("I27: the request {} of {} is left {}", one.key, one.created_at, one.state));
+        violations.push(format!("I27: the request {} of {} is left {}", one.key, one.created_at, one.state));
     }
     for one in sight.attempts.iter().filter(|one| one.state == "queued") {
-        told.push(format!("I27: a {} of {} is left to be sent ({})", one.leg, one.payment, one.created_at));
+        violations
+            .push(format!("I27: a {} of {} is left to be sent ({})", one.leg, one.payment, one.created_at));
     }
 }

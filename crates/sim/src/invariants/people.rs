@@ -7,32 +7,32 @@ use sha2::{Digest as _, Sha256};
 
 use super::sight::Sight;
 
-pub fn all(sight: &Sight, told: &mut Vec<String>) {
-    i21_who_releases_did_not_prepare(sight, told);
-    i22_the_trail_is_whole(sight, told);
-    i24_a_changed_destination_is_told(sight, told);
-    i25_no_secret_is_told(sight, told);
-    i26_each_end_is_told(sight, told);
+pub fn all(sight: &Sight, violations: &mut Vec<String>) {
+    i21_who_releases_did_not_prepare(sight, violations);
+    i22_the_trail_is_whole(sight, violations);
+    i24_a_changed_destination_is_told(sight, violations);
+    i25_no_secret_is_told(sight, violations);
+    i26_each_end_is_told(sight, violations);
 }
 
 /// I21: where the two-person rule applies, the releaser is not the preparer.
-fn i21_who_releases_did_not_prepare(sight: &Sight, told: &mut Vec<String>) {
+fn i21_who_releases_did_not_prepare(sight: &Sight, violations: &mut Vec<String>) {
     for batch in sight.batches.iter().filter(|batch| sight.two_persons && batch.paid) {
         match &batch.released_by {
-            None => told.push(format!("I21: {} was paid without a release", batch.number)),
+            None => violations.push(format!("I21: {} was paid without a release", batch.number)),
             Some(by) if sight.hands.contains(&(batch.id.clone(), by.clone())) => {
-                told.push(format!("I21: {} was released by {by}, who prepared it", batch.number));
+                violations.push(format!("I21: {} was released by {by}, who prepared it", batch.number));
             }
             Some(_) => {}
         }
         if batch.paid_by.is_none() {
-            told.push(format!("I21: nobody is known to have paid {}", batch.number));
+            violations.push(format!("I21: nobody is known to have paid {}", batch.number));
         }
     }
 }
 
 /// I22: the audit chain verifies, and everything that happened to batches is in it.
-fn i22_the_trail_is_whole(sight: &Sight, told: &mut Vec<String>) {
+fn i22_the_trail_is_whole(sight: &Sight, violations: &mut Vec<String>) {
     let mut previous = sight.trail.first().map_or(String::new(), |row| row.previous.clone());
     for (expected, row) in (1..).zip(&sight.trail) {
         let mut hash = Sha256::new();
@@ -42,7 +42,7 @@ fn i22_the_trail_is_whole(sight: &Sight, told: &mut Vec<String>) {
         }
         let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         if row.seq != expected || row.previous != previous || row.hash != hash {
-            told.push(format!("I22: row {} of the trail does not follow", row.seq));
+            violations.push(format!("I22: row {} of the trail does not follow", row.seq));
         }
         previous.clone_from(&row.hash);
     }
@@ -54,19 +54,19 @@ fn i22_the_trail_is_whole(sight: &Sight, told: &mut Vec<String>) {
         for (happened, action) in [(batch.paid, "batch_paid"), (batch.deleted, "batch_deleted")] {
             let times = noted.get(&(action, batch.id.as_str())).copied().unwrap_or(0);
             if (times > 0) != happened {
-                told.push(format!("I22: the trail holds {action} of {} {times} times", batch.number));
+                violations.push(format!("I22: the trail holds {action} of {} {times} times", batch.number));
             }
         }
     }
 }
 
 /// I24: a changed destination triggers a notice.
-fn i24_a_changed_destination_is_told(sight: &Sight, told: &mut Vec<String>) {
+fn i24_a_changed_destination_is_told(sight: &Sight, violations: &mut Vec<String>) {
     for (payee, times) in &sight.changes {
         let key = ("payout_profile_changed".to_owned(), payee.clone());
         let noticed = sight.told.get(&key).copied().unwrap_or(0);
         if noticed < *times {
-            told.push(format!(
+            violations.push(format!(
                 "I24: {payee} changed where they are paid {times} times and was told {noticed} times"
             ));
         }
@@ -76,16 +76,16 @@ fn i24_a_changed_destination_is_told(sight: &Sight, told: &mut Vec<String>) {
 const SECRETS: [&str; 3] = ["sk_test_sim", "sim_secret", "whsec_"];
 
 /// I25: no secret appears in notices or in stored vendor answers.
-fn i25_no_secret_is_told(sight: &Sight, told: &mut Vec<String>) {
+fn i25_no_secret_is_told(sight: &Sight, violations: &mut Vec<String>) {
     for secret in SECRETS {
         if sight.texts.iter().any(|text| text.contains(secret)) {
-            told.push(format!("I25: a secret that begins with {secret} stands where people read"));
+            violations.push(format!("I25: a secret that begins with {secret} stands where people read"));
         }
     }
 }
 
 /// I26: each payment's final state triggers a notice.
-fn i26_each_end_is_told(sight: &Sight, told: &mut Vec<String>) {
+fn i26_each_end_is_told(sight: &Sight, violations: &mut Vec<String>) {
     for one in &sight.payments {
         let notice = match one.state.as_str() {
             "success" => "payment_paid",
@@ -95,7 +95,7 @@ fn i26_each_end_is_told(sight: &Sight, told: &mut Vec<String>) {
             _ => continue,
         };
         if !sight.notices.contains(&(notice.to_owned(), one.id.clone())) {
-            told.push(format!("I26: {} is {} and {notice} was never told", one.id, one.state));
+            violations.push(format!("I26: {} is {} and {notice} was never told", one.id, one.state));
         }
     }
 }

@@ -428,7 +428,7 @@ async fn activity_of(
     hold_days: i64,
 ) -> Result<Activity, String> {
     let mut db = world.app.store.read().await.unwrap();
-    let known = programs::activity(&mut db, programs::NamedBy::External(name)).await.unwrap();
+    let known = programs::activity(&mut db, programs::RecordRef::External(name)).await.unwrap();
     drop(db);
     if let Some(known) = known {
         return Ok(known);

@@ -21,14 +21,14 @@ pub async fn violations(world: &World) -> Vec<String> {
     let books = world.simulator.books();
     let mut db = world.app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
-    let mut messages = Vec::new();
+    let mut violations = Vec::new();
     let committed = keys(&world.app.config.database_url).await;
     let mut ids: HashSet<String> = all.iter().map(|one| one.id.to_string()).collect();
     ids.extend(found_at_vendors(&world.app.config.database_url).await);
     let lost = world.memory.lost();
     ids.extend(lost.over(&books));
-    of_the_vendors(&books, &ids, (&committed, lost.at), &mut messages);
-    of_the_ledger(&mut db, &mut messages).await;
+    of_the_vendors(&books, &ids, (&committed, lost.at), &mut violations);
+    of_the_ledger(&mut db, &mut violations).await;
     let posted = Posted::read(&world.app.config.database_url).await;
     let mut flows: HashMap<TransactionId, Flow> =
         all.iter().map(|one| (one.id, Flow::of(one, &books))).collect();
@@ -44,14 +44,14 @@ pub async fn violations(world: &World) -> Vec<String> {
         }
     }
     for transaction in &all {
-        of_one(transaction, &flows[&transaction.id], &posted, &books, &mut messages);
+        of_one(transaction, &flows[&transaction.id], &posted, &books, &mut violations);
         let twice = books.paid_beside_the_schedule(&transaction.id.to_string(), world.memory.latitude());
         if let Some((swept, ours)) = twice {
-            messages.push(format!("I01: {} was paid by {swept} and by {ours}", transaction.label()));
+            violations.push(format!("I01: {} was paid by {swept} and by {ours}", transaction.label()));
         }
     }
-    of_the_rewards(&mut db, &all, &flows, &mut messages).await;
-    messages
+    of_the_rewards(&mut db, &all, &flows, &mut violations).await;
+    violations
 }
 
 /// The names of the notices written about a subject.
@@ -66,27 +66,27 @@ pub async fn notices(world: &World, subject: &str) -> Vec<String> {
 pub async fn unfinished(world: &World) -> Vec<String> {
     let mut db = world.app.store.read().await.unwrap();
     let all = transactions::list(&mut db, &Filter::default(), i64::from(i32::MAX)).await.unwrap();
-    let mut messages = Vec::new();
+    let mut violations = Vec::new();
     for one in all {
         let with_a_person = matches!(one.state, State::Review | State::PayoutReview);
         if !one.state.settled() && !with_a_person {
-            messages.push(format!("{} is left {}", one.label(), one.state.as_str()));
+            violations.push(format!("{} is left {}", one.label(), one.state.as_str()));
         }
     }
     for (state, count) in submissions::open(&mut db).await.unwrap() {
-        messages.push(format!("{count} submissions are left {state}"));
+        violations.push(format!("{count} submissions are left {state}"));
     }
     for leg in Leg::ALL {
         let queued = transactions::queued(&mut db, leg, i64::MAX, 1_000).await.unwrap();
-        messages.extend(
+        violations.extend(
             queued.iter().map(|one| format!("a {} of {} is left queued", one.leg.as_str(), one.transaction)),
         );
     }
     let (waiting, linked, _) = events::backlog(&mut db).await.unwrap();
     if (waiting, linked) != (0, 0) {
-        messages.push(format!("{waiting} events are left unread and {linked} unapplied"));
+        violations.push(format!("{waiting} events are left unread and {linked} unapplied"));
     }
-    messages
+    violations
 }
 
 /// The number of events parked for an unknown object.
@@ -219,16 +219,16 @@ fn of_the_vendors(
     }
 }
 
-async fn of_the_ledger(db: &mut Db, told: &mut Vec<String>) {
+async fn of_the_ledger(db: &mut Db, violations: &mut Vec<String>) {
     let mut sums: BTreeMap<String, i128> = BTreeMap::new();
     for (_, currency, minor) in ledger::balances(db).await.unwrap() {
         *sums.entry(currency).or_default() += minor;
     }
     for (currency, sum) in sums.into_iter().filter(|(_, sum)| *sum != 0) {
-        told.push(format!("I05: the ledger sums to {sum} {currency}"));
+        violations.push(format!("I05: the ledger sums to {sum} {currency}"));
     }
     for invariant in verify::all(db).await.unwrap().iter().filter(|invariant| !invariant.holds()) {
-        told.push(format!("{}: {}: {:?}", invariant.id, invariant.says, invariant.violations));
+        violations.push(format!("{}: {}: {:?}", invariant.id, invariant.says, invariant.violations));
     }
 }
 
@@ -311,11 +311,11 @@ fn place(of: &Transaction, left: i64, gone: i64) -> Place {
 }
 
 /// Checks that a transaction's state, the ledger and the vendor's movements agree.
-fn of_one(of: &Transaction, flow: &Flow, posted: &Posted, books: &Books, told: &mut Vec<String>) {
+fn of_one(of: &Transaction, flow: &Flow, posted: &Posted, books: &Books, violations: &mut Vec<String>) {
     let (net, part) = (of.terms.net.minor, -posted.of("partly_reversed:", of.id));
     let place = place(of, net - part, flow.gone());
     let mut tell = |what: String| {
-        told.push(format!("{} {} ({} {}): {what}", of.label(), of.id, of.terms.net, of.state.as_str()));
+        violations.push(format!("{} {} ({} {}): {what}", of.label(), of.id, of.terms.net, of.state.as_str()));
     };
     // A contradicted payment differs from the vendor by definition, and people are told.
     let apart = !place.gone.contains(&flow.gone()) || !place.arrived.contains(&flow.arrived);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request as Post;
-use simulator::{Asked, Delivery, Simulator};
+use simulator::{Delivery, InProcessRequest, Simulator};
 use tower::ServiceExt as _;
 use vendors::http::{Answer, HeaderMap, HeaderName, HeaderValue, Http, Received, Request};
 
@@ -45,7 +45,7 @@ impl Wire {
         if let Some(host) = VENDORS.strip_prefix("http://") {
             headers.insert("host", HeaderValue::from_static(host));
         }
-        let told = self.simulator.carry(Asked {
+        let told = self.simulator.carry(InProcessRequest {
             method: request.method.as_str().to_owned(),
             path: request.url.path().to_owned(),
             query: request.url.query().unwrap_or_default().to_owned(),

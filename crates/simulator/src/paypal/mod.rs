@@ -29,7 +29,7 @@ const POSTS_A_MINUTE: u32 = 400;
 pub(crate) struct PayPal {
     pub(crate) batches: Table<batch::Batch>,
     pub(crate) items: Table<settle::Item>,
-    pub(crate) purses: BTreeMap<String, Purse>,
+    pub(crate) purses: BTreeMap<String, Balance>,
     /// All balance movements, oldest first.
     movements: Vec<report::Movement>,
     /// `sender_batch_id` → the batch and when it arrived.
@@ -54,7 +54,7 @@ pub(crate) struct PayPal {
 
 /// Our balance in one currency.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Purse {
+pub(crate) struct Balance {
     pub(crate) balance: i64,
     /// The part reserved for items in progress, including fees.
     held: i64,
@@ -122,7 +122,7 @@ impl PayPal {
     }
 
     /// A currency seen for the first time holds the opening balance.
-    fn purse(&mut self, currency: &str, now: i64) -> &mut Purse {
+    fn purse(&mut self, currency: &str, now: i64) -> &mut Balance {
         if !self.purses.contains_key(currency) {
             self.set_balance(currency, self.opening_minor, now);
         }

@@ -332,8 +332,8 @@ fn reason_of(error: Option<&ItemError>, status: &str) -> Reason {
 
 /// An error is documented as an object; lists, null and empty objects also occur.
 fn error_of<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ItemError>, D::Error> {
-    let body = Value::deserialize(from)?;
-    let first = if body.is_array() { body.get(0).cloned().unwrap_or_default() } else { body };
+    let value = Value::deserialize(from)?;
+    let first = if value.is_array() { value.get(0).cloned().unwrap_or_default() } else { value };
     let error = if first.is_object() { serde_json::from_value::<ItemError>(first).ok() } else { None };
     Ok(error.filter(|error| !error.name.is_empty() || !error.message.is_empty()))
 }

@@ -184,7 +184,7 @@ impl PayPal {
     pub async fn balances(&self, as_of: i64) -> Result<Vec<ReportedBalance>, ReadError> {
         let as_of = report::written(as_of);
         let query = [("as_of_time", as_of.as_str()), ("currency_code", "ALL")];
-        Ok(self.get::<BalancesBody>(&["reporting", "balances"], &query).await?.told())
+        Ok(self.get::<BalancesBody>(&["reporting", "balances"], &query).await?.into_balances())
     }
 
     /// Cancels an unclaimed item. The money is back only once the item, read afterwards, has status RETURNED.

@@ -109,7 +109,7 @@ struct BalanceEntry {
 }
 
 impl BalancesBody {
-    pub(super) fn told(self) -> Vec<ReportedBalance> {
+    pub(super) fn into_balances(self) -> Vec<ReportedBalance> {
         let as_of = self.as_of_time.as_deref().and_then(moment);
         let money = |one: &BalanceEntry| one.total_balance.money();
         self.balances.iter().filter_map(money).map(|money| ReportedBalance { money, as_of }).collect()

@@ -450,7 +450,7 @@ async fn the_date_of_an_answer_is_told_beside_our_own_time() {
     let told = Arc::clone(&heard);
     let watch = vendors::http::Watch {
         clock: Arc::new(move || now.fetch_add(5, Ordering::SeqCst)),
-        told: Arc::new(move |asked, answered, date: &str| {
+        on_date: Arc::new(move |asked, answered, date: &str| {
             told.lock().unwrap().push((asked, answered, date.to_owned()))
         }),
     };

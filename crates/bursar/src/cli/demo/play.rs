@@ -53,12 +53,17 @@ pub(super) async fn auto(demo: &Demo) -> Outcome {
     world::set_profiles(work, to_connect).await?;
     let imported = world::import_rewards(app, REWARDS).await?;
     let approved = world::approve_pending(app).await?;
-    output::say(&format!("imported {imported} rewards, approved {approved} that waited for review"));
+    output::print_line(&format!("imported {imported} rewards, approved {approved} that waited for review"));
     misbehave(demo);
     let paid = world::pay_all_eligible(app, work).await?;
     let batch = &paid.batch.batch;
     let totals: Vec<String> = paid.batch.totals.iter().map(ToString::to_string).collect();
-    output::say(&format!("paid {}: {} payments, {}", batch.number, paid.transactions, totals.join(", ")));
+    output::print_line(&format!(
+        "paid {}: {} payments, {}",
+        batch.number,
+        paid.transactions,
+        totals.join(", ")
+    ));
     let ended = follow(demo, batch.id).await?;
     let seen = tell(demo, &ended).await?;
     check(demo, &ended, &seen).await
@@ -203,7 +208,7 @@ async fn check(demo: &Demo, ended: &[Transaction], seen: &BTreeSet<&'static str>
             return Err(Failure(message));
         }
     }
-    output::say("the vendors' own books agree with ours, payment by payment");
+    output::print_line("the vendors' own books agree with ours, payment by payment");
     movements::all(&demo.work, None).await.map_err(words)?;
     reconcile::print_all(&demo.app).await?;
     let found = verify::all(&mut demo.app.store.read().await?).await?;

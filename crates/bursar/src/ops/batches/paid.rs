@@ -67,19 +67,19 @@ async fn after_pay(db: &mut Db, batch: &Batch, unreadable: &[String]) -> Result<
         Some(_) => format!("{} (contradicted by its vendor)", one.label()),
         None => format!("{} ({})", one.label(), one.state.status().label()),
     };
-    let mut messages: Vec<String> = found.iter().map(describe).collect();
-    messages.extend(unreadable.iter().map(|number| format!("{number} (its record cannot be read)")));
-    if messages.is_empty() {
+    let mut labels: Vec<String> = found.iter().map(describe).collect();
+    labels.extend(unreadable.iter().map(|number| format!("{number} (its record cannot be read)")));
+    if labels.is_empty() {
         return Ok(blocker);
     }
-    let count = match messages.len() {
+    let count = match labels.len() {
         1 => "1 of its payments needs attention".to_owned(),
         many => format!("{many} of its payments need attention"),
     };
-    let more = messages.len().saturating_sub(NAMED);
+    let more = labels.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    messages.truncate(NAMED);
-    let note = format!("{count}: {}{more}.", messages.join(", "));
+    labels.truncate(NAMED);
+    let note = format!("{count}: {}{more}.", labels.join(", "));
     let remedy = "Open each of these payments: its page says why and what can be done.";
     Ok(blocker.noting(Some(note)).acting(Who::Payer, remedy))
 }

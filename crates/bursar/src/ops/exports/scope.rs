@@ -51,7 +51,7 @@ pub struct ExportRequest {
     pub marked: bool,
     pub columns: Vec<String>,
     /// The filters in words, for people.
-    pub told: String,
+    pub filter_summary: String,
 }
 
 impl Scope {
@@ -120,7 +120,7 @@ impl ExportRequest {
             "format": self.format.as_str(),
             "marked": self.marked,
             "columns": self.columns,
-            "told": self.told,
+            "told": self.filter_summary,
         })
     }
 
@@ -157,7 +157,7 @@ impl ExportRequest {
             format: Format::parse(kept["format"].as_str()?)?,
             marked: kept["marked"].as_bool()?,
             columns: words(&kept["columns"])?,
-            told: text(&kept["told"])?,
+            filter_summary: text(&kept["told"])?,
         })
     }
 }
@@ -385,7 +385,13 @@ mod tests {
 
     fn asked(scope: Scope) -> ExportRequest {
         let columns = vec!["number".to_owned()];
-        ExportRequest { scope, format: Format::Xlsx, marked: true, columns, told: "all of them".to_owned() }
+        ExportRequest {
+            scope,
+            format: Format::Xlsx,
+            marked: true,
+            columns,
+            filter_summary: "all of them".to_owned(),
+        }
     }
 
     #[test]

@@ -370,7 +370,7 @@ async fn places(tx: &mut Tx, known: Vec<Payee>) -> Result<Places> {
     Ok(known.into_iter().map(|payee| (payee, profiles.remove(&payee).map(|one| one.destination))).collect())
 }
 
-/// The sorted rows of a file.
+/// The rows of a file, planned: which are new, changed, unchanged or refused.
 struct PlannedRows<T> {
     places: Places,
     report: Report,

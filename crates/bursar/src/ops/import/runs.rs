@@ -266,7 +266,7 @@ pub async fn cancel(app: &App, actor: &Actor, named: &str) -> Result<Import> {
             canceled => break canceled?,
         }
     };
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(import)
 }
 
@@ -436,7 +436,7 @@ async fn enter_some(app: &App, import: &Import, body: &str) -> Result<()> {
     if connects {
         app.nudge.imports.notify();
     }
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(())
 }
 

@@ -35,11 +35,11 @@ pub(super) fn quoted(column: &str, text: &str) -> String {
     if column == "destination" {
         return String::new();
     }
-    let mut message: String = text.chars().take(MOST_OF_A_VALUE).collect();
-    if message.len() < text.len() {
-        message.push('…');
+    let mut shortened: String = text.chars().take(MOST_OF_A_VALUE).collect();
+    if shortened.len() < text.len() {
+        shortened.push('…');
     }
-    message
+    shortened
 }
 
 /// The result of importing a file.

@@ -15,7 +15,7 @@ use payout::reason::explain_at;
 use payout::transaction::{State, Status};
 use serde_json::{Map, Value, json};
 
-use super::gone;
+use super::store_error;
 use crate::clock::date;
 use crate::mail::Language;
 use crate::ops::{batches as verbs, settings};
@@ -245,11 +245,11 @@ fn row(reward: &Reward, adds: Option<Money>) -> Value {
 async fn of_transaction(
     facts: &mut Facts,
     db: &mut Db,
-    told: &OutboxNotice,
+    notice: &OutboxNotice,
     base: &str,
     now: i64,
 ) -> store::Result<()> {
-    let transaction = transactions::find(db, &told.about).await?;
+    let transaction = transactions::find(db, &notice.about).await?;
     let terms = transaction.terms;
     let covered = transactions::covered(db, transaction.id).await?;
     let shown: Vec<RewardId> = covered.iter().take(SHOWN).filter_map(|it| RewardId::parse(&it.id)).collect();
@@ -314,10 +314,10 @@ fn text(detail: &Value, field: &str) -> String {
 async fn concern(
     facts: &mut Facts,
     db: &mut Db,
-    told: &OutboxNotice,
+    notice: &OutboxNotice,
     base: &str,
 ) -> store::Result<(Payee, String)> {
-    let payee = Payee::parse(&told.about).ok_or(StoreError::Missing)?;
+    let payee = Payee::parse(&notice.about).ok_or(StoreError::Missing)?;
     facts.payee = Some(payee);
     facts.links.1 = format!("{base}/partners/{payee}");
     Ok((payee, name(db, payee).await?))
@@ -326,11 +326,11 @@ async fn concern(
 async fn of_profile(
     facts: &mut Facts,
     db: &mut Db,
-    told: &OutboxNotice,
+    notice: &OutboxNotice,
     detail: &Value,
     base: &str,
 ) -> store::Result<()> {
-    let (payee, name) = concern(facts, db, told, base).await?;
+    let (payee, name) = concern(facts, db, notice, base).await?;
     let profile = payees::profile_of(db, payee).await?;
     let vendor = profile.map(|profile| profile.destination.vendor().label()).unwrap_or_default();
     let by = match PersonId::parse(&text(detail, "by")) {
@@ -338,13 +338,13 @@ async fn of_profile(
         None => None,
     };
     let contact = mails::account_owner(db, payee).await?;
-    let wait_hours = match told.notice == Notice::ProfileChanged {
+    let wait_hours = match notice.notice == Notice::ProfileChanged {
         true => settings::load(db).await?.cooling_off_hours,
         false => 0,
     };
     let values = json!({
         "payee": name, "vendor": vendor, "old": text(detail, "old"), "new": text(detail, "new"),
-        "date": date(told.at), "wait_days": wait_hours.div_ceil(24),
+        "date": date(notice.at), "wait_days": wait_hours.div_ceil(24),
         "by_partner": detail["by_partner"].as_bool().unwrap_or(false),
         "changed_by": by.unwrap_or_default(), "contact": contact.unwrap_or_default(),
     });
@@ -355,13 +355,13 @@ async fn of_profile(
 async fn of_payee(
     facts: &mut Facts,
     db: &mut Db,
-    told: &OutboxNotice,
+    notice: &OutboxNotice,
     detail: &Value,
     base: &str,
     now: i64,
 ) -> store::Result<()> {
-    let (payee, name) = concern(facts, db, told, base).await?;
-    if told.notice == Notice::PayoutRequested {
+    let (payee, name) = concern(facts, db, notice, base).await?;
+    if notice.notice == Notice::PayoutRequested {
         facts.links.1 = format!("{base}/claims");
     }
     facts.gates = texts(&detail["blockers"]).iter().filter_map(|code| Code::parse(code)).collect();
@@ -376,7 +376,7 @@ async fn of_payee(
 /// What is approved and not paid, one total per currency.
 async fn waiting(db: &mut Db, payee: Payee, now: i64) -> store::Result<Vec<String>> {
     let filter = PoolFilter { payee: Some(payee.to_string()), ..PoolFilter::default() };
-    let (open, blocked) = verbs::pool_blockers(db, &filter, now).await.map_err(gone)?;
+    let (open, blocked) = verbs::pool_blockers(db, &filter, now).await.map_err(store_error)?;
     let all = open.into_iter().chain(blocked.into_iter().map(|(candidate, _)| candidate));
     Ok(totals(all.filter_map(|candidate| candidate.adds)))
 }
@@ -397,11 +397,11 @@ fn totals(amounts: impl IntoIterator<Item = impl Into<Sum>>) -> Vec<String> {
 async fn of_release(
     facts: &mut Facts,
     db: &mut Db,
-    told: &OutboxNotice,
+    notice: &OutboxNotice,
     base: &str,
     now: i64,
 ) -> store::Result<()> {
-    let view = verbs::view(db, &told.about, now).await.map_err(gone)?;
+    let view = verbs::view(db, &notice.about, now).await.map_err(store_error)?;
     let asked_by = match PersonId::parse(&view.batch.changed.0) {
         Some(id) => people::by_id(db, id).await?.map(|person| person.name),
         None => None,
@@ -418,10 +418,10 @@ async fn of_release(
 async fn of_ended_batch(
     facts: &mut Facts,
     db: &mut Db,
-    told: &OutboxNotice,
+    notice: &OutboxNotice,
     base: &str,
 ) -> store::Result<()> {
-    let batch = batches::find(db, &told.about).await?;
+    let batch = batches::find(db, &notice.about).await?;
     facts.people = std::iter::once(batch.created.0).chain(batch.paid.map(|(by, _)| by)).collect();
     facts.links.1 = format!("{base}/claims/{}/pay", batch.number);
     let states = batches::states(db, batch.id).await?;
@@ -443,19 +443,19 @@ async fn of_ended_batch(
 }
 
 /// A login whose one-time link was shown to someone else. The names were recorded at that time.
-fn of_login(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
-    facts.links.1 = format!("{base}/people/{}", told.about);
+fn of_login(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) {
+    facts.links.1 = format!("{base}/people/{}", notice.about);
     let values = json!({
         "by": isolated(&text(detail, "by")), "whose": isolated(&text(detail, "whose")),
-        "address": text(detail, "address"), "role": text(detail, "role"), "date": date(told.at),
+        "address": text(detail, "address"), "role": text(detail, "role"), "date": date(notice.at),
     });
     put(facts, values);
 }
 
 /// What the identity provider has changed about a login.
-fn of_provider(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
-    of_login(facts, told, detail, base);
-    facts.links.0 = match told.notice == Notice::LoginLinked {
+fn of_provider(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) {
+    of_login(facts, notice, detail, base);
+    facts.links.0 = match notice.notice == Notice::LoginLinked {
         true => text(detail, "link"),
         false => format!("{base}/me"),
     };
@@ -468,8 +468,8 @@ fn of_provider(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &st
 }
 
 /// A change to a login that can move money or administer. The person concerned reads it too, and is not a partner.
-fn of_rights(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
-    of_login(facts, told, detail, base);
+fn of_rights(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) {
+    of_login(facts, notice, detail, base);
     facts.links.0 = format!("{base}/me");
     put(
         facts,
@@ -477,7 +477,7 @@ fn of_rights(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str)
     );
 }
 
-fn of_safeguard(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
+fn of_safeguard(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) {
     let page = format!("{base}/activity");
     // Someone who has ceased to be an administrator since is not a partner either.
     facts.links = (page.clone(), page);
@@ -487,39 +487,39 @@ fn of_safeguard(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &s
     }
     let by = isolated(&text(detail, "by")).into_owned();
     let (what, from) = (text(detail, "what"), text(detail, "from"));
-    put(facts, json!({ "by": by, "what": what, "from": from, "payment": payment, "date": date(told.at) }));
+    put(facts, json!({ "by": by, "what": what, "from": from, "payment": payment, "date": date(notice.at) }));
 }
 
 /// An API key that is new or expires soon. The names of the key and its creator are user input.
-fn of_key(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
+fn of_key(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/keys");
     let values = json!({
         "by": isolated(&text(detail, "by")), "key": isolated(&text(detail, "key")), "hint": text(detail, "hint"),
         "role": text(detail, "role"), "may": text(detail, "may"), "addresses": text(detail, "addresses"),
-        "ends": text(detail, "ends"), "used": text(detail, "used"), "date": date(told.at),
+        "ends": text(detail, "ends"), "used": text(detail, "used"), "date": date(notice.at),
     });
     put(facts, values);
 }
 
-fn of_master_key(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
+fn of_master_key(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/activity");
     let (by, key, old) = (text(detail, "by"), text(detail, "key"), text(detail, "old"));
-    put(facts, json!({ "by": isolated(&by), "key": key, "old": old, "date": date(told.at) }));
+    put(facts, json!({ "by": isolated(&by), "key": key, "old": old, "date": date(notice.at) }));
 }
 
 async fn of_vendor(
     facts: &mut Facts,
     db: &mut Db,
-    told: &OutboxNotice,
+    notice: &OutboxNotice,
     detail: &Value,
     base: &str,
 ) -> store::Result<()> {
-    let vendor = Vendor::parse(&told.about).ok_or(StoreError::Missing)?;
+    let vendor = Vendor::parse(&notice.about).ok_or(StoreError::Missing)?;
     facts.links.1 = format!("{base}/settings/payouts");
     let all = vendors::all(db).await?;
     let last = all.iter().find(|connection| connection.vendor == vendor).and_then(|it| it.last_event_at);
     let values = json!({
-        "vendor": vendor.label(), "why": text(detail, "why"), "date": date(told.at),
+        "vendor": vendor.label(), "why": text(detail, "why"), "date": date(notice.at),
         "since": text(detail, "since"), "last_event": last.map(date).unwrap_or_default(),
     });
     put(facts, values);

@@ -44,7 +44,7 @@ pub async fn remind(app: &App, actor: &Actor, only: Option<Payee>) -> Result<Rem
         let mut notices = Vec::new();
         for (payee, codes) in waiting {
             let about = payee.to_string();
-            if !outbox::may_tell(tx, Notice::Reminder.as_str(), &about, now, now - THREE_DAYS_US).await? {
+            if !outbox::may_send(tx, Notice::Reminder.as_str(), &about, now, now - THREE_DAYS_US).await? {
                 reminded.lately += 1;
                 continue;
             }

@@ -43,12 +43,12 @@ const SHOWN: usize = 20;
 
 /// Runs a pass, unless one ran within ten minutes; returns the number of notices written.
 pub async fn look(app: &App, now: i64) -> Result<usize> {
-    let last = outbox::last_told(&mut app.store.read().await?, "watch", "").await?;
+    let last = outbox::last_sent(&mut app.store.read().await?, "watch", "").await?;
     if last.is_some_and(|last| last + LOOKS_US > now) {
         return Ok(0);
     }
     transact!(app, |tx| {
-        if !outbox::may_tell(tx, "watch", "", now, now - LOOKS_US).await? {
+        if !outbox::may_send(tx, "watch", "", now, now - LOOKS_US).await? {
             return Ok(0);
         }
         let mut notices = Vec::new();
@@ -87,7 +87,7 @@ async fn stuck(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()
     }
     ids.extend(aside::since(tx, now - SET_ASIDE_US, AT_ONCE).await?);
     let notice = Notice::PaymentsStuck;
-    if !ids.is_empty() && outbox::may_tell(tx, notice.as_str(), "", now, now - DAY_US).await? {
+    if !ids.is_empty() && outbox::may_send(tx, notice.as_str(), "", now, now - DAY_US).await? {
         notices.push((notice, "payments".to_owned(), json!({ "transactions": ids }).to_string()));
     }
     Ok(())
@@ -101,7 +101,7 @@ async fn silent(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<(
             continue;
         }
         let (notice, about) = (Notice::WebhooksSilent, vendor.as_str());
-        if outbox::may_tell(tx, notice.as_str(), about, now, now - DAY_US).await? {
+        if outbox::may_send(tx, notice.as_str(), about, now, now - DAY_US).await? {
             notices.push((notice, about.to_owned(), json!({ "since": date(since) }).to_string()));
         }
     }
@@ -115,14 +115,14 @@ async fn tax_reports(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Res
     for (payee, form, ends) in looks::tax_ending(tx, now, now + BEFORE_THE_END_US, AT_ONCE).await? {
         let (notice, about) = (Notice::TaxReportExpiring, format!("{payee} {ends}"));
         // Reported once for each expiry date.
-        if outbox::may_tell(tx, notice.as_str(), &about, now, i64::MIN).await? {
+        if outbox::may_send(tx, notice.as_str(), &about, now, i64::MIN).await? {
             let detail = json!({"form": form_label(&form), "expires": date(ends - 1)});
             notices.push((notice, payee, detail.to_string()));
         }
     }
     for payee in looks::tax_missing(tx, now, AT_ONCE).await? {
         let notice = Notice::TaxReportNeeded;
-        if outbox::may_tell(tx, notice.as_str(), &payee, now, now - ASKED_US).await? {
+        if outbox::may_send(tx, notice.as_str(), &payee, now, now - ASKED_US).await? {
             notices.push((notice, payee, "{}".to_owned()));
         }
     }
@@ -143,7 +143,7 @@ fn form_label(form: &str) -> &str {
 async fn keys_ending(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
     for key in looks::keys_ending(tx, now, now + KEY_ENDS_US, now - KEY_USED_US, AT_ONCE).await? {
         let (notice, about) = (Notice::ApiKeyEnds, format!("{} {}", key.id, key.ends_at));
-        if outbox::may_tell(tx, notice.as_str(), &about, now, i64::MIN).await? {
+        if outbox::may_send(tx, notice.as_str(), &about, now, i64::MIN).await? {
             let detail = json!({
                 "key": key.name, "hint": key.hint, "by": key.made_by.unwrap_or_default(),
                 "role": Role::parse(&key.role).map_or("", Role::label),
@@ -159,7 +159,7 @@ async fn keys_ending(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Res
 /// here.
 async fn ended_batches(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<()> {
     for batch in looks::ended_batches(tx, AT_ONCE).await? {
-        if outbox::may_tell(tx, Notice::BatchFinal.as_str(), &batch, now, i64::MIN).await? {
+        if outbox::may_send(tx, Notice::BatchFinal.as_str(), &batch, now, i64::MIN).await? {
             notices.push((Notice::BatchFinal, batch, "{}".to_owned()));
         }
     }
@@ -171,7 +171,7 @@ async fn untied(tx: &mut Tx, notices: &mut Notices, now: i64) -> store::Result<(
     let notice = Notice::ReconciliationOpen;
     let mut new = Vec::new();
     for (case, about) in reconciliation::untold_tasks(tx, notice.as_str(), AT_ONCE).await? {
-        if outbox::may_tell(tx, notice.as_str(), &about, now, i64::MIN).await? {
+        if outbox::may_send(tx, notice.as_str(), &about, now, i64::MIN).await? {
             new.push(case);
         }
     }

@@ -26,9 +26,9 @@ use crate::transact;
 /// How many recovery codes a person is given.
 pub(super) const CODES: usize = 10;
 /// How long a new secret can be confirmed with its first code.
-const BEGUN_US: i64 = 30 * 60 * 1_000_000;
+const SETUP_VALID_US: i64 = 30 * 60 * 1_000_000;
 /// The owner is notified after every this many wrong codes, because someone knows their password.
-const TOLD_AFTER: i64 = 10;
+const NOTIFY_EVERY: i64 = 10;
 
 /// A new secret, as shown during setup.
 #[derive(Clone, Debug)]
@@ -120,10 +120,10 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
 }
 
 /// The secret being set up, if it was begun recently.
-pub async fn begun(app: &App, session: &Session) -> Result<Option<Setup>> {
+pub async fn pending_setup(app: &App, session: &Session) -> Result<Option<Setup>> {
     let id = session.actor.id;
     let mut db = app.store.read().await?;
-    let sealed = factors::begun(&mut db, id, &session.id, app.clock.now() - BEGUN_US).await?;
+    let sealed = factors::begun(&mut db, id, &session.id, app.clock.now() - SETUP_VALID_US).await?;
     let Some(secret) = sealed.and_then(|sealed| app.master_key.open(&begun_of(id), &sealed)) else {
         return Ok(None);
     };
@@ -151,7 +151,7 @@ pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> 
     let done = transact!(app, |tx| {
         // The lock also keeps a key rotation from resealing the secret in the meantime.
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
-        let sealed = factors::begun(tx, id, &session.id, now - BEGUN_US).await?;
+        let sealed = factors::begun(tx, id, &session.id, now - SETUP_VALID_US).await?;
         let Some(sealed) = sealed else { return Ok(Err(Confirmed::Gone)) };
         let Some(secret) = app.master_key.open(&begun_of(id), &sealed) else {
             return Ok(Err(Confirmed::Gone));
@@ -172,14 +172,14 @@ pub async fn confirm(app: &App, session: &Session, code: &str, proved: bool) -> 
             false => ("second_factor_set_up", "factor_on"),
         };
         note(tx, now, &id.to_string(), action, id, json!({ "from": session.actor.came_from }));
-        tell_owner(tx, app, &person, what, "", now).await?;
+        notify_owner(tx, app, &person, what, "", now).await?;
         if first {
             first_factor(tx, app, &person, now).await?;
         }
         // Replaces the token, so that a copy of the old one is useless.
         Ok(Ok(match proved {
-            true => sessions::prove_in(tx, app, session).await?,
-            false => sessions::rename_in(tx, app, session).await?,
+            true => sessions::step_up_in(tx, app, session).await?,
+            false => sessions::rotate_token_in(tx, app, session).await?,
         }))
     })?;
     app.nudge.notify.notify();
@@ -210,7 +210,7 @@ pub async fn new_codes(app: &App, session: &Session) -> Result<Vec<String>> {
         still_theirs(tx, session, now).await?;
         factors::put_codes(tx, id, &hashes(id, &codes), now).await?;
         note(tx, now, &id.to_string(), "recovery_codes_made", id, json!({ "from": session.actor.came_from }));
-        tell_owner(tx, app, &person, "recovery_codes", "", now).await
+        notify_owner(tx, app, &person, "recovery_codes", "", now).await
     })?;
     app.nudge.notify.notify();
     Ok(codes)
@@ -239,7 +239,7 @@ pub async fn turn_off(app: &App, session: &Session) -> Result<()> {
                 id,
                 json!({ "from": session.actor.came_from }),
             );
-            tell_owner(tx, app, &person, "factor_off", "", now).await?;
+            notify_owner(tx, app, &person, "factor_off", "", now).await?;
         }
         Ok(())
     })?;
@@ -263,7 +263,7 @@ pub async fn remove_app(app: &App, session: &Session) -> Result<()> {
         }
         end_elsewhere(tx, session).await?;
         note(tx, now, &id.to_string(), "app_removed", id, json!({ "from": session.actor.came_from }));
-        tell_owner(tx, app, &person, "app_removed", "", now).await
+        notify_owner(tx, app, &person, "app_removed", "", now).await
     })?;
     app.nudge.notify.notify();
     Ok(())
@@ -283,7 +283,7 @@ pub(super) async fn still_theirs(tx: &mut Tx, session: &Session, now: i64) -> Re
 
 pub(super) async fn end_elsewhere(tx: &mut Tx, session: &Session) -> Result<()> {
     store::sessions::end_others(tx, session.actor.id, &session.id).await?;
-    factors::end_half_logins(tx, session.actor.id).await?;
+    factors::end_pending_logins(tx, session.actor.id).await?;
     Ok(())
 }
 
@@ -332,11 +332,11 @@ async fn take_away(
         return Err(Refusal::new("no_second_factor", message).into());
     }
     store::sessions::end_all(tx, person.id).await?;
-    factors::end_half_logins(tx, person.id).await?;
+    factors::end_pending_logins(tx, person.id).await?;
     // Whoever did this may know the password too: for a day the login does not count as a second person.
     block_second_person(tx, person, &by, now).await?;
     note(tx, now, &by, "second_factor_reset", person.id, detail);
-    tell_owner(tx, app, person, "factor_reset", &name, now).await?;
+    notify_owner(tx, app, person, "factor_reset", &name, now).await?;
     let detail = json!({
         "by": name, "whose": person.name, "address": person.email, "role": person.role.label(),
     });
@@ -347,7 +347,7 @@ async fn take_away(
 
 /// Notifies the owner of a login of a change to it; this cannot be turned off. `by` is who made it, if someone else did; for
 /// a passkey it is the passkey's name.
-pub(in crate::ops) async fn tell_owner(
+pub(in crate::ops) async fn notify_owner(
     tx: &mut Tx,
     app: &App,
     whose: &Person,
@@ -400,11 +400,11 @@ pub(super) async fn take(
         }
     } else if factors::use_code(tx, person.id, &hash_of(person.id, typed), now).await? {
         note(tx, now, &person.id.to_string(), "recovery_code_used", person.id, json!({}));
-        tell_owner(tx, app, person, "recovery_used", "", now).await?;
+        notify_owner(tx, app, person, "recovery_used", "", now).await?;
         return Ok(Taken::Right(Means::Recovery));
     }
     let wrong = factors::wrong(tx, person.id).await?;
-    if wrong > 0 && wrong % TOLD_AFTER == 0 {
+    if wrong > 0 && wrong % NOTIFY_EVERY == 0 {
         note(
             tx,
             now,
@@ -413,7 +413,7 @@ pub(super) async fn take(
             person.id,
             json!({ "times": wrong, "provider": provider }),
         );
-        tell_owner(tx, app, person, "wrong_codes", provider.unwrap_or_default(), now).await?;
+        notify_owner(tx, app, person, "wrong_codes", provider.unwrap_or_default(), now).await?;
     }
     Ok(Taken::Wrong)
 }
@@ -515,13 +515,13 @@ struct SignIn {
 }
 
 /// The current policy for second factors, and its version.
-pub async fn wanted(db: &mut Db) -> Result<(FactorPolicy, i64)> {
+pub async fn policy(db: &mut Db) -> Result<(FactorPolicy, i64)> {
     let (kept, version) = store::settings::get(db, NAME).await?.unwrap_or_default();
     Ok((serde_json::from_str::<SignIn>(&kept).unwrap_or_default().second_factor, version))
 }
 
 pub(super) async fn required(app: &App, db: &mut Db) -> Result<bool> {
-    Ok(wanted(db).await?.0.requires(app))
+    Ok(policy(db).await?.0.requires(app))
 }
 
 /// Sets when a second factor is required. Relaxing it takes two administrators, or one and a day's wait.
@@ -531,15 +531,15 @@ pub(super) async fn required(app: &App, db: &mut Db) -> Result<bool> {
 pub async fn want(app: &App, actor: &Actor, wanted_now: FactorPolicy) -> Result<()> {
     let now = app.clock.now();
     let saved = transact!(app, |tx| {
-        let (before, version) = wanted(tx).await?;
+        let (before, version) = policy(tx).await?;
         if before == wanted_now {
             // Saving the current value withdraws a pending request to change it.
-            lowering::take_back(tx, now, &lowering::SECOND_FACTOR).await?;
+            lowering::withdraw_request(tx, now, &lowering::SECOND_FACTOR).await?;
             return Ok(Ok(()));
         }
         let change = json!([before, wanted_now]).to_string();
         if wanted_now.strength() > before.strength() {
-            lowering::take_back(tx, now, &lowering::SECOND_FACTOR).await?;
+            lowering::withdraw_request(tx, now, &lowering::SECOND_FACTOR).await?;
         }
         if wanted_now.strength() < before.strength()
             && let Some(refusal) =

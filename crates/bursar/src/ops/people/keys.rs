@@ -416,7 +416,7 @@ pub async fn require_addresses(app: &App, by: &Actor, required: bool) -> Result<
         let before = rules(Some(&kept)).addresses_required;
         if before == required {
             // Saving the current value withdraws a pending request to change it.
-            lowering::take_back(tx, now, &lowering::KEY_ADDRESSES).await?;
+            lowering::withdraw_request(tx, now, &lowering::KEY_ADDRESSES).await?;
             return Ok(Ok(()));
         }
         if required {

@@ -5,7 +5,7 @@ use payout::access::{Held, Role, may_become};
 use payout::ids::{PartnerId, PersonId};
 use serde_json::json;
 
-use super::rights::{self, Became};
+use super::rights::{self, RightsChange};
 use super::team::{block_second_person, delay_second_person, link_shown};
 use super::{LINK_US, OPERATOR, hashed, link, note};
 use crate::app::App;
@@ -210,7 +210,7 @@ pub async fn disable(app: &App, email_or_id: &str, by: MachineUser<'_>) -> Resul
         people::drop_links(tx, person.id).await?;
         if people::disable(tx, person.id, now).await? == 1 {
             note(tx, now, OPERATOR, "person_disabled", person.id, json!({ "system_user": by.0 }));
-            rights::tell(tx, app, &person, Became::ShutOut, (&by.named(), now)).await?;
+            rights::notify(tx, app, &person, RightsChange::ShutOut, (&by.named(), now)).await?;
         }
         Ok(())
     })?;
@@ -232,7 +232,7 @@ pub async fn enable(app: &App, email: &str, by: MachineUser<'_>) -> Result<()> {
             let person = people::by_id(tx, person.id).await?.ok_or(OpsError::Missing)?;
             let from = super::team::delay_second_person(tx, person.id, person.role, now).await?;
             note(tx, now, OPERATOR, "person_enabled", person.id, json!({ "system_user": by.0 }));
-            rights::tell(tx, app, &person, Became::LetIn(from), (&by.named(), now)).await?;
+            rights::notify(tx, app, &person, RightsChange::LetIn(from), (&by.named(), now)).await?;
         }
         Ok(())
     })?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::factor::{CODES, end_elsewhere, hashes, recovery_code, required, still_theirs, tell_owner};
+use super::factor::{CODES, end_elsewhere, hashes, notify_owner, recovery_code, required, still_theirs};
 use super::provider::settle::first_factor;
 use super::sessions::{self, Browser, By, SignInProgress, enter};
 use super::{Session, StepUpOutcome, note};
@@ -26,7 +26,7 @@ pub use stored::Passkey;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 /// How long a challenge can be answered.
-const WAITS_US: i64 = 5 * MINUTE_US;
+const CHALLENGE_VALID_US: i64 = 5 * MINUTE_US;
 /// The most passkeys that a person can have.
 const MOST: usize = 20;
 /// The most characters in the name of a passkey.
@@ -129,9 +129,9 @@ async fn ask(tx: &mut Tx, app: &App, purpose: Purpose, bound_to: &str, deed: &st
         challenge: challenge.clone(),
         purpose: purpose.as_str(),
         bound_to: bound_to.to_owned(),
-        deed: deed.to_owned(),
+        action: deed.to_owned(),
         nonce,
-        expires_at: now + WAITS_US,
+        expires_at: now + CHALLENGE_VALID_US,
     };
     stored::ask(tx, &one, now).await?;
     Ok(challenge)
@@ -202,7 +202,7 @@ const SIGN_IN: &str = "sign in";
 /// A refusal if passkeys cannot be used.
 pub fn ask_anybody(app: &App) -> Result<(PasskeyRequest, String)> {
     let site = site(app)?;
-    let kept = BrowserChallenge { nonce: app.clock.secret(), until: app.clock.now() + WAITS_US };
+    let kept = BrowserChallenge { nonce: app.clock.secret(), until: app.clock.now() + CHALLENGE_VALID_US };
     let challenge = challenge_of(Purpose::SignIn.as_str(), ANYBODY, SIGN_IN, &kept.nonce);
     let text = serde_json::to_string(&kept).unwrap_or_default();
     let sealed = app.master_key.seal(&app.clock, &place(&challenge), &text);
@@ -240,7 +240,7 @@ pub async fn begin(app: &App, session: &Session) -> Result<()> {
 }
 
 /// The challenge for adding a passkey, if one was begun in this session and has not expired.
-pub async fn begun(app: &App, session: &Session) -> Result<Option<PasskeyRequest>> {
+pub async fn pending_registration(app: &App, session: &Session) -> Result<Option<PasskeyRequest>> {
     let Some(site) = Site::of(&app.base_url) else { return Ok(None) };
     let (mut db, id) = (app.store.read().await?, session.actor.id);
     let add = Purpose::Add.as_str();
@@ -309,9 +309,9 @@ pub async fn add(app: &App, session: &Session, name: &str, made: &Made) -> Resul
             "evidence": { "credential": one.credential_id, "public_key": one.public_key },
         });
         note(tx, now, &id.to_string(), "passkey_added", id, detail);
-        tell_owner(tx, app, &person, "passkey_added", &one.name, now).await?;
+        notify_owner(tx, app, &person, "passkey_added", &one.name, now).await?;
         // The token was replaced, so a copy of the old one is useless.
-        Ok(Ok((first, sessions::prove_in(tx, app, session).await?)))
+        Ok(Ok((first, sessions::step_up_in(tx, app, session).await?)))
     })?;
     app.nudge.notify.notify();
     match done {
@@ -355,7 +355,7 @@ pub async fn remove(app: &App, session: &Session, one: &str) -> Result<()> {
             "evidence": { "credential": found.credential_id },
         });
         note(tx, now, &id.to_string(), "passkey_removed", id, detail);
-        tell_owner(tx, app, &person, "passkey_removed", &found.name, now).await
+        notify_owner(tx, app, &person, "passkey_removed", &found.name, now).await
     })?;
     app.nudge.notify.notify();
     Ok(())
@@ -387,7 +387,7 @@ pub(in crate::ops) struct Answer<'a> {
     /// What the challenge is bound to.
     bound_to: &'a str,
     /// The action, if it must match.
-    deed: Option<&'a SignedAction>,
+    action: Option<&'a SignedAction>,
     waits: ChallengeStore,
     shown: &'a Assertion,
     from: &'a str,
@@ -399,7 +399,7 @@ impl<'a> Answer<'a> {
         Self {
             purpose: Purpose::Second,
             bound_to: half_hash,
-            deed: None,
+            action: None,
             waits: ChallengeStore::Here,
             shown,
             from: &browser.address,
@@ -427,7 +427,7 @@ pub(super) async fn take(
             (kept.map(|kept| (SIGN_IN.to_owned(), kept.nonce.clone())), kept.map(|kept| kept.until))
         }
     };
-    let fits = |deed: &str| answer.deed.is_none_or(|wanted| wanted.as_str() == deed);
+    let fits = |deed: &str| answer.action.is_none_or(|wanted| wanted.as_str() == deed);
     let Some((deed, nonce)) = asked.filter(|(deed, _)| fits(deed)) else {
         refused(tx, now, person, answer.from.to_owned(), purpose, Refused::Challenge);
         return Ok(None);
@@ -469,7 +469,7 @@ pub(super) async fn take(
     if !stored::used(tx, &known.id, i64::from(count), devices.as_str(), now).await? {
         // The authenticator's counter did not increase, so the passkey was cloned.
         note(tx, now, &person.id.to_string(), "passkey_copied", person.id, detail);
-        tell_owner(tx, app, person, "passkey_copied", &known.name, now).await?;
+        notify_owner(tx, app, person, "passkey_copied", &known.name, now).await?;
         return Ok(None);
     }
     Ok(Some((known, detail)))
@@ -494,14 +494,14 @@ pub async fn step_up(
         let answer = Answer {
             purpose: Purpose::Prove,
             bound_to: &session.id,
-            deed: Some(deed),
+            action: Some(deed),
             waits: ChallengeStore::Here,
             shown,
             from: &session.actor.came_from,
         };
         let Some((_, mut detail)) = take(tx, app, &person, &answer).await? else { return Ok(None) };
         detail["with"] = json!("passkey");
-        let token = sessions::prove_in(tx, app, session).await?;
+        let token = sessions::step_up_in(tx, app, session).await?;
         note(tx, now, &id.to_string(), "proved_again", id, detail);
         Ok(Some(token))
     })?;
@@ -533,7 +533,7 @@ pub async fn sign_in(
     let answer = Answer {
         purpose: Purpose::SignIn,
         bound_to: ANYBODY,
-        deed: None,
+        action: None,
         waits: ChallengeStore::There(kept(app, asked, shown)),
         shown,
         from: &browser.address,

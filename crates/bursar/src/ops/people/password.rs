@@ -6,7 +6,7 @@ use payout::Refusal;
 use zxcvbn::{Score, zxcvbn};
 
 use crate::store::people::Person;
-use crate::store::programs::{self, NamedBy};
+use crate::store::programs::{self, RecordRef};
 use crate::store::{self, Db};
 
 const LEAST: usize = 12;
@@ -46,8 +46,9 @@ pub async fn known_of(db: &mut Db, base_url: &str, person: &Person) -> store::Re
     let mut texts = vec!["bursar".to_owned(), person.name.clone(), person.email.clone().unwrap_or_default()];
     texts.extend(url::Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)));
     if let Some(id) = person.partner
-        && let Some(partner) = programs::partner(db, NamedBy::Either(&id.to_string())).await?
-        && let Some(account) = programs::account(db, NamedBy::Either(&partner.account.0.to_string())).await?
+        && let Some(partner) = programs::partner(db, RecordRef::Either(&id.to_string())).await?
+        && let Some(account) =
+            programs::account(db, RecordRef::Either(&partner.account.0.to_string())).await?
     {
         texts.extend([partner.name.clone(), account.name]);
     }

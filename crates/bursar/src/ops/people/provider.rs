@@ -23,7 +23,7 @@ use crate::transact;
 use settle::Provided;
 
 /// How long we accept the redirect back.
-const VISIT_US: i64 = 10 * 60 * 1_000_000;
+const REDIRECT_VALID_US: i64 = 10 * 60 * 1_000_000;
 
 /// The values sent to the provider with a redirect.
 pub struct AuthorizationRequest {
@@ -73,7 +73,7 @@ pub fn visit(
         next: next.to_owned(),
         again,
         whose: whose.map(|id| id.to_string()),
-        until: app.clock.now() + VISIT_US,
+        until: app.clock.now() + REDIRECT_VALID_US,
     };
     let text = serde_json::to_string(&visit).unwrap_or_default();
     app.master_key.seal(&app.clock, &place(&token_hash(&sent.state)), &text)

@@ -13,7 +13,7 @@ use crate::store::{Tx, mails, outbox};
 
 /// What happened to a login.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Became {
+pub(super) enum RightsChange {
     /// Its role changed from this one; it counts as a second person from this time on.
     Role(Role, Option<i64>),
     ShutOut,
@@ -29,17 +29,17 @@ fn matters(role: Role) -> bool {
 /// Sends the notices if the login can move money or administer, or could before. `whose` is the login after the change, `by`
 /// the name of who made it. Administrators are looked up now and again when the mail is rendered, so one who is disabled in
 /// between is still notified.
-pub(super) async fn tell(
+pub(super) async fn notify(
     tx: &mut Tx,
     app: &App,
     whose: &Person,
-    became: Became,
+    became: RightsChange,
     (by, now): (&str, i64),
 ) -> Result<()> {
     let (what, old, from) = match became {
-        Became::Role(old, from) => ("role", Some(old), from),
-        Became::ShutOut => ("shut_out", None, None),
-        Became::LetIn(from) => ("let_in", None, from),
+        RightsChange::Role(old, from) => ("role", Some(old), from),
+        RightsChange::ShutOut => ("shut_out", None, None),
+        RightsChange::LetIn(from) => ("let_in", None, from),
     };
     if whose.kind != "person" || !(matters(whose.role) || old.is_some_and(matters)) {
         return Ok(());

@@ -227,8 +227,8 @@ pub(in crate::ops) async fn enter(
                         None => None,
                     };
                     let end = now + HALF_WAY_US;
-                    let kept = factors::HalfLogin { person: held.id, provided: provided.as_deref(), end };
-                    factors::insert_half_login(tx, &hash, &kept, now).await?;
+                    let kept = factors::PendingLogin { person: held.id, provided: provided.as_deref(), end };
+                    factors::insert_pending_login(tx, &hash, &kept, now).await?;
                     return Ok(Some(SignInProgress::HalfWay(half)));
                 }
                 None
@@ -321,7 +321,7 @@ pub async fn finish(
             }
         };
         // A change to the login has ended the halfway sign-in.
-        if !factors::end_half_login(tx, &hash).await? {
+        if !factors::end_pending_login(tx, &hash).await? {
             return Ok(SecondFactorOutcome::Over);
         }
         let with = format!("{} and {second}", first_of(half, provided.as_ref()));
@@ -389,7 +389,7 @@ async fn begin_in(
 }
 
 /// Records a step-up within a transaction; returns the new token.
-pub(super) async fn prove_in(tx: &mut Tx, app: &App, session: &Session) -> Result<String> {
+pub(super) async fn step_up_in(tx: &mut Tx, app: &App, session: &Session) -> Result<String> {
     let token = app.clock.secret();
     if !store::proved(tx, &session.token_hash(), &token_hash(&token), app.clock.now()).await? {
         return Err(elsewhere_meanwhile());
@@ -403,7 +403,7 @@ fn elsewhere_meanwhile() -> OpsError {
 }
 
 /// Replaces a session's token within a transaction, without a step-up.
-pub(super) async fn rename_in(tx: &mut Tx, app: &App, session: &Session) -> Result<String> {
+pub(super) async fn rotate_token_in(tx: &mut Tx, app: &App, session: &Session) -> Result<String> {
     let token = app.clock.secret();
     if !store::renamed(tx, &session.token_hash(), &token_hash(&token)).await? {
         return Err(elsewhere_meanwhile());
@@ -432,7 +432,7 @@ pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
         let ended = store::end_others(tx, id, &session.id).await?;
-        factors::end_half_logins(tx, id).await?;
+        factors::end_pending_logins(tx, id).await?;
         note(tx, now, &id.to_string(), "signed_out_elsewhere", id, json!({ "sessions": ended }));
         Ok(ended)
     })

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::logins::address;
 use super::note;
-use super::rights::{self, Became};
+use super::rights::{self, RightsChange};
 use crate::app::{Actor, App};
 use crate::ops::invitations::{INVITATION_US, Invitation};
 use crate::ops::{OpsError, Result};
@@ -98,7 +98,7 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
 
 /// How long a login does not count as a second person for whoever was shown its link: long enough for its owner, who gets the
 /// mail too, to notice misuse.
-const STANDS_FOR_US: i64 = 24 * 3_600_000_000;
+const BLOCKED_US: i64 = 24 * 3_600_000_000;
 
 /// How long a login that has just gained the right to pay does not count as a second person: long enough for others to
 /// notice.
@@ -130,7 +130,7 @@ pub(super) async fn link_shown(tx: &mut Tx, app: &App, whose: &Person, by: &str,
 /// Whoever creates a link sees it and could use it: for a day the login does not count as a second person for them.
 pub(super) async fn block_second_person(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
     let whom = people::behind(tx, by, now).await?;
-    people::stand_for(tx, person.id, &whom, now + STANDS_FOR_US).await?;
+    people::stand_for(tx, person.id, &whom, now + BLOCKED_US).await?;
     Ok(())
 }
 
@@ -169,8 +169,8 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
             let detail = json!({ "old": person.role.as_str(), "new": role.as_str() });
             note(tx, now, &actor.id.to_string(), "role_changed", id, detail);
             // Also while they are disabled: otherwise enabling them later would hide the new role.
-            let became = Became::Role(person.role, from);
-            rights::tell(tx, app, &Person { role, ..person }, became, (&actor.name, now)).await?;
+            let became = RightsChange::Role(person.role, from);
+            rights::notify(tx, app, &Person { role, ..person }, became, (&actor.name, now)).await?;
         }
         Ok(())
     })?;
@@ -191,7 +191,7 @@ pub async fn disable(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
         people::drop_links(tx, id).await?;
         if people::disable(tx, id, now).await? == 1 {
             note(tx, now, &actor.id.to_string(), "person_disabled", id, json!({}));
-            rights::tell(tx, app, &person, Became::ShutOut, (&actor.name, now)).await?;
+            rights::notify(tx, app, &person, RightsChange::ShutOut, (&actor.name, now)).await?;
         }
         Ok(())
     })?;
@@ -213,7 +213,7 @@ pub async fn enable(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
             // A login that was just enabled must not act as a second person right away.
             let from = delay_second_person(tx, id, person.role, now).await?;
             note(tx, now, &actor.id.to_string(), "person_enabled", id, json!({}));
-            rights::tell(tx, app, &person, Became::LetIn(from), (&actor.name, now)).await?;
+            rights::notify(tx, app, &person, RightsChange::LetIn(from), (&actor.name, now)).await?;
         }
         Ok(())
     })?;
@@ -230,7 +230,7 @@ pub async fn end_sessions(app: &App, actor: &Actor, id: PersonId) -> Result<u64>
     transact!(app, |tx| {
         signs_in(tx, id).await?;
         let ended = store::sessions::end_all(tx, id).await?;
-        store::factors::end_half_logins(tx, id).await?;
+        store::factors::end_pending_logins(tx, id).await?;
         note(tx, now, &actor.id.to_string(), "sessions_ended", id, json!({ "sessions": ended }));
         Ok(ended)
     })

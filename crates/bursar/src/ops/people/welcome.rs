@@ -39,7 +39,7 @@ pub async fn is_due_for(app: &App, session: &Session) -> Result<bool> {
 }
 
 /// Whether the setup has not been completed.
-pub async fn is_waited_for(app: &App) -> Result<bool> {
+pub async fn is_setup_pending(app: &App) -> Result<bool> {
     let first = people::by_email(&mut app.store.read().await?, FIRST).await?;
     Ok(first.as_ref().is_some_and(is_due))
 }
@@ -90,7 +90,7 @@ pub async fn begin(app: &App, session: &Session, first: &First) -> Result<()> {
         note(tx, now, &id.to_string(), "introduced", id, json!({ "name": name, "email": email }));
         match session.renewed() {
             Some(_) => Ok(None),
-            None => Ok(Some(sessions::prove_in(tx, app, session).await?)),
+            None => Ok(Some(sessions::step_up_in(tx, app, session).await?)),
         }
     })?;
     if let Some(token) = token {

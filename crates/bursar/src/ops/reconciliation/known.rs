@@ -227,14 +227,14 @@ async fn of_guess(db: &mut Db, found: &[FoundRow], one: &FoundRow, case: &Case) 
         other.found.object_id == one.found.object_id
             || (other.found.reference.is_none() && apart(other, case).is_some())
     });
-    let (mut messages, mut pages) = (Vec::new(), Vec::new());
+    let (mut candidates, mut pages) = (Vec::new(), Vec::new());
     for other in also {
         let (whom, others) = whom(db, &other.found).await?;
         let settled = if other.settled.is_some() { ", settled" } else { "" };
-        messages.push(format!("{} to {whom}{settled}", other.found.object_id));
+        candidates.push(format!("{} to {whom}{settled}", other.found.object_id));
         pages.extend(others.into_iter().filter(|page| !pages.contains(page)).collect::<Vec<_>>());
     }
-    let which = match messages.as_slice() {
+    let which = match candidates.as_slice() {
         [one] => format!("a payment by Bursar ({one}), made"),
         several => format!("one of these payments by Bursar ({}), made", several.join("; ")),
     };

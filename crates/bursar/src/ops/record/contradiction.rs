@@ -30,7 +30,7 @@ impl PaymentCase {
     }
 
     /// A contradiction of an attempt is reported once, until it is settled.
-    pub(super) fn is_news(&self, place: usize, heard: &Observation) -> bool {
+    pub(super) fn is_new(&self, place: usize, heard: &Observation) -> bool {
         let (attempt, fact) = (&self.attempts[place], &heard.fact);
         // The object is known by now, and counted.
         let known =
@@ -43,7 +43,7 @@ impl PaymentCase {
             return false;
         }
         // More of its transfer has come back than was known when the part was settled.
-        if self.grown.contains(&attempt.id) {
+        if self.grown_transfers.contains(&attempt.id) {
             return attempt.contradicted_at.is_none();
         }
         let known = attempt.reason_code.as_deref();
@@ -125,7 +125,7 @@ impl PaymentCase {
         self.transaction.contradicted_at = Some(at);
         self.touched = true;
         // An earlier opinion of one person did not know about this.
-        self.overtaken = true;
+        self.state_changed = true;
     }
 }
 

@@ -114,7 +114,7 @@ pub async fn decide(
         finish(tx, once, &outcome).await?;
         Ok(outcome.reward)
     })?;
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(decided)
 }
 
@@ -161,7 +161,7 @@ pub async fn decide_many(
     once: Option<&Idempotency<BulkOutcome>>,
 ) -> Result<BulkOutcome> {
     let done = in_units(app, actor, which, verdict, None, Answer::Done(once)).await?;
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(done)
 }
 
@@ -188,7 +188,7 @@ pub async fn decide_and_keep(
     let id = format!("dec_{}", payout::ids::encode(payout::ids::fresh(app.clock.now(), app.clock.random())));
     let kept = SavedDecision { id: id.clone() };
     in_units(app, actor, which, verdict, Some((&id, list)), Answer::Kept(once, &kept)).await?;
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(kept)
 }
 
@@ -260,7 +260,7 @@ async fn in_units(
             }
         };
         all = all.with(unit);
-        app.nudge.tell_watchers();
+        app.nudge.notify_watchers();
     }
     Ok(all)
 }

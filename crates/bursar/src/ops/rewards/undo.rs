@@ -18,20 +18,20 @@ use crate::transact;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UndoOutcome {
     /// The number of rewards restored.
-    pub given_back: usize,
+    pub restored: usize,
     /// The number of rewards left as they are, because they have changed since.
     pub left: usize,
     /// The number of notices canceled before they were sent.
-    pub untold: u64,
+    pub canceled_notices: u64,
 }
 
 /// Checks that a reward can be restored.
 ///
 /// # Errors
 /// It is in a payout, or was changed or deleted since.
-pub fn give_back(kept: &DecidedReward) -> std::result::Result<&Now, Refusal> {
+pub fn check_restorable(kept: &DecidedReward) -> std::result::Result<&Now, Refusal> {
     let Some(now) = &kept.now else { return Err(Refusal::new("changed_since", "It was deleted since.")) };
-    reward::give_back(now.placed, kept.version == Some(now.version)).map(|()| now)
+    reward::check_restorable(now.placed, kept.version == Some(now.version)).map(|()| now)
 }
 
 /// Undoes a bulk decision.
@@ -52,12 +52,12 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<UndoOutcome> {
         let kept = decisions::kept(tx, id, DecidedFilter::Done(None), None).await?;
         no_payout(&kept)?;
         let free: Vec<(&DecidedReward, &Now)> =
-            kept.iter().filter_map(|one| Some((one, give_back(one).ok()?))).collect();
+            kept.iter().filter_map(|one| Some((one, check_restorable(one).ok()?))).collect();
         if free.is_empty() {
             return Err(Refusal::new("changed_since", "Everything in it has been changed since.").into());
         }
         let ids: Vec<RewardId> = free.iter().map(|(one, _)| one.id).collect();
-        let given = decisions::give_back(tx, id, &ids, now).await?;
+        let given = decisions::restore_rewards(tx, id, &ids, now).await?;
         if given != ids.len() as u64 {
             return Err(changed_meanwhile());
         }
@@ -69,7 +69,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<UndoOutcome> {
             })
             .collect();
         ledger::write(tx, now, &app.clock, &entries).await?;
-        let untold = decisions::cancel_notices(tx, decision.at, &ids, now).await?;
+        let canceled_notices = decisions::cancel_notices(tx, decision.at, &ids, now).await?;
         for (one, was) in &free {
             let to = one.before.map(RewardStatus::as_str);
             let detail = json!({"decision": id, "from": was.status.as_str(), "to": to});
@@ -84,9 +84,9 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<UndoOutcome> {
             subject: id.to_owned(),
             detail,
         });
-        Ok(UndoOutcome { given_back: ids.len(), left, untold })
+        Ok(UndoOutcome { restored: ids.len(), left, canceled_notices })
     })?;
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(undone)
 }
 

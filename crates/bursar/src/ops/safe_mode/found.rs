@@ -286,7 +286,7 @@ pub async fn settle_found(
     })?;
     // Send what has been waiting for this.
     app.nudge.dispatch.notify();
-    app.nudge.tell_watchers();
+    app.nudge.notify_watchers();
     Ok(message)
 }
 
@@ -331,10 +331,10 @@ fn not_asked(shown: &FoundPayment, of_others: bool) -> OpsError {
 
 /// Records the status of found payments as reported by the vendor. One that was settled by statement and has come back is
 /// reopened and alerted on, because its rewards may have been voided.
-pub async fn note_stands(app: &App, told: &[(String, Option<(VendorStatus, String)>)]) -> Result<()> {
+pub async fn record_statuses(app: &App, statuses: &[(String, Option<(VendorStatus, String)>)]) -> Result<()> {
     let opened = transact!(app, |tx| {
         let (now, mut opened) = (app.clock.now(), Vec::new());
-        for (object, says) in told {
+        for (object, says) in statuses {
             let says = says.as_ref().map(|(stands, word)| (*stands, word.as_str()));
             if found::record_vendor_status(tx, object, says, now).await? {
                 let detail =
@@ -351,7 +351,7 @@ pub async fn note_stands(app: &App, told: &[(String, Option<(VendorStatus, Strin
             ?opened,
             "the money of payments that were settled on the Safe mode page came back; they are listed there again"
         );
-        app.nudge.tell_watchers();
+        app.nudge.notify_watchers();
     }
     Ok(())
 }

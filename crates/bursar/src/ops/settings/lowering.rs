@@ -552,7 +552,7 @@ async fn notify_administrators(
 }
 
 /// Withdraws a pending request to weaken a safeguard.
-pub async fn take_back(tx: &mut Tx, now: i64, rule: &Rule) -> Result<()> {
+pub async fn withdraw_request(tx: &mut Tx, now: i64, rule: &Rule) -> Result<()> {
     let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
     if version > 0 && kept != "null" && !settings::put(tx, rule.kept, "null", version, now).await? {
         return Err(super::stale());

@@ -175,9 +175,9 @@ pub async fn tasks(db: &mut Db) -> Result<(i64, Option<String>)> {
 /// Cases that need a person and were not reported under this notice yet, newest first, each with its notice key.
 pub async fn untold_tasks(db: &mut Db, notice: &str, most: i64) -> Result<Vec<(Case, String)>> {
     let sql = format!(
-        "SELECT {CASE}, {TOLD_AS} FROM reconciliation_case \
+        "SELECT {CASE}, {NOTICE_KEY} FROM reconciliation_case \
          WHERE closed_at IS NULL AND explained_at IS NULL AND standing <> 'waits' \
-         AND NOT EXISTS (SELECT 1 FROM notice_told t WHERE t.notice = $1 AND t.about = {TOLD_AS}) \
+         AND NOT EXISTS (SELECT 1 FROM notice_told t WHERE t.notice = $1 AND t.about = {NOTICE_KEY}) \
          ORDER BY opened_at DESC, id LIMIT $2"
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(notice.to_owned()).bind(most);
@@ -185,7 +185,7 @@ pub async fn untold_tasks(db: &mut Db, notice: &str, most: i64) -> Result<Vec<(C
 }
 
 /// The notice key of a case: it changes when the case reopens or changes standing.
-const TOLD_AS: &str = "id || ' ' || CAST(opened_at AS TEXT) || ' ' || standing";
+const NOTICE_KEY: &str = "id || ' ' || CAST(opened_at AS TEXT) || ' ' || standing";
 
 /// A case by its id.
 ///

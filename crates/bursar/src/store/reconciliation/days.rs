@@ -112,7 +112,7 @@ pub async fn series(
     currency: Currency,
     (from, to): (&str, &str),
 ) -> Result<Vec<Read>> {
-    let message = "SELECT MAX(day), MIN(day) FROM vendor_day {where}";
+    let bounds = "SELECT MAX(day), MIN(day) FROM vendor_day {where}";
     let on_series = || {
         let mut conditions = Where::default();
         conditions.and("vendor = ?", [of.vendor.as_str().into()]);
@@ -123,11 +123,11 @@ pub async fn series(
     let mut conditions = on_series();
     conditions.and("balance_minor IS NOT NULL", []);
     conditions.and("day < ?", [from.into()]);
-    let before: Option<String> = db.one(conditions.query(message)).await?.try_get(0)?;
+    let before: Option<String> = db.one(conditions.query(bounds)).await?.try_get(0)?;
     let mut conditions = on_series();
     conditions.and("balance_minor IS NOT NULL", []);
     conditions.and("day >= ?", [from.into()]);
-    let next: Option<String> = db.one(conditions.query(message)).await?.try_get(1)?;
+    let next: Option<String> = db.one(conditions.query(bounds)).await?.try_get(1)?;
     let from = before.as_deref().unwrap_or(from).to_owned();
     let to = match next {
         Some(next) if before.is_none() && next.as_str() > to => next,

@@ -47,7 +47,7 @@ pub async fn lease_to_ask(
 }
 
 /// A look-up: that the vendor was asked, its answer, and when to ask again.
-pub struct AskedUpdate {
+pub struct LookupUpdate {
     pub id: TransactionId,
     /// The answer in a few words.
     pub what: String,
@@ -68,7 +68,7 @@ pub struct Unshown {
 }
 
 /// Records the answers and releases the leases.
-pub async fn note_asked(tx: &mut Tx, asked: &[AskedUpdate], now: i64) -> Result<()> {
+pub async fn note_asked(tx: &mut Tx, asked: &[LookupUpdate], now: i64) -> Result<()> {
     evidence::note_asked(tx, asked.iter().map(|one| (one.id, one.what.as_str())), now).await?;
     let mut rows = Rows::default();
     for one in asked {
@@ -146,7 +146,7 @@ pub async fn lying_at(db: &mut Db, accounts: BTreeSet<String>) -> Result<Vec<Tra
 }
 
 /// For each payment, the vendor ids of bank payouts of the same payee's other payments to the same account, if any.
-pub async fn payouts_beside(
+pub async fn payouts_of_others(
     db: &mut Db,
     ids: &[TransactionId],
 ) -> Result<HashMap<TransactionId, HashSet<String>>> {

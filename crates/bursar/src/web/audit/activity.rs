@@ -44,7 +44,7 @@ const LOOPS: [&str; 8] =
 /// At most this many people are offered as a choice; others are reachable from their own pages.
 const MOST_OFFERED: i64 = 100;
 /// How many rows of the chain are verified per page.
-const STRETCH: i64 = 20_000;
+const SEGMENT_ROWS: i64 = 20_000;
 const DAY_US: i64 = 86_400 * 1_000_000;
 
 /// The query string of the list.
@@ -336,7 +336,7 @@ async fn chain(
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let total = store::counted(&mut db, "audit").await?;
-    let stretch = verify::stretch(&mut db, ask.from.unwrap_or(1), STRETCH).await?;
+    let stretch = verify::segment(&mut db, ask.from.unwrap_or(1), SEGMENT_ROWS).await?;
     let next = (stretch.last >= stretch.first && stretch.last < total).then_some(stretch.last + 1);
     let frame = visit.frame("The chain of the activity log", MenuItem::Activity);
     visit.show(&ChainPage { frame, stretch, total, next })
@@ -382,7 +382,7 @@ fn ids_in(text: &str) -> Vec<String> {
 async fn amounts(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>, Problem> {
     let mut amounts = HashMap::new();
     for id in ids {
-        let message = match id.split_once('_') {
+        let amount = match id.split_once('_') {
             Some(("ptx", _)) => match transactions::find(db, id).await {
                 Ok(found) => {
                     let named = payees::names(db, &[found.terms.payee]).await?.remove(&found.terms.payee);
@@ -402,7 +402,7 @@ async fn amounts(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>,
             },
             _ => None,
         };
-        amounts.extend(message.map(|told| (id.clone(), told)));
+        amounts.extend(amount.map(|told| (id.clone(), told)));
     }
     Ok(amounts)
 }

@@ -13,7 +13,7 @@ use payout::reason::{explain, explain_at};
 use crate::app::App;
 use crate::clock;
 use crate::ops::dashboard::{self, Card, EarningsCursor, Line, Sum, YearTotal};
-use crate::ops::tax::wanted;
+use crate::ops::tax::requested_year;
 use crate::store::dashboard::{Failure, Median, Month, Range};
 use crate::web::kit::form::{ListQuery, Paging, Query, encode_cursor};
 use crate::web::kit::json::{MoneyJson, PayeeJson};
@@ -446,7 +446,7 @@ async fn earnings(
     let now = app.clock.now();
     let (payment_type, account) = (query.payment_type.as_deref(), query.account.as_deref());
     let scope = scope(&mut db, &actor, payment_type, account, query.partner.as_deref()).await?;
-    let year = wanted(query.year.as_deref(), now).map_err(crate::ops::OpsError::from)?;
+    let year = requested_year(query.year.as_deref(), now).map_err(crate::ops::OpsError::from)?;
     let found = dashboard::earnings(&mut db, &scope, year, &place(&paging)?, paging.limit).await?;
     let totals = dashboard::year_totals(&mut db, &scope, year).await?;
     Ok(axum::Json(EarningsJson {

@@ -209,7 +209,7 @@ impl FilterParams {
                 narrowed.problems.push(format!("There is no currency “{code}”."));
             }
         }
-        match tax::wanted(self.year.as_deref(), now) {
+        match tax::requested_year(self.year.as_deref(), now) {
             Ok(year) => narrowed.year = year,
             Err(refusal) => {
                 narrowed.year = tax::year_of(now);

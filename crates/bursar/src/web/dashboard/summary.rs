@@ -166,7 +166,7 @@ async fn show(
     let part = match shown {
         Some(currency) => {
             let before = before(&mut db, &narrowed, currency, now, &mut lacks).await?;
-            let months = twelve(&mut db, &narrowed, &summary, currency, now, &mut lacks).await?;
+            let months = chart_months(&mut db, &narrowed, &summary, currency, now, &mut lacks).await?;
             Some(part(&ask, &summary, currency, before, months, span(&narrowed, now)))
         }
         None => None,
@@ -254,7 +254,7 @@ fn end(narrowed: &ResolvedFilter, now: i64) -> i64 {
 }
 
 /// The twelve months up to the end of the requested dates, but not past the current month.
-async fn twelve(
+async fn chart_months(
     db: &mut Db,
     narrowed: &ResolvedFilter,
     summary: &Summary,
@@ -363,7 +363,7 @@ fn columns(currency: Currency, months: &[Month]) -> Columns {
         // As in the net column: amounts paid outside have their own.
         let (paid, back) = (month.paid.minor, month.back.total());
         // Negative if money in payees' balances was paid in another way: then nothing came back.
-        let message = match back.minor > 0 {
+        let suffix = match back.minor > 0 {
             true => format!(", {} came back or never arrived", bare(back)),
             false => String::new(),
         };
@@ -372,7 +372,7 @@ fn columns(currency: Currency, months: &[Month]) -> Columns {
         let year = if place == 0 || name == "01" { year } else { "" };
         Column {
             label: (period::name_of(&month.month), year.to_owned()),
-            told: format!("{}: {} paid{message}", month.month, bare(Sum::new(paid, currency))),
+            told: format!("{}: {} paid{suffix}", month.month, bare(Sum::new(paid, currency))),
             // Money that came back may belong to earlier months and exceed what was paid in this one.
             kept: (paid - back.minor.max(0)).max(0),
             back: back.minor.max(0),

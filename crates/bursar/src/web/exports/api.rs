@@ -83,7 +83,7 @@ async fn rewards(
     let (filter, eligible) = query.filters.read(&actor)?;
     let filter = Box::new(filter);
     let scope = Scope::Rewards { filter, eligible, sort: Sort::CreatedAt, descending: true };
-    answer(&app, &actor, query.manner.asked(scope, query.told)?).await
+    answer(&app, &actor, query.options.to_request(scope, query.filter_summary)?).await
 }
 
 async fn payments(
@@ -95,7 +95,7 @@ async fn payments(
     let filter = query.filters.read(&mut db, None, now).await?;
     drop(db);
     let scope = Scope::Transactions(Box::new(filter));
-    answer(&app, &actor, query.manner.asked(scope, query.told)?).await
+    answer(&app, &actor, query.options.to_request(scope, query.filter_summary)?).await
 }
 
 async fn earnings(
@@ -104,7 +104,7 @@ async fn earnings(
     query: ExportQuery<EarningsAsk>,
 ) -> Result<Response, Problem> {
     let scope = query.filters.scope(&mut app.store.read().await?, &actor, app.clock.now()).await?;
-    answer(&app, &actor, query.manner.asked(scope, query.told)?).await
+    answer(&app, &actor, query.options.to_request(scope, query.filter_summary)?).await
 }
 
 async fn journal(
@@ -112,7 +112,7 @@ async fn journal(
     CurrentActor(actor): CurrentActor,
     query: ExportQuery<JournalAsk>,
 ) -> Result<Response, Problem> {
-    answer(&app, &actor, query.manner.asked(query.filters.scope()?, query.told)?).await
+    answer(&app, &actor, query.options.to_request(query.filters.scope()?, query.filter_summary)?).await
 }
 
 async fn audit(
@@ -120,5 +120,5 @@ async fn audit(
     CurrentActor(actor): CurrentActor,
     query: ExportQuery<AuditAsk>,
 ) -> Result<Response, Problem> {
-    answer(&app, &actor, query.manner.asked(query.filters.scope()?, query.told)?).await
+    answer(&app, &actor, query.options.to_request(query.filters.scope()?, query.filter_summary)?).await
 }

@@ -175,7 +175,7 @@ async fn show(
     let done = run.rows_done.saturating_mul(1_000).checked_div(run.rows_expected).unwrap_or(0);
     let page = ExportPage {
         frame: visit.frame(run.label(), MenuItem::Exports),
-        columns: asked(&run).heads().iter().map(|head| head.words).collect(),
+        columns: original_request(&run).heads().iter().map(|head| head.words).collect(),
         row: Row::of(&run),
         seen: run.change_number(),
         done: done.clamp(0, 1_000),
@@ -185,14 +185,14 @@ async fn show(
 }
 
 /// The original request; if it can no longer be read, only its format.
-fn asked(run: &Run) -> ExportRequest {
+fn original_request(run: &Run) -> ExportRequest {
     let kept = serde_json::from_str(&run.asked).ok().as_ref().and_then(ExportRequest::read);
     kept.unwrap_or_else(|| ExportRequest {
         scope: verbs::Scope::Audit(Box::default()),
         format: Format::parse(&run.format).unwrap_or(Format::Csv),
         marked: false,
         columns: Vec::new(),
-        told: run.told.clone(),
+        filter_summary: run.told.clone(),
     })
 }
 
@@ -203,7 +203,7 @@ async fn file(
 ) -> Result<Response, Problem> {
     let run = find(&mut app.store.read().await?, &visit, &number).await?;
     verbs::note_download(&app, &visit.actor, &run).await?;
-    Ok(query::kept(&app, &run, &asked(&run)))
+    Ok(query::kept(&app, &run, &original_request(&run)))
 }
 
 async fn events(

@@ -252,7 +252,7 @@ async fn begin(
         return Ok(Flash::bad("Choose at least one column. Nothing was exported.").on(&back));
     }
     let manner = FileOptions { format: order.format, bom: Some(order.bom.is_some()), columns };
-    let asked: ExportRequest = manner.asked(wanted.scope, wanted.told)?;
+    let asked: ExportRequest = manner.to_request(wanted.scope, wanted.told)?;
     let once = key.once(|run: &Run| Reply::see_other(address(run)));
     match verbs::order(&app, &visit.actor, &asked, once.as_ref()).await {
         Ok(run) if run.state == Stands::Ready => {

@@ -82,7 +82,7 @@ impl FileOptions {
     ///
     /// # Errors
     /// An unknown format or column.
-    pub fn asked(&self, scope: Scope, told: String) -> Result<ExportRequest, Problem> {
+    pub fn to_request(&self, scope: Scope, told: String) -> Result<ExportRequest, Problem> {
         let format = match self.format.as_deref() {
             None => Format::Csv,
             Some(word) => Format::parse(word).ok_or_else(|| wrong("format", "Write csv or xlsx."))?,
@@ -101,7 +101,7 @@ impl FileOptions {
                 names
             }
         };
-        Ok(ExportRequest { scope, format, marked: self.bom.unwrap_or(false), columns, told })
+        Ok(ExportRequest { scope, format, marked: self.bom.unwrap_or(false), columns, filter_summary: told })
     }
 }
 
@@ -110,9 +110,9 @@ pub struct ExportQuery<T> {
     /// The filters.
     pub filters: T,
     /// How the file is written.
-    pub manner: FileOptions,
+    pub options: FileOptions,
     /// The filters as given, for the export log.
-    pub told: String,
+    pub filter_summary: String,
 }
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ExportQuery<T> {
@@ -123,7 +123,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ExportQuery<T> {
             Tree::from_pairs(parts.uri.query().unwrap_or("").as_bytes()).map_err(Problem::field)?;
         let manner = FileOptions::take(&mut tree)?;
         let filters = read(&tree).map_err(Problem::field)?;
-        Ok(Self { filters, manner, told: raw_filters(&tree) })
+        Ok(Self { filters, options: manner, filter_summary: raw_filters(&tree) })
     }
 }
 
@@ -164,8 +164,8 @@ impl EarningsAsk {
     /// # Errors
     /// The first invalid parameter.
     pub async fn scope(&self, db: &mut Db, actor: &Actor, now: i64) -> Result<Scope, Problem> {
-        let year =
-            tax::wanted(self.year.as_deref(), now).map_err(|refusal| wrong("year", &refusal.sentence))?;
+        let year = tax::requested_year(self.year.as_deref(), now)
+            .map_err(|refusal| wrong("year", &refusal.sentence))?;
         let (payment_type, account) = (self.payment_type.as_deref(), self.account.as_deref());
         let whose = whose(db, actor, payment_type, account, self.partner.as_deref()).await?;
         Ok(Scope::Earnings { year, whose })

@@ -16,7 +16,7 @@ use crate::clock::date;
 use crate::ops::import::Report;
 use crate::ops::rewards::{RewardSelection, Verdict, decide_many};
 use crate::ops::{OpsError, company, import};
-use crate::store::programs::{self, NamedBy};
+use crate::store::programs::{self, RecordRef};
 use crate::store::rewards;
 use crate::store::vendors::{self, Connection};
 use crate::web::kit::form::Form;
@@ -97,9 +97,9 @@ async fn prepare(web: &Web, actor: &Actor, address: &str) -> crate::ops::Result<
 /// of these IDs, changes and creates nothing.
 async fn ensure_records(app: &App, actor: &Actor) -> crate::ops::Result<Payee> {
     let mut db = app.store.read().await?;
-    let account = programs::account(&mut db, NamedBy::External("test-account")).await?;
-    let partner = programs::partner(&mut db, NamedBy::External("test-partner")).await?;
-    let activity = programs::activity(&mut db, NamedBy::External("test-activity")).await?;
+    let account = programs::account(&mut db, RecordRef::External("test-account")).await?;
+    let partner = programs::partner(&mut db, RecordRef::External("test-partner")).await?;
+    let activity = programs::activity(&mut db, RecordRef::External("test-activity")).await?;
     drop(db);
     let taken = [
         ("test-account", account.as_ref().is_some_and(|it| it.name != "Test account")),
@@ -127,7 +127,8 @@ async fn ensure_records(app: &App, actor: &Actor) -> crate::ops::Result<Payee> {
     if activity.is_none() {
         complete(&import::activities(app, actor, ACTIVITIES.as_bytes(), false, None).await?)?;
     }
-    let partner = programs::partner(&mut app.store.read().await?, NamedBy::External("test-partner")).await?;
+    let partner =
+        programs::partner(&mut app.store.read().await?, RecordRef::External("test-partner")).await?;
     Ok(Payee::Partner(partner.ok_or(OpsError::Missing)?.id))
 }
 

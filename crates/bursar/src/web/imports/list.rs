@@ -27,7 +27,7 @@ use crate::web::kit::upload::Upload;
 pub const IMPORTS: Access = Access::MayAny(&[Permission::Review, Permission::ManagePartners]);
 
 /// At most this many similar ids are listed.
-const MOST_ALIKE: i64 = 100;
+const MOST_COLLISIONS: i64 = 100;
 /// The most bytes of a file.
 const FILE_LIMIT: usize = 32 << 20;
 
@@ -145,7 +145,7 @@ async fn list(
         problem,
         rows: found.into_iter().map(row).collect(),
         turn,
-        alike: external_ids::collisions(&mut db, MOST_ALIKE).await?.into_iter().map(id_row).collect(),
+        alike: external_ids::collisions(&mut db, MOST_COLLISIONS).await?.into_iter().map(id_row).collect(),
         may: ImportKind::ALL.iter().any(|what| visit.may(verbs::permission(*what))),
         ask,
     };

@@ -10,25 +10,25 @@ pub fn particulars(json: &str) -> Vec<String> {
     let Ok(Value::Object(mut fields)) = serde_json::from_str(json) else { return Vec::new() };
     // Signed passkey data is for verification only, and stays in the trail.
     fields.remove("evidence");
-    let mut messages = Vec::new();
+    let mut lines = Vec::new();
     if let (Some(Value::Object(before)), Some(Value::Object(after))) =
         (fields.get("before"), fields.get("after"))
     {
-        messages.extend(changes(before, after));
+        lines.extend(changes(before, after));
         fields.remove("before");
         fields.remove("after");
     }
     for (from, to, name) in pairs(&fields) {
         if let (Some(before), Some(after)) = (fields.remove(&from), fields.remove(&to)) {
-            messages.push(change(&name, &before, &after));
+            lines.push(change(&name, &before, &after));
         }
     }
-    messages.retain(|line| !line.is_empty());
-    messages.extend(fields.iter().filter_map(|(name, value)| {
+    lines.retain(|line| !line.is_empty());
+    lines.extend(fields.iter().filter_map(|(name, value)| {
         let value = moment_in_micros(value).unwrap_or_else(|| named(name, value));
         (!value.is_empty()).then(|| format!("{}: {value}", label(name)))
     }));
-    messages
+    lines
 }
 
 /// Pairs of fields that hold the old and the new value: both names, and the name of what changed.
@@ -66,8 +66,8 @@ fn change(name: &str, before: &Value, after: &Value) -> String {
         none if none.is_empty() => "nothing".to_owned(),
         words => words,
     };
-    let message = format!("{} → {}", side(before), side(after));
-    if name.is_empty() { message } else { format!("{}: {message}", label(name)) }
+    let from_to = format!("{} → {}", side(before), side(after));
+    if name.is_empty() { from_to } else { format!("{}: {from_to}", label(name)) }
 }
 
 fn label(name: &str) -> String {

@@ -43,12 +43,12 @@ struct Row {
 }
 
 impl Row {
-    fn told(&self) -> Vec<String> {
+    fn paragraphs(&self) -> Vec<String> {
         [self.happened, self.money].into_iter().filter(|words| !words.is_empty()).map(str::to_owned).collect()
     }
 
     fn entry(&self) -> Entry {
-        Entry { codes: vec![self.code], told: self.told(), act: self.act.to_owned() }
+        Entry { codes: vec![self.code], told: self.paragraphs(), act: self.act.to_owned() }
     }
 }
 
@@ -67,7 +67,7 @@ pub struct Entry {
     pub codes: Vec<&'static str>,
     /// What happened and what it means, in paragraphs.
     pub told: Vec<String>,
-    /// What to do; empty if `told` already says it.
+    /// What to do; empty if the paragraphs already say it.
     pub act: String,
 }
 
@@ -146,7 +146,7 @@ fn commands(rows: &[Row]) -> Vec<Entry> {
             entry.told.insert(0, "One of these; the detail says which.".to_owned());
         }
         if let Some(row) = rows.iter().find(|row| entry.codes == [row.code]) {
-            entry.told.extend(row.told());
+            entry.told.extend(row.paragraphs());
             row.act.clone_into(&mut entry.act);
         }
     }

@@ -24,29 +24,31 @@ pub fn has_menu(response: &Response) -> bool {
 
 /// Gives an error response its body. A successful response, or one that has a body already, passes unchanged. `visit` is the
 /// signed-in person, if the page has a menu.
-pub fn render(mut response: Response, scene: &RequestContext, visit: Option<&PageContext>) -> Response {
+pub fn render(mut response: Response, context: &RequestContext, visit: Option<&PageContext>) -> Response {
     let status = response.status();
-    let fault = match response.extensions_mut().remove::<Problem>() {
+    let problem = match response.extensions_mut().remove::<Problem>() {
         Some(fault) => fault,
         None if has_words(&response) => return response,
         None => bare(status),
     };
-    let mut rendered = match scene.json {
-        true => problem(&fault, scene).into_response(),
-        false => bare_or_page(fault.details(), scene, visit),
+    let mut rendered = match context.json {
+        true => problem_json(&problem, context).into_response(),
+        false => bare_or_page(problem.details(), context, visit),
     };
-    *rendered.status_mut() = fault.details().status;
-    match fault.details().hides {
+    *rendered.status_mut() = problem.details().status;
+    match problem.details().hides {
         true => refused::mark(&mut rendered, StatusCode::FORBIDDEN, "permission_denied", None),
-        false => refused::mark(&mut rendered, fault.details().status, fault.code(), fault.details().key),
+        false => {
+            refused::mark(&mut rendered, problem.details().status, problem.code(), problem.details().key)
+        }
     }
-    if let Some(seconds) = fault.details().retry_after {
+    if let Some(seconds) = problem.details().retry_after {
         rendered.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(allow) = response.headers().get(header::ALLOW) {
         rendered.headers_mut().insert(header::ALLOW, allow.clone());
     }
-    if scene.json && fault.details().status == StatusCode::UNAUTHORIZED {
+    if context.json && problem.details().status == StatusCode::UNAUTHORIZED {
         rendered.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     rendered
@@ -76,25 +78,25 @@ fn bare(status: StatusCode) -> Problem {
     }
 }
 
-fn problem(fault: &Problem, scene: &RequestContext) -> Response {
-    let problem_details = fault.details();
-    let errors: Vec<Value> = problem_details
+fn problem_json(problem: &Problem, context: &RequestContext) -> Response {
+    let details = problem.details();
+    let errors: Vec<Value> = details
         .errors
         .iter()
         .map(|error| json!({"pointer": error.pointer, "code": error.code, "detail": error.detail}))
         .collect();
     let mut body = json!({
-        "type": codes::address(&scene.base_url, &problem_details.code),
-        "title": problem_details.status.canonical_reason().unwrap_or("Error"),
-        "status": problem_details.status.as_u16(),
-        "detail": problem_details.detail,
-        "instance": scene.instance,
-        "code": problem_details.code,
+        "type": codes::address(&context.base_url, &details.code),
+        "title": details.status.canonical_reason().unwrap_or("Error"),
+        "status": details.status.as_u16(),
+        "detail": details.detail,
+        "instance": context.instance,
+        "code": details.code,
         "errors": errors,
-        "blockers": problem_details.blockers.iter().map(blocker).collect::<Vec<_>>(),
-        "request_id": scene.request_id,
+        "blockers": details.blockers.iter().map(blocker).collect::<Vec<_>>(),
+        "request_id": context.request_id,
     });
-    for (name, value) in &problem_details.members {
+    for (name, value) in &details.members {
         body[*name] = value.clone();
     }
     ([(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
@@ -129,14 +131,14 @@ struct Words<'a> {
 
 /// What to do about a response with this status, if nothing else says it. Only a page with a menu can suggest searching or
 /// asking an administrator.
-fn to_do(told: &ProblemDetails, scene: &RequestContext, has_menu: bool) -> &'static str {
-    match told.status.as_u16() {
-        404 if told.code == "not_found" && has_menu => {
+fn to_do(details: &ProblemDetails, context: &RequestContext, has_menu: bool) -> &'static str {
+    match details.status.as_u16() {
+        404 if details.code == "not_found" && has_menu => {
             "Check the address, or search for its number or name. If it should be there, ask an administrator for access."
         }
-        404 if told.code == "not_found" => "Check the address.",
+        404 if details.code == "not_found" => "Check the address.",
         400 | 415 | 422 => "Go back and correct it; what you typed may still be there.",
-        500 if scene.writes => {
+        500 if context.writes => {
             "It may have been done. Look before you try again; if it stays, tell whoever runs Bursar the request below."
         }
         500 => "Try again in a moment; if it stays, tell whoever runs Bursar the request below.",
@@ -147,16 +149,16 @@ fn to_do(told: &ProblemDetails, scene: &RequestContext, has_menu: bool) -> &'sta
 
 /// The page for an error.
 fn page(
-    told: &ProblemDetails,
-    scene: &RequestContext,
+    details: &ProblemDetails,
+    context: &RequestContext,
     visit: Option<&PageContext>,
 ) -> Result<Response, Problem> {
-    let title = match told.status.as_u16() {
+    let title = match details.status.as_u16() {
         401 => "Sign in first",
         403 => "Not allowed",
         404 => "Not found",
         409 | 412 | 501 => "Not done",
-        429 if told.code == "too_many_requests" => "Too fast",
+        429 if details.code == "too_many_requests" => "Too fast",
         429 => "Too many tries",
         400 | 415 | 422 => "This cannot be read",
         502 => "The vendor does not answer",
@@ -164,35 +166,35 @@ fn page(
         500.. => "Bursar failed",
         _ => "Not done",
     };
-    let unreadable = told.blockers.iter().any(|blocker| blocker.code == Code::SetAside);
-    let (title, detail) = match (unreadable, told.code == "blocked") {
+    let unreadable = details.blockers.iter().any(|blocker| blocker.code == Code::SetAside);
+    let (title, detail) = match (unreadable, details.code == "blocked") {
         (true, _) => (
             "This payment's record cannot be read",
             "Nothing more is sent for it. What was already sent continues at the vendor; check there. The other payments go on.",
         ),
         // The title and detail that programs get are shown below.
         (false, true) => (title, "At least one gate is closed, so nothing was done."),
-        (false, false) => (title, told.detail.as_str()),
+        (false, false) => (title, details.detail.as_str()),
     };
     let errors =
-        told.errors.iter().map(|error| (error.pointer.trim_start_matches('/'), error.detail.as_str()));
+        details.errors.iter().map(|error| (error.pointer.trim_start_matches('/'), error.detail.as_str()));
     let words = Words {
         title,
         detail,
         errors: errors.collect(),
         // The page already says that the role does not allow it.
-        whys: summarize(told.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
-        to_do: to_do(told, scene, visit.is_some()),
-        request_id: &scene.request_id,
+        whys: summarize(details.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
+        to_do: to_do(details, context, visit.is_some()),
+        request_id: &context.request_id,
     };
     match visit {
         Some(visit) => html(&Framed { frame: visit.frame(title, MenuItem::Elsewhere), words }),
-        None => html(&Alone { version: assets_version(), words, csrf: scene.csrf.as_deref() }),
+        None => html(&Alone { version: assets_version(), words, csrf: context.csrf.as_deref() }),
     }
 }
 
 /// The page for an error; the caller sets the status.
-fn bare_or_page(told: &ProblemDetails, scene: &RequestContext, visit: Option<&PageContext>) -> Response {
+fn bare_or_page(details: &ProblemDetails, context: &RequestContext, visit: Option<&PageContext>) -> Response {
     // If rendering the error page fails, send its text alone.
-    page(told, scene, visit).unwrap_or_else(|_| told.detail.clone().into_response())
+    page(details, context, visit).unwrap_or_else(|_| details.detail.clone().into_response())
 }

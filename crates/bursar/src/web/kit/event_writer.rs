@@ -30,7 +30,7 @@ const AT_ONCE: usize = 512;
 const SECRETS_US: i64 = 1_000_000;
 
 /// How outdated the displayed time of a vendor's last event may be.
-const NOTED_US: i64 = 1_000_000;
+const STALE_AFTER_US: i64 = 1_000_000;
 
 /// How many KiB of events may wait for the writer in total.
 const WAITING_KIB: usize = 64 << 10;
@@ -98,7 +98,7 @@ impl BadSignatures {
 pub struct Intake {
     writer: mpsc::Sender<Message>,
     bad: Arc<BadSignatures>,
-    room: Arc<Semaphore>,
+    capacity: Arc<Semaphore>,
     secrets: Arc<Mutex<Option<Secrets>>>,
     /// Commits each event directly, without writers.
     alone: Option<App>,
@@ -128,14 +128,14 @@ impl Intake {
             tokio::spawn(loop_watch::watch(app.clone(), of, CancellationToken::new(), pass));
         }
         let room = Arc::new(Semaphore::new(WAITING_KIB));
-        Self { writer, bad, room, secrets: Arc::default(), alone: None }
+        Self { writer, bad, capacity: room, secrets: Arc::default(), alone: None }
     }
 
     /// Without writers: for a simulation, in which everything runs in order.
     pub fn in_turn(app: App) -> Self {
         let (writer, _) = mpsc::channel(1);
         let room = Arc::new(Semaphore::new(WAITING_KIB));
-        Self { writer, bad: Arc::default(), room, secrets: Arc::default(), alone: Some(app) }
+        Self { writer, bad: Arc::default(), capacity: room, secrets: Arc::default(), alone: Some(app) }
     }
 
     /// Counts a bad signature; returns whether it is time to record them.
@@ -160,7 +160,7 @@ impl Intake {
         }
         let (answer, stored) = oneshot::channel();
         let kib = u32::try_from(event.body.len() / 1_024 + 1).unwrap_or(u32::MAX);
-        let taken = self.room.clone().try_acquire_many_owned(kib).is_ok_and(|permit| {
+        let taken = self.capacity.clone().try_acquire_many_owned(kib).is_ok_and(|permit| {
             self.writer.try_send(Message::Store(Box::new(event), permit, answer)).is_ok()
         });
         if !taken {
@@ -225,7 +225,7 @@ struct Writer {
 #[derive(Default)]
 struct WriterState {
     some: Vec<Message>,
-    noted: LastEventAt,
+    last_event_at: LastEventAt,
 }
 
 /// One pass of a writer: takes what is waiting, commits it together, then answers. After a failed commit or a panic the
@@ -233,7 +233,7 @@ struct WriterState {
 async fn write(with: Writer, kept: Arc<Mutex<WriterState>>) -> bool {
     let Writer { app, messages, bad } = &with;
     let mut kept = kept.lock().await;
-    let WriterState { some, noted } = &mut *kept;
+    let WriterState { some, last_event_at: noted } = &mut *kept;
     some.clear();
     let taking = async { messages.lock().await.recv_many(some, AT_ONCE).await };
     match tokio::time::timeout(IDLE, taking).await {
@@ -255,7 +255,7 @@ async fn write(with: Writer, kept: Arc<Mutex<WriterState>>) -> bool {
     let (last, taken) = (to_note(noted, &new), bad.take());
     let stored = commit(app, &new, &taken, &last).await;
     match &stored {
-        Ok(()) => tell_of_bad(&taken),
+        Ok(()) => log_rejected(&taken),
         Err(_) => bad.put_back(&taken),
     }
     if let Err(error) = &stored {
@@ -289,12 +289,12 @@ fn to_note(noted: &LastEventAt, new: &[New]) -> LastEventAt {
         let at = last.entry(event.vendor).or_insert(event.received_at);
         *at = event.received_at.max(*at);
     }
-    last.retain(|vendor, at| noted.get(vendor).is_none_or(|noted| *at - noted >= NOTED_US));
+    last.retain(|vendor, at| noted.get(vendor).is_none_or(|noted| *at - noted >= STALE_AFTER_US));
     last
 }
 
 /// One log line for many, so that bad signatures cannot fill the log.
-fn tell_of_bad(counted: &[(Vendor, usize)]) {
+fn log_rejected(counted: &[(Vendor, usize)]) {
     for (vendor, count) in counted {
         let vendor = vendor.as_str();
         tracing::warn!(vendor, count, "webhooks whose signatures do not fit were refused");

@@ -83,7 +83,7 @@ pub async fn body(request: Request) -> Result<Bytes, Problem> {
     let mut bytes = Vec::new();
     let mut chunks = std::pin::pin!(in_time(request.into_body(), limit));
     while !too_large && let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|broken| broken.fault())?;
+        let chunk = chunk.map_err(|broken| broken.to_problem())?;
         too_large = bytes.len() + chunk.len() > limit;
         bytes.extend_from_slice(&chunk);
     }
@@ -129,7 +129,7 @@ pub enum BrokenBody {
 
 impl BrokenBody {
     /// The error response.
-    pub fn fault(&self) -> Problem {
+    pub fn to_problem(&self) -> Problem {
         match self {
             Self::Broken(_) => Problem::bad_request("body_incomplete", "The body ended early."),
             Self::Slow => {

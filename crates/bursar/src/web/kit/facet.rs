@@ -101,7 +101,7 @@ impl Facet {
 }
 
 /// Common date ranges ending at or before this day: label, first day, last day.
-pub fn lately(today: &str) -> Vec<(&'static str, String, String)> {
+pub fn date_presets(today: &str) -> Vec<(&'static str, String, String)> {
     let Ok(today) = today.parse::<Date>() else { return Vec::new() };
     let back = |days: i64| today.checked_sub(days.days()).unwrap_or(today);
     let month = today.first_of_month();
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_days_before_this_one_have_names() {
-        let messages: Vec<String> = lately("2026-03-02")
+        let messages: Vec<String> = date_presets("2026-03-02")
             .into_iter()
             .map(|(words, first, last)| format!("{words}: {first} to {last}"))
             .collect();
@@ -137,6 +137,6 @@ mod tests {
                 "Last month: 2026-02-01 to 2026-02-28",
             ]
         );
-        assert!(lately("soon").is_empty());
+        assert!(date_presets("soon").is_empty());
     }
 }

@@ -453,8 +453,8 @@ pub fn summarize<'a>(blockers: impl IntoIterator<Item = &'a Blocker>) -> Vec<Blo
 pub fn summarize_by_subject<'a>(
     blockers: impl IntoIterator<Item = &'a Blocker> + Clone,
 ) -> Vec<BlockerSummary> {
-    let mut blocker_summaries = summarize(blockers.clone());
-    for why in &mut blocker_summaries {
+    let mut summaries = summarize(blockers.clone());
+    for why in &mut summaries {
         // The same message means the same gate.
         let it = |blocker: &&Blocker| why.message.starts_with(blocker.code.message());
         let mut of: Vec<(String, String)> = Vec::new();
@@ -470,7 +470,7 @@ pub fn summarize_by_subject<'a>(
         of.truncate(NAMED);
         why.of = of;
     }
-    blocker_summaries
+    summaries
 }
 
 /// An action name in words: `batch_paid` as "Batch paid".

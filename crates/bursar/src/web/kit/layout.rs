@@ -30,7 +30,7 @@ use crate::store::put_back;
 
 const COOKIE: &str = "bursar_told";
 /// Cookies hold about four thousand bytes; base64 takes a third more.
-const MOST_TOLD_BYTES: usize = 2_600;
+const MOST_FLASH_BYTES: usize = 2_600;
 
 /// A page's place in the menu.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,8 +72,8 @@ impl Entry {
     /// Adds a badge with the number of waiting items, if any.
     fn waiting(mut self, number: i64, words: &'static str) -> Self {
         let most = home::MOST_ON_A_BADGE;
-        let sentence = if number > most { format!("{most}+") } else { number.to_string() };
-        self.badge = (number > 0).then_some((sentence, words));
+        let label = if number > most { format!("{most}+") } else { number.to_string() };
+        self.badge = (number > 0).then_some((label, words));
         self
     }
 }
@@ -216,7 +216,7 @@ impl Flash {
     /// The message for a refusal.
     ///
     /// # Errors
-    /// The error, if it is a fault and not a refusal.
+    /// The error, if it is an internal one and not a refusal.
     pub fn refused(error: OpsError) -> Result<Self, Problem> {
         match error {
             OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal) => {
@@ -249,7 +249,7 @@ impl Flash {
 
     /// Drops the details that do not fit in a cookie.
     fn fitting(mut self) -> Self {
-        let mut room = MOST_TOLD_BYTES.saturating_sub(self.words.len());
+        let mut room = MOST_FLASH_BYTES.saturating_sub(self.words.len());
         let fits = |item: &&String| {
             let takes = item.len() + 3;
             let fits = takes <= room;
@@ -282,7 +282,7 @@ fn set_cookie(response: &mut Response, cookie: &str) {
 pub struct PageContext {
     pub actor: Actor,
     csrf: String,
-    told: Option<Flash>,
+    flash: Option<Flash>,
     preferences: Preferences,
     /// Whether payouts are turned on; if not, their pages are hidden.
     pub pays: bool,
@@ -320,7 +320,7 @@ impl PageContext {
             });
         let (actor, csrf) = (session.actor, session.csrf);
         let (pays, preferences) = (rules.enabled, session.preferences);
-        Ok(Self { actor, csrf, told, preferences, pays, safe_mode, found, braked, badges })
+        Ok(Self { actor, csrf, flash: told, preferences, pays, safe_mode, found, braked, badges })
     }
 
     pub fn may(&self, permission: Permission) -> bool {
@@ -357,7 +357,7 @@ impl PageContext {
             title: title.into(),
             me: (self.actor.name.clone(), self.actor.role.label()),
             csrf: self.csrf.clone(),
-            told: self.told.clone(),
+            told: self.flash.clone(),
             theme: match self.preferences.theme {
                 Theme::System => "",
                 chosen @ (Theme::Light | Theme::Dark) => chosen.as_str(),
@@ -384,12 +384,12 @@ impl PageContext {
 
     /// The flash message, if it has not been shown yet.
     pub fn take_flash(&self) -> Option<Flash> {
-        self.told.clone()
+        self.flash.clone()
     }
 
     /// Sets the message for a page that shows its own form again after a refusal.
-    pub fn telling(mut self, told: Flash) -> Self {
-        self.told = Some(told);
+    pub fn telling(mut self, flash: Flash) -> Self {
+        self.flash = Some(flash);
         self
     }
 
@@ -399,7 +399,7 @@ impl PageContext {
     /// If a template fails to render, which would be our bug.
     pub fn show(&self, page: &impl Template) -> Result<Response, Problem> {
         let mut response = html(page)?;
-        if self.told.is_some() {
+        if self.flash.is_some() {
             set_cookie(&mut response, &format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"));
         }
         Ok(response)

@@ -26,13 +26,13 @@ use super::shapes::{Cursor, text};
 impl Route {
     /// The summary, a sentence.
     pub fn says(mut self, summary: &'static str) -> Self {
-        self.told.summary = summary;
+        self.doc.summary = summary;
         self
     }
 
     /// Adds these query parameters.
     pub fn filters<T: IntoParams>(mut self) -> Self {
-        self.told.query.extend(T::into_params(|| Some(ParameterIn::Query)));
+        self.doc.query.extend(T::into_params(|| Some(ParameterIn::Query)));
         self
     }
 
@@ -40,82 +40,82 @@ impl Route {
     pub fn by_pages(mut self) -> Self {
         let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(200));
         let limit = Schema::Object(limit.build()).into();
-        self.told.query.push(parameter(
+        self.doc.query.push(parameter(
             "limit",
             ParameterIn::Query,
             limit,
             "Rows on a page; 50 when not named",
         ));
         let message = "`next` of the page before, unchanged";
-        self.told.query.push(parameter("after", ParameterIn::Query, Cursor::schema(), message));
+        self.doc.query.push(parameter("after", ParameterIn::Query, Cursor::schema(), message));
         self
     }
 
     /// The schema of a path parameter.
     pub fn names<T: ToSchema>(mut self, name: &'static str) -> Self {
-        self.told.names.push((name, T::schema()));
+        self.doc.names.push((name, T::schema()));
         self
     }
 
     /// Adds a query parameter with its own schema.
-    pub fn takes_in_query(mut self, name: &str, schema: ObjectBuilder, told: &str) -> Self {
+    pub fn takes_in_query(mut self, name: &str, schema: ObjectBuilder, description: &str) -> Self {
         let schema = Schema::Object(schema.build()).into();
-        self.told.query.push(parameter(name, ParameterIn::Query, schema, told));
+        self.doc.query.push(parameter(name, ParameterIn::Query, schema, description));
         self
     }
 
     /// Adds a required header.
-    pub fn needs_header(mut self, name: &str, told: &str) -> Self {
+    pub fn needs_header(mut self, name: &str, description: &str) -> Self {
         let value = Schema::Object(text().min_length(Some(1)).build()).into();
-        let mut header = parameter(name, ParameterIn::Header, value, told);
+        let mut header = parameter(name, ParameterIn::Header, value, description);
         header.required = Required::True;
-        self.told.headers.push(header);
+        self.doc.headers.push(header);
         self
     }
 
     /// Takes a foreign object, stored byte for byte.
-    pub fn takes_foreign(mut self, told: &str) -> Self {
-        let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(told));
-        self.told.takes = Some(("application/json", Schema::Object(object.build()).into()));
+    pub fn takes_foreign(mut self, description: &str) -> Self {
+        let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(description));
+        self.doc.takes = Some(("application/json", Schema::Object(object.build()).into()));
         self
     }
 
     /// Responds with the version as `ETag`.
     pub fn tagged(mut self) -> Self {
-        self.told.tagged = true;
+        self.doc.tagged = true;
         self
     }
 
     /// Takes `If-Match`: applies only to that version.
     pub fn takes_tag(mut self) -> Self {
-        self.told.takes_tag = true;
+        self.doc.takes_tag = true;
         self
     }
 
     /// Queries a vendor before it responds.
     pub fn asks_vendor(mut self) -> Self {
-        self.told.asks_vendor = true;
+        self.doc.asks_vendor = true;
         self
     }
 
     /// Takes a JSON body of this type.
     pub fn takes<T: ToSchema>(mut self) -> Self {
-        let schema = self.told.refer::<T>();
-        self.told.takes = Some(("application/json", schema));
+        let schema = self.doc.refer::<T>();
+        self.doc.takes = Some(("application/json", schema));
         self
     }
 
     /// Takes a CSV body.
     pub fn takes_csv(mut self) -> Self {
         let text = Schema::Object(ObjectBuilder::new().schema_type(Type::String).build());
-        self.told.takes = Some(("text/csv", text.into()));
+        self.doc.takes = Some(("text/csv", text.into()));
         self
     }
 
     /// Responds with JSON of this type.
     pub fn answers<T: ToSchema>(mut self, status: u16) -> Self {
-        let schema = self.told.refer::<T>();
-        self.told.answers.push((status, Some(schema)));
+        let schema = self.doc.refer::<T>();
+        self.doc.answers.push((status, Some(schema)));
         self
     }
 
@@ -125,30 +125,30 @@ impl Route {
         Page<T>: ToSchema,
     {
         // The page refers to its items by name.
-        let _ = self.told.refer::<T>();
+        let _ = self.doc.refer::<T>();
         self.answers::<Page<T>>(200)
     }
 
     /// Requires an `Idempotency-Key`.
     pub fn needs_key(mut self) -> Self {
-        self.told.needs_key = true;
+        self.doc.needs_key = true;
         self
     }
 
     /// Responds with a status and no body.
     pub fn answers_nothing(mut self, status: u16) -> Self {
-        self.told.answers.push((status, None));
+        self.doc.answers.push((status, None));
         self
     }
 }
 
-fn parameter(name: &str, place: ParameterIn, schema: RefOr<Schema>, told: &str) -> Parameter {
+fn parameter(name: &str, place: ParameterIn, schema: RefOr<Schema>, description: &str) -> Parameter {
     let required = if place == ParameterIn::Path { Required::True } else { Required::False };
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)
         .required(required)
-        .description(Some(told))
+        .description(Some(description))
         .schema(Some(schema))
         .build()
 }
@@ -170,7 +170,7 @@ pub fn describe(routes: &[Route], base_url: &str) -> String {
     for status in PROBLEMS {
         components = components.response(problem_name(status), problem_response(description(status)));
     }
-    for route in routes.iter().filter(|route| !route.told.summary.is_empty()) {
+    for route in routes.iter().filter(|route| !route.doc.summary.is_empty()) {
         let item = PathItem::new(method_of(&route.method), operation(route));
         match paths.paths.get_mut(route.path) {
             Some(known) => known.merge_operations(item),
@@ -178,7 +178,7 @@ pub fn describe(routes: &[Route], base_url: &str) -> String {
                 paths.paths.insert(route.path.to_owned(), item);
             }
         }
-        for (name, schema) in &route.told.schemas {
+        for (name, schema) in &route.doc.schemas {
             components = components.schema(name, schema.clone());
         }
     }
@@ -233,26 +233,26 @@ fn problem_name(status: u16) -> String {
     description(status).replace(' ', "")
 }
 
-fn problem_response(told: &str) -> utoipa::openapi::Response {
+fn problem_response(description: &str) -> utoipa::openapi::Response {
     let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    ResponseBuilder::new().description(told).content("application/problem+json", problem).build()
+    ResponseBuilder::new().description(description).content("application/problem+json", problem).build()
 }
 
 /// The problem statuses a route may return, by its middleware and its body.
 fn problems(route: &Route) -> Vec<u16> {
-    let api_doc = &route.told;
-    let (open, body) = (route.need == Access::Open, api_doc.takes.is_some());
+    let doc = &route.doc;
+    let (open, body) = (route.access == Access::Open, doc.takes.is_some());
     let writes = route.method != Method::GET && !open;
     let applies = |status: &u16| match status {
-        400 => body || writes || !api_doc.query.is_empty(),
+        400 => body || writes || !doc.query.is_empty(),
         401 | 403 | 429 => !open,
         404 => route.path.contains('{'),
         409 => writes || (route.path.contains('{') && !open),
-        412 => api_doc.takes_tag,
+        412 => doc.takes_tag,
         413 => body,
         415 => body && !open,
-        422 => (writes || !api_doc.query.is_empty()) && !open,
-        502 => api_doc.asks_vendor,
+        422 => (writes || !doc.query.is_empty()) && !open,
+        502 => doc.asks_vendor,
         503 => route.heavy || open,
         _ => false,
     };
@@ -273,37 +273,37 @@ fn operation(route: &Route) -> Operation {
     let tag = route.path.trim_start_matches("/api/v1").split('/').nth(1).unwrap_or("");
     let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path = names.map(|name| {
-        let known = route.told.names.iter().find(|(known, _)| *known == name);
+        let known = route.doc.names.iter().find(|(known, _)| *known == name);
         let any = || Schema::Object(text().min_length(Some(1)).build()).into();
         let schema = known.map_or_else(any, |(_, schema)| schema.clone());
         let message =
             if known.is_some() { name } else { "Our id, its number where it has one, or your own id" };
         parameter(name, ParameterIn::Path, schema, message)
     });
-    let headers = route.told.headers.iter().cloned().chain(key_of(route)).chain(tag_of(route));
+    let headers = route.doc.headers.iter().cloned().chain(key_of(route)).chain(tag_of(route));
     let mut operation = OperationBuilder::new()
         .tag(tag)
-        .summary(Some(route.told.summary))
+        .summary(Some(route.doc.summary))
         .operation_id(Some(format!(
             "{}{}",
             route.method.as_str().to_lowercase(),
             route.path.replace('/', "_")
         )))
-        .parameters(Some(in_path.chain(route.told.query.iter().cloned()).chain(headers)));
-    if route.need != Access::Open {
+        .parameters(Some(in_path.chain(route.doc.query.iter().cloned()).chain(headers)));
+    if route.access != Access::Open {
         operation = operation.security(SecurityRequirement::new::<_, [&str; 0], &str>("api_key", []));
     }
-    if let Some((kind, schema)) = &route.told.takes {
+    if let Some((kind, schema)) = &route.doc.takes {
         let content = ContentBuilder::new().schema(Some(schema.clone())).build();
         // A missing body is an empty object, so only a body without required members is optional.
         let needed = *kind != "application/json"
-            || needs_members(schema, &route.told.schemas)
-            || !route.told.headers.is_empty();
+            || needs_members(schema, &route.doc.schemas)
+            || !route.doc.headers.is_empty();
         let needed = if needed { Required::True } else { Required::False };
         let body = RequestBodyBuilder::new().content(*kind, content).required(Some(needed));
         operation = operation.request_body(Some(body.build()));
     }
-    for (status, schema) in &route.told.answers {
+    for (status, schema) in &route.doc.answers {
         operation = operation.response(status.to_string(), answer(route, *status, schema.as_ref()));
     }
     for status in problems(route) {
@@ -319,7 +319,7 @@ fn answer(route: &Route, status: u16, schema: Option<&RefOr<Schema>>) -> utoipa:
         let content = ContentBuilder::new().schema(Some(schema.clone())).build();
         response = response.content("application/json", content);
     }
-    if route.told.tagged {
+    if route.doc.tagged {
         let version = Schema::Object(text().pattern(Some(TAG)).build());
         let header =
             HeaderBuilder::new().schema(Some(version)).description(Some("The version of what is answered"));
@@ -347,7 +347,7 @@ fn needs_members(schema: &RefOr<Schema>, known: &[(String, RefOr<Schema>)]) -> b
 
 /// The idempotency header of a POST.
 fn key_of(route: &Route) -> Option<Parameter> {
-    if route.method != Method::POST || route.need == Access::Open {
+    if route.method != Method::POST || route.access == Access::Open {
         return None;
     }
     // Keys that start with `form:` are reserved for pages.
@@ -355,7 +355,7 @@ fn key_of(route: &Route) -> Option<Parameter> {
     let message = "A word of your choice, new for each request and the same when you repeat it; it does not begin with `form:`";
     let word = Schema::Object(word.build()).into();
     let mut key = parameter("Idempotency-Key", ParameterIn::Header, word, message);
-    if route.told.needs_key {
+    if route.doc.needs_key {
         key.required = Required::True;
     }
     Some(key)
@@ -367,7 +367,7 @@ fn tag_of(route: &Route) -> Option<Parameter> {
     let message =
         "The `ETag` that you saw: with another version there now, nothing is done and 412 answers with it";
     let of = || parameter("If-Match", ParameterIn::Header, Schema::Object(tag.build()).into(), message);
-    route.told.takes_tag.then(of)
+    route.doc.takes_tag.then(of)
 }
 
 /// The API description, the page that renders it, and the page of the error codes.
@@ -407,7 +407,7 @@ mod tests {
     fn no_two_bodies_share_a_name() {
         let mut known = std::collections::BTreeMap::<String, String>::new();
         for route in crate::web::table() {
-            for (name, schema) in route.told.schemas {
+            for (name, schema) in route.doc.schemas {
                 let text = serde_json::to_string(&schema).unwrap();
                 let earlier = known.entry(name.clone()).or_insert_with(|| text.clone());
                 assert_eq!(*earlier, text, "{name} names two different bodies");
@@ -425,7 +425,7 @@ mod tests {
         for name in text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
             assert!(schemas.contains_key(name), "{name} is referred to and not described");
         }
-        for route in routes.iter().filter(|route| !route.told.summary.is_empty()) {
+        for route in routes.iter().filter(|route| !route.doc.summary.is_empty()) {
             let body = &document["paths"][route.path][route.method.as_str().to_lowercase()];
             let names: Vec<&str> = body["parameters"]
                 .as_array()

@@ -47,7 +47,7 @@ pub struct ProblemDetails {
 }
 
 impl Problem {
-    /// A fault with a stable code and a message for the client.
+    /// A problem with a stable code and a message for the client.
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
         Self(Box::new(ProblemDetails {
             status,
@@ -113,9 +113,9 @@ impl Problem {
             | "too_deep" => StatusCode::BAD_REQUEST,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        let mut fault = Self::new(status, code, detail);
-        fault.0.errors = errors;
-        fault
+        let mut problem = Self::new(status, code, detail);
+        problem.0.errors = errors;
+        problem
     }
 
     /// The object has changed since it was read; `current` is the new version.
@@ -190,9 +190,9 @@ impl From<OpsError> for Problem {
             OpsError::Refused(refusal) => refusal.into(),
             OpsError::Blocked(blockers) => {
                 let message = "At least one gate is closed, so nothing was done: `blockers` says which and who must act.";
-                let mut fault = Self::new(StatusCode::CONFLICT, "blocked", message);
-                fault.0.blockers = blockers;
-                fault
+                let mut problem = Self::new(StatusCode::CONFLICT, "blocked", message);
+                problem.0.blockers = blockers;
+                problem
             }
             OpsError::Missing => Self::missing(),
             OpsError::Conflict(refusal) if refusal.code == "slow_down" => {
@@ -224,7 +224,7 @@ impl From<StoreError> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// A bare status that carries the fault; `kit::error_page` renders it once the format is known.
+    /// A bare status that carries the problem; `kit::error_page` renders it once the format is known.
     fn into_response(self) -> Response {
         let mut response = self.0.status.into_response();
         response.extensions_mut().insert(self);
@@ -232,7 +232,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The request for which a fault is rendered.
+/// The request for which a [`Problem`] is rendered.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     /// `problem+json` rather than a page.

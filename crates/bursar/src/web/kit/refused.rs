@@ -55,7 +55,7 @@ pub struct Refusals {
 #[derive(Default)]
 struct Minute {
     began: i64,
-    told: HashSet<u64>,
+    seen: HashSet<u64>,
     /// The number of lines by known or unknown client, and by code.
     lines: BTreeMap<(bool, String), usize>,
     left_out: BTreeMap<String, u64>,
@@ -66,7 +66,7 @@ impl Refusals {
     pub fn has_line(&self, code: &str, whose: &impl Hash, is_known: bool, now: i64) -> bool {
         let one = self.hasher.hash_one((code, self.hasher.hash_one(whose)));
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
-        if minute.told.is_empty() {
+        if minute.seen.is_empty() {
             minute.began = now;
         }
         let kind = (is_known, code.to_owned());
@@ -74,7 +74,7 @@ impl Refusals {
             Some(lines) => *lines < MOST_LINES,
             None => minute.lines.len() < 2 * MOST_KINDS,
         };
-        if room && minute.told.insert(one) {
+        if room && minute.seen.insert(one) {
             *minute.lines.entry(kind).or_default() += 1;
             return true;
         }
@@ -89,7 +89,7 @@ impl Refusals {
     pub fn left_out(&self, now: i64) -> BTreeMap<String, u64> {
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = !(0..MINUTE_US).contains(&(now - minute.began));
-        if minute.told.is_empty() || !is_over {
+        if minute.seen.is_empty() || !is_over {
             return BTreeMap::new();
         }
         std::mem::take(&mut *minute).left_out

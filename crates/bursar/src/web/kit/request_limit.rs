@@ -46,7 +46,7 @@ impl Requests {
     ///
     /// # Errors
     /// How long to wait.
-    pub fn knock(&self, key: &str, network: Option<Network>, now: i64) -> Result<(), Wait> {
+    pub fn check_unknown_key(&self, key: &str, network: Option<Network>, now: i64) -> Result<(), Wait> {
         let Some(rule) = self.rule else { return Ok(()) };
         if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&self.of_key(key)) {
             return Ok(());
@@ -131,20 +131,22 @@ mod tests {
     fn keys_that_never_came_in_share_what_one_may_ask() {
         let requests = Requests::of(60);
         let network = |last| Some(Network::of(std::net::Ipv4Addr::new(203, 0, last, 9).into()));
-        requests.knock("ours", network(1), 0).unwrap();
+        requests.check_unknown_key("ours", network(1), 0).unwrap();
         requests.seen("ours", true, 0);
-        let others = (0..1_000).filter(|one| requests.knock(&format!("brs_{one}"), network(1), 0).is_ok());
+        let others =
+            (0..1_000).filter(|one| requests.check_unknown_key(&format!("brs_{one}"), network(1), 0).is_ok());
         assert_eq!(others.count(), 59);
-        assert!(requests.knock("ours", network(1), 0).is_ok(), "one that came in is looked for");
-        assert!(requests.knock("brs_1", network(2), 0).is_ok(), "another network");
+        assert!(requests.check_unknown_key("ours", network(1), 0).is_ok(), "one that came in is looked for");
+        assert!(requests.check_unknown_key("brs_1", network(2), 0).is_ok(), "another network");
         requests.seen("ours", false, 0);
-        assert!(requests.knock("ours", network(1), 0).is_err(), "it came in no more");
-        let unplaced = (0..1_000).filter(|one| requests.knock(&format!("brs_{one}"), None, 0).is_ok());
+        assert!(requests.check_unknown_key("ours", network(1), 0).is_err(), "it came in no more");
+        let unplaced =
+            (0..1_000).filter(|one| requests.check_unknown_key(&format!("brs_{one}"), None, 0).is_ok());
         assert_eq!(unplaced.count(), 1_000, "one count would keep out everybody behind an unnamed proxy");
         // A client with many networks of one site has four times the limit.
         let within =
             |part: u16| Some(Network::of(std::net::Ipv6Addr::new(0x2001, 0xdb8, 1, part, 0, 0, 0, 1).into()));
-        let of_site = (0..1_000).filter(|part| requests.knock("brs_1", within(*part), 0).is_ok());
+        let of_site = (0..1_000).filter(|part| requests.check_unknown_key("brs_1", within(*part), 0).is_ok());
         assert_eq!(of_site.count(), 240);
     }
 
@@ -164,7 +166,7 @@ mod tests {
     #[test]
     fn where_it_is_0_nobody_counts() {
         let requests = Requests::of(0);
-        assert!((0..10_000).all(|_| requests.knock("brs_1", None, 0).is_ok()));
+        assert!((0..10_000).all(|_| requests.check_unknown_key("brs_1", None, 0).is_ok()));
         assert!((0..100_000).all(|_| requests.ask("key", None, 0).is_ok()));
     }
 }

@@ -6,7 +6,7 @@ use payout::ids::{AccountId, PartnerId};
 
 use super::problem::Problem;
 use crate::store::Db;
-use crate::store::programs::{self, Filter, NamedBy};
+use crate::store::programs::{self, Filter, RecordRef};
 
 /// At most this many candidates are offered for an ambiguous name.
 const MOST_OFFERED: usize = 10;
@@ -20,7 +20,7 @@ pub enum Resolved<T> {
 }
 
 pub async fn account(db: &mut Db, text: &str) -> Result<Resolved<AccountId>, Problem> {
-    if let Some(found) = programs::account(db, NamedBy::Either(text)).await? {
+    if let Some(found) = programs::account(db, RecordRef::Either(text)).await? {
         return Ok(Resolved::One(found.id, found.name));
     }
     let found = programs::accounts(db, &by_name(text)).await?;
@@ -28,7 +28,7 @@ pub async fn account(db: &mut Db, text: &str) -> Result<Resolved<AccountId>, Pro
 }
 
 pub async fn partner(db: &mut Db, text: &str) -> Result<Resolved<PartnerId>, Problem> {
-    if let Some(found) = programs::partner(db, NamedBy::Either(text)).await? {
+    if let Some(found) = programs::partner(db, RecordRef::Either(text)).await? {
         return Ok(Resolved::One(found.id, found.name));
     }
     let found = programs::partners(db, &by_name(text)).await?;
@@ -38,12 +38,12 @@ pub async fn partner(db: &mut Db, text: &str) -> Result<Resolved<PartnerId>, Pro
 /// The external ID of the account that a form names: an ID, an entry of the offered list, or a unique name. Text that matches
 /// nothing is returned as typed, and refused by whoever looks it up.
 pub async fn account_id(db: &mut Db, text: &str) -> Result<Result<String, Refusal>, Problem> {
-    if let Some(found) = programs::account(db, NamedBy::Either(text)).await? {
+    if let Some(found) = programs::account(db, RecordRef::Either(text)).await? {
         return Ok(Ok(found.external_id));
     }
     let mut ids = Vec::new();
     for id in offered(text) {
-        let found = programs::account(db, NamedBy::External(id)).await?;
+        let found = programs::account(db, RecordRef::External(id)).await?;
         let meant = found.filter(|one| is_offer(text, &one.name, &one.external_id));
         ids.extend(meant.map(|one| one.external_id));
     }
@@ -58,12 +58,12 @@ pub async fn account_id(db: &mut Db, text: &str) -> Result<Result<String, Refusa
 
 /// The caller's id of the partner that a form means, as of an account.
 pub async fn partner_id(db: &mut Db, text: &str) -> Result<Result<String, Refusal>, Problem> {
-    if let Some(found) = programs::partner(db, NamedBy::Either(text)).await? {
+    if let Some(found) = programs::partner(db, RecordRef::Either(text)).await? {
         return Ok(Ok(found.external_id));
     }
     let mut ids = Vec::new();
     for id in offered(text) {
-        let found = programs::partner(db, NamedBy::External(id)).await?;
+        let found = programs::partner(db, RecordRef::External(id)).await?;
         let meant = found.filter(|one| is_offer(text, &one.name, &one.external_id));
         ids.extend(meant.map(|one| one.external_id));
     }

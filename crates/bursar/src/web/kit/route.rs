@@ -112,17 +112,17 @@ pub struct Route {
     /// The whole path, in axum's syntax.
     pub path: &'static str,
     /// Who may call it.
-    pub need: Access,
+    pub access: Access,
     /// The largest body, in bytes.
     pub body_limit: usize,
     /// Whether its form may have a file.
     pub takes_file: bool,
     /// Its API description; pages have none.
-    pub told: ApiDoc,
+    pub doc: ApiDoc,
     /// Whether it takes much memory or time, so that only a limited number run at once.
     pub heavy: bool,
     /// If it requires a step-up: what it does, in a few words.
-    pub proved: Option<&'static str>,
+    pub step_up: Option<&'static str>,
     scope: Option<Scope>,
     /// The handler.
     pub(in crate::web) handler: MethodRouter<Web>,
@@ -131,11 +131,11 @@ pub struct Route {
 macro_rules! verbs {
     ($($name:ident = $method:ident),+) => {$(
         /// A route with this method.
-        pub fn $name<H: Handler<T, Web>, T: 'static>(path: &'static str, need: Access, handler: H) -> Route {
+        pub fn $name<H: Handler<T, Web>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
             let handler = axum::routing::$name(handler);
-            let told = ApiDoc::default();
-            let (method, body_limit) = (Method::$method, usual_limit(path, need));
-            Route { method, path, need, body_limit, takes_file: false, told, heavy: false, proved: None, scope: None, handler }
+            let doc = ApiDoc::default();
+            let (method, body_limit) = (Method::$method, usual_limit(path, access));
+            Route { method, path, access, body_limit, takes_file: false, doc, heavy: false, step_up: None, scope: None, handler }
         }
     )+};
 }
@@ -171,10 +171,10 @@ impl Route {
     }
 
     /// Requires a step-up: for a form that moves money, changes where it goes or grants access. Asks for the password again
-    /// if the last one is no longer fresh. `deed` says what the form does, like *Pay this payout*. An API key has no
+    /// if the last one is no longer fresh. `action` says what the form does, like *Pay this payout*. An API key has no
     /// password and needs no step-up.
-    pub fn step_up(mut self, deed: &'static str) -> Self {
-        self.proved = Some(deed);
+    pub fn step_up(mut self, action: &'static str) -> Self {
+        self.step_up = Some(action);
         self
     }
 }
@@ -192,7 +192,7 @@ impl Route {
         if self.method == Method::GET {
             return Scope::Read;
         }
-        self.scope.unwrap_or_else(|| match self.need {
+        self.scope.unwrap_or_else(|| match self.access {
             Access::May(permission) | Access::MayOrOwn(permission) => Scope::of(permission),
             Access::Open | Access::Login | Access::MayAny(_) => Scope::Write,
         })

@@ -6,7 +6,7 @@ use payout::reward::PaymentType;
 
 use super::problem::{FieldError, Problem};
 use crate::app::Actor;
-use crate::store::programs::{self, NamedBy};
+use crate::store::programs::{self, RecordRef};
 use crate::store::scope::Scope;
 use crate::store::{Db, payees};
 
@@ -48,7 +48,7 @@ pub async fn scope(
         scope.payment_type = Some(PaymentType::parse(word).ok_or_else(unknown)?);
     }
     if let Some(id) = account {
-        match programs::account(db, NamedBy::Either(id)).await?.map(|account| account.id) {
+        match programs::account(db, RecordRef::Either(id)).await?.map(|account| account.id) {
             Some(id) if !hidden(Payee::Account(id)) => scope.account = Some(id),
             Some(_) | None => {
                 return Err(wrong("account", "unknown_account", "No account has this id."));
@@ -56,7 +56,7 @@ pub async fn scope(
         }
     }
     if let Some(id) = partner {
-        match programs::partner(db, NamedBy::Either(id)).await?.map(|partner| partner.id) {
+        match programs::partner(db, RecordRef::Either(id)).await?.map(|partner| partner.id) {
             Some(id) if !hidden(Payee::Partner(id)) => scope.partner = Some(id),
             Some(_) | None => {
                 return Err(wrong("partner", "unknown_partner", "No partner has this id."));

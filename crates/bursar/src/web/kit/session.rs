@@ -126,16 +126,16 @@ pub fn came_from(request: &Request, trusted: &[Range]) -> String {
     let sent = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let from = client::address(request, trusted);
-    let mut message = from.map_or_else(|| "an unknown address".to_owned(), |from| from.to_string());
+    let mut origin = from.map_or_else(|| "an unknown address".to_owned(), |from| from.to_string());
     // An address reported by an unconfigured proxy is unverified, and marked as such.
     if let Some(passed_on) = sent("x-forwarded-for").filter(|_| from == peer.map(|peer| peer.to_canonical()))
     {
-        message = format!("{message}, for {passed_on}");
+        origin = format!("{origin}, for {passed_on}");
     }
     if let Some(browser) = sent("user-agent") {
-        message = format!("{message}, {browser}");
+        origin = format!("{origin}, {browser}");
     }
-    message.chars().filter(|letter| !letter.is_control()).take(MOST_CAME_FROM).collect()
+    origin.chars().filter(|letter| !letter.is_control()).take(MOST_CAME_FROM).collect()
 }
 
 /// The longest possible e-mail address (RFC 5321).
@@ -179,12 +179,12 @@ const HALF_WAY_SECONDS: u32 = 600;
 pub const PROVIDER_VISIT: &str = "bursar_provider";
 
 /// The state of a redirect to the identity provider.
-pub fn provider_visit(headers: &HeaderMap) -> Option<&str> {
+pub fn pending_sign_in(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, PROVIDER_VISIT)
 }
 
 /// Stores the state of a redirect to the identity provider.
-pub fn visit_provider(response: &mut Response, sealed: &str) {
+pub fn set_pending_sign_in(response: &mut Response, sealed: &str) {
     set_cookie(response, PROVIDER_VISIT, sealed, HALF_WAY_SECONDS);
 }
 

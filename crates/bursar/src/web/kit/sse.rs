@@ -97,7 +97,7 @@ pub async fn watching(
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", message).retry_after(60));
     };
     let changed = app.nudge.changed.subscribe();
-    let watch = ChangeStream { changed, app, of, told: None, seen, _admitted: admitted };
+    let watch = ChangeStream { changed, app, of, last_sent: None, seen, _admitted: admitted };
     let stream = unfold(watch, ChangeStream::next).take_until(tokio::time::sleep(STREAM_LIFE));
     // Otherwise nginx would buffer events.
     let at_once = [(HeaderName::from_static("x-accel-buffering"), "no")];
@@ -109,7 +109,7 @@ struct ChangeStream {
     app: App,
     changed: watch::Receiver<u64>,
     of: LiveSubject,
-    told: Option<i64>,
+    last_sent: Option<i64>,
     /// What the page has seen, sent first; the next number then tells the page that it must reload.
     seen: Option<i64>,
     _admitted: WatcherGuard,
@@ -123,7 +123,7 @@ impl ChangeStream {
             Some(seen) => seen,
             None => self.another().await?,
         };
-        self.told = Some(number);
+        self.last_sent = Some(number);
         let event = Event::default().id(number.to_string()).event("changed");
         Some((Ok(event.retry(Duration::from_secs(1)).data(number.to_string())), self))
     }
@@ -134,7 +134,7 @@ impl ChangeStream {
             let mut db = self.app.store.read().await.ok()?;
             let (number, _) = self.of.now(&mut db).await.ok()?;
             drop(db);
-            if self.told != Some(number) {
+            if self.last_sent != Some(number) {
                 return Some(number);
             }
             tokio::time::sleep(PACE).await;

@@ -32,7 +32,7 @@ pub struct UploadedForm {
     pub fields: Tree,
     pub file: Upload,
     /// A digest of everything, to recognize the same form when it is sent again.
-    pub said: Vec<u8>,
+    pub digest: Vec<u8>,
 }
 
 /// Reads a form with a file. `known` checks the CSRF token.
@@ -93,7 +93,7 @@ pub async fn read(
     let fields = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     said.update(&fields);
     let fields = Tree::from_pairs(fields.as_bytes()).map_err(Problem::field)?;
-    Ok(UploadedForm { fields, file, said: said.finalize().to_vec() })
+    Ok(UploadedForm { fields, file, digest: said.finalize().to_vec() })
 }
 
 /// Reads the bytes of a part; discards them unless `keep`.

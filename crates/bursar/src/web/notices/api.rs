@@ -198,9 +198,9 @@ async fn write(
     match templates::save(&app, &actor, of, template.as_ref(), if_match(&headers)).await {
         Ok(_) => Ok(answer(&in_force(&app, of).await?)),
         Err(error) => {
-            let fault = Problem::from(error);
-            if fault.code() != "precondition_failed" {
-                return Err(fault);
+            let problem = Problem::from(error);
+            if problem.code() != "precondition_failed" {
+                return Err(problem);
             }
             Err(Problem::stale(json!(in_force(&app, of).await?)))
         }

@@ -349,7 +349,8 @@ async fn tax_year(
 ) -> Result<axum::Json<YearJson>, Problem> {
     let mut db = app.store.read().await?;
     let payee = seen(&mut db, &actor, &id).await?;
-    let view = tax::year_view(&mut db, payee, tax::wanted(wanted.year.as_deref(), app.clock.now())?).await?;
+    let view =
+        tax::year_view(&mut db, payee, tax::requested_year(wanted.year.as_deref(), app.clock.now())?).await?;
     let total = |total: &store::tax::Total| YearTotal {
         vendor: total.vendor.map_or("outside", Vendor::as_str),
         currency: total.paid.currency.code().to_owned(),

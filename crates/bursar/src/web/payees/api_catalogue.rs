@@ -14,7 +14,7 @@ use payout::ids::PartnerId;
 use crate::app::{Actor, App};
 use crate::clock::rfc3339;
 use crate::ops::partners;
-use crate::store::programs::{self, Account, Filter, NamedBy, Partner};
+use crate::store::programs::{self, Account, Filter, Partner, RecordRef};
 use crate::web::kit::extract::{Change, Json};
 use crate::web::kit::form::{ListQuery, encode_cursor};
 use crate::web::kit::json::Page;
@@ -292,9 +292,9 @@ async fn account(
     Path(id): Path<String>,
 ) -> Result<JsonAnswer<AccountJson>, Problem> {
     let mut db = app.store.read().await?;
-    let found = programs::account(&mut db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
+    let found = programs::account(&mut db, RecordRef::Either(&id)).await?.ok_or_else(Problem::missing)?;
     if let Some(partner) = own(&actor) {
-        let partner = programs::partner(&mut db, NamedBy::Either(&partner.to_string())).await?;
+        let partner = programs::partner(&mut db, RecordRef::Either(&partner.to_string())).await?;
         if partner.is_none_or(|partner| partner.account.0 != found.id) {
             return Err(Problem::missing());
         }
@@ -313,7 +313,7 @@ async fn list_partners(
         // Their own company only: naming another one returns nobody, rather than ignoring the filter.
         let named = match filter.account.take() {
             Some(named) => {
-                programs::account(&mut db, NamedBy::Either(&named)).await?.map(|it| it.id.to_string())
+                programs::account(&mut db, RecordRef::Either(&named)).await?.map(|it| it.id.to_string())
             }
             None => Some(company.clone()),
         };
@@ -343,7 +343,7 @@ async fn partner(
     Path(id): Path<String>,
 ) -> Result<JsonAnswer<PartnerJson>, Problem> {
     let mut db = app.store.read().await?;
-    let found = programs::partner(&mut db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
+    let found = programs::partner(&mut db, RecordRef::Either(&id)).await?.ok_or_else(Problem::missing)?;
     let company = company(&mut db, &actor).await?;
     let visible = match (own(&actor), company) {
         (None, _) => true,
@@ -357,7 +357,7 @@ async fn partner(
 async fn company(db: &mut crate::store::Db, actor: &Actor) -> Result<Option<String>, Problem> {
     match (actor.role, actor.partner) {
         (Role::PartnerAdmin, Some(partner)) => {
-            let partner = programs::partner(db, NamedBy::Either(&partner.to_string())).await?;
+            let partner = programs::partner(db, RecordRef::Either(&partner.to_string())).await?;
             Ok(partner.map(|partner| partner.account.0.to_string()))
         }
         _ => Ok(None),

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::mail::Language;
 use crate::ops::partners as verbs;
 use crate::store::Db;
-use crate::store::programs::{self, Account, NamedBy, Partner};
+use crate::store::programs::{self, Account, Partner, RecordRef};
 use crate::web::kit::form::{Form, Query};
 use crate::web::kit::layout::{MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
@@ -179,7 +179,7 @@ fn partner_sheet(typed: &PartnerTyped, partner: &Partner, accounts: &[(String, S
 }
 
 async fn partner(app: &App, id: &str) -> Result<Partner, Problem> {
-    programs::partner(&mut app.store.read().await?, NamedBy::Either(id)).await?.ok_or_else(Problem::missing)
+    programs::partner(&mut app.store.read().await?, RecordRef::Either(id)).await?.ok_or_else(Problem::missing)
 }
 
 async fn partner_form(
@@ -314,7 +314,7 @@ fn account_sheet(typed: &AccountTyped, account: &Account) -> RecordForm {
 }
 
 async fn account(app: &App, id: &str) -> Result<Account, Problem> {
-    programs::account(&mut app.store.read().await?, NamedBy::Either(id)).await?.ok_or_else(Problem::missing)
+    programs::account(&mut app.store.read().await?, RecordRef::Either(id)).await?.ok_or_else(Problem::missing)
 }
 
 async fn account_form(

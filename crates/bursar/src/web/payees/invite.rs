@@ -9,7 +9,7 @@ use payout::access::{Permission, Role};
 
 use crate::app::App;
 use crate::ops::invitations::{self, Invitation};
-use crate::store::programs::{self, NamedBy, Partner};
+use crate::store::programs::{self, Partner, RecordRef};
 use crate::store::{Db, people};
 use crate::web::kit::form::Form;
 use crate::web::kit::format::When;
@@ -52,7 +52,7 @@ async fn page(
 }
 
 async fn find(db: &mut Db, id: &str) -> Result<Partner, Problem> {
-    programs::partner(db, NamedBy::Either(id)).await?.ok_or_else(Problem::missing)
+    programs::partner(db, RecordRef::Either(id)).await?.ok_or_else(Problem::missing)
 }
 
 async fn form(

@@ -12,7 +12,7 @@ use payout::money::Vendor;
 
 use crate::app::App;
 use crate::store::directory::{self, Filter, HeldBy, PayeeRow, ProfileState, Sort, TaxState};
-use crate::store::programs::{self, NamedBy};
+use crate::store::programs::{self, RecordRef};
 use crate::web::kit::facet::{Facet, Facets, Typed};
 use crate::web::kit::form::{ListQuery, Pager, encode_cursor};
 use crate::web::kit::format::{Chip, ShortTime, address, count};
@@ -85,7 +85,7 @@ const FILTERS: [Choice; 7] = [
 ];
 
 /// The label of an option.
-fn said<'a>(choices: &[Choice], value: &'a str) -> &'a str {
+fn label_of<'a>(choices: &[Choice], value: &'a str) -> &'a str {
     choices.iter().find(|(known, _)| *known == value).map_or(value, |(_, words)| *words)
 }
 
@@ -174,10 +174,10 @@ impl ListParams {
                 "account" => account.unwrap_or(value),
                 "country" if value == "none" => "Not known",
                 "country" => payout::country::name(value).unwrap_or(value),
-                "vendor" => said(&VENDORS, value),
-                "profile" => said(&PROFILES, value),
-                "tax" => said(&TAXES, value),
-                "standing" => said(&STANDINGS, value),
+                "vendor" => label_of(&VENDORS, value),
+                "profile" => label_of(&PROFILES, value),
+                "tax" => label_of(&TAXES, value),
+                "standing" => label_of(&STANDINGS, value),
                 _ => value,
             };
             Some((format!("{}: {words}", label(name)?), self.address(&[name])))
@@ -330,7 +330,7 @@ async fn list(
         encode_cursor(&[&place, &last.payee.to_string()])
     });
     let account = match &ask.account {
-        Some(id) => programs::account(&mut db, NamedBy::Either(id)).await?.map(|account| account.name),
+        Some(id) => programs::account(&mut db, RecordRef::Either(id)).await?.map(|account| account.name),
         None => None,
     };
     let shown = found.len().min(limit);

@@ -20,7 +20,7 @@ use crate::ops::{settings, why};
 use crate::store::directory::{ProfileState, TaxState};
 use crate::store::found::{self, Holds};
 use crate::store::payees::{self, Profile};
-use crate::store::programs::{self, NamedBy};
+use crate::store::programs::{self, RecordRef};
 use crate::store::tax::{CountedLater, Filed};
 use crate::store::transactions::Filter;
 use crate::store::{self, Db, clawbacks};
@@ -178,7 +178,7 @@ async fn partner(
     Query(ask): Query<ShowParams>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
-    let found = programs::partner(&mut db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
+    let found = programs::partner(&mut db, RecordRef::Either(&id)).await?.ok_or_else(Problem::missing)?;
     show(&mut db, &app, &visit, Payee::Partner(found.id), ask.year.as_deref(), FormInput::default()).await
 }
 
@@ -189,7 +189,7 @@ async fn account(
     Query(ask): Query<ShowParams>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
-    let found = programs::account(&mut db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
+    let found = programs::account(&mut db, RecordRef::Either(&id)).await?.ok_or_else(Problem::missing)?;
     show(&mut db, &app, &visit, Payee::Account(found.id), ask.year.as_deref(), FormInput::default()).await
 }
 
@@ -214,7 +214,7 @@ pub async fn show(
     let payments = store::transactions::list(db, &filter, SHOWN).await?;
     let profile = payees::profile_of(db, payee).await?;
     let filed = store::tax::of(db, payee).await?;
-    let year = taxes::year_view(db, payee, taxes::wanted(year, now)?).await?;
+    let year = taxes::year_view(db, payee, taxes::requested_year(year, now)?).await?;
     let late = match taxes::year(year.year) {
         Some(span) => store::tax::late(db, payee, &span).await?,
         None => Vec::new(),
@@ -268,9 +268,10 @@ async fn person(db: &mut Db, payee: Payee) -> Result<Person, Problem> {
     let id = payee.to_string();
     match payee {
         Payee::Partner(_) => {
-            let found = programs::partner(db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
+            let found = programs::partner(db, RecordRef::Either(&id)).await?.ok_or_else(Problem::missing)?;
             let of = found.account.0.to_string();
-            let company = programs::account(db, NamedBy::Either(&of)).await?.ok_or_else(Problem::missing)?;
+            let company =
+                programs::account(db, RecordRef::Either(&of)).await?.ok_or_else(Problem::missing)?;
             Ok(Person {
                 name: found.name,
                 external_id: found.external_id,
@@ -285,7 +286,7 @@ async fn person(db: &mut Db, payee: Payee) -> Result<Person, Problem> {
             })
         }
         Payee::Account(_) => {
-            let found = programs::account(db, NamedBy::Either(&id)).await?.ok_or_else(Problem::missing)?;
+            let found = programs::account(db, RecordRef::Either(&id)).await?.ok_or_else(Problem::missing)?;
             Ok(Person {
                 name: found.name,
                 external_id: found.external_id,

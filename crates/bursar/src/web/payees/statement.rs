@@ -10,7 +10,7 @@ use payout::ledger::Payee;
 use crate::app::App;
 use crate::ops::payees;
 use crate::ops::statements::{self, Receiver};
-use crate::store::programs::{self, NamedBy};
+use crate::store::programs::{self, RecordRef};
 use crate::web::kit::layout::PageContext;
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, get};
@@ -48,9 +48,10 @@ async fn show(
     let payee = payees::named(&mut db, &id).await?.ok_or_else(Problem::missing)?;
     let receiver = match payee {
         Payee::Partner(id) => {
-            let partner = programs::partner(&mut db, NamedBy::Either(&id.to_string())).await?;
+            let partner = programs::partner(&mut db, RecordRef::Either(&id.to_string())).await?;
             let partner = partner.ok_or_else(Problem::missing)?;
-            let account = programs::account(&mut db, NamedBy::Either(&partner.account.0.to_string())).await?;
+            let account =
+                programs::account(&mut db, RecordRef::Either(&partner.account.0.to_string())).await?;
             Receiver {
                 payees: vec![payee],
                 name: partner.name,
@@ -59,7 +60,7 @@ async fn show(
             }
         }
         Payee::Account(id) => {
-            let account = programs::account(&mut db, NamedBy::Either(&id.to_string())).await?;
+            let account = programs::account(&mut db, RecordRef::Either(&id.to_string())).await?;
             let account = account.ok_or_else(Problem::missing)?;
             Receiver { payees: vec![payee], name: account.name, company: None, language: None }
         }

@@ -162,7 +162,7 @@ struct ChoiceJson {
 
 impl From<&Choice> for ChoiceJson {
     fn from(choice: &Choice) -> Self {
-        Self { deed: choice.deed.as_str(), words: choice.words, who: choice.who.as_str() }
+        Self { deed: choice.action.as_str(), words: choice.words, who: choice.who.as_str() }
     }
 }
 
@@ -370,9 +370,9 @@ async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<Who
         |one: &Attempt| carriers.iter().find(|carrier| Some(&carrier.id) == one.submission.as_ref());
     let rewards = transactions::covered(db, transaction.id).await?;
     let elsewhere = placed::moved_on(db, transaction).await?;
-    let transaction_json = json(transaction, names.get(&transaction.terms.payee));
+    let body = json(transaction, names.get(&transaction.terms.payee));
     Ok(WholeJson {
-        transaction: TransactionJson { reason: reason(transaction, elsewhere), ..transaction_json },
+        transaction: TransactionJson { reason: reason(transaction, elsewhere), ..body },
         rewards: rewards.iter().map(|row| covered(row, transaction.terms.amount)).collect(),
         attempts: attempts.iter().map(|one| attempt(one, carrier(one))).collect(),
         timeline: evidence::of(db, transaction).await?.into_iter().map(|row| line(row, ours)).collect(),
@@ -383,7 +383,7 @@ async fn whole(db: &mut Db, transaction: &Transaction, ours: bool) -> Result<Who
             .collect(),
         second_person: contradictions::opinion(db, transaction.id).await?.filter(|_| ours).map(|one| {
             SecondJson {
-                deed: one.deed,
+                deed: one.action,
                 why: one.why,
                 note: one.note,
                 asked_by: one.asked_name,

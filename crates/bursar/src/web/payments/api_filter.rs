@@ -12,7 +12,7 @@ use payout::transaction::Status;
 use crate::clock::day;
 use crate::ops::payees as payee_verbs;
 use crate::ops::views;
-use crate::store::programs::{self, NamedBy};
+use crate::store::programs::{self, RecordRef};
 use crate::store::transactions::Filter;
 use crate::store::{Db, StoreError, batches, payees};
 use crate::web::kit::problem::{FieldError, Problem};
@@ -105,13 +105,13 @@ impl PaymentFilter {
         }
         // An unknown account or partner gives an empty list, not an error.
         if let Some(account) = &self.account {
-            match programs::account(db, NamedBy::Either(account)).await? {
+            match programs::account(db, RecordRef::Either(account)).await? {
                 Some(account) => filter.scope.account = Some(account.id),
                 None => filter.payees = Some(Vec::new()),
             }
         }
         if let Some(partner) = &self.partner {
-            match programs::partner(db, NamedBy::Either(partner)).await? {
+            match programs::partner(db, RecordRef::Either(partner)).await? {
                 Some(partner) => filter.scope.partner = Some(partner.id),
                 None => filter.payees = Some(Vec::new()),
             }

@@ -292,13 +292,13 @@ async fn page(
     })
 }
 
-/// An opinion that waits for a second person: who, when, what, how it was determined, and why it takes two.
+/// A first confirmation that waits for a second person: who, when, what, how it was determined, and why it takes two.
 type FirstConfirmationRow = (String, When, String, String, &'static str);
 
 async fn opinion(db: &mut Db, of: &Transaction) -> Result<Option<FirstConfirmationRow>, Problem> {
     Ok(contradictions::opinion(db, of.id).await?.map(|one| {
         let why = takes_two(&one.why);
-        (one.asked_name, When(one.asked_at), by_hand_verbs::deed_in_words(&one.deed), one.note, why)
+        (one.asked_name, When(one.asked_at), by_hand_verbs::describe_action(&one.action), one.note, why)
     }))
 }
 
@@ -444,18 +444,18 @@ fn came_back(of: &Transaction, leg: Leg) -> (&'static str, &'static str) {
 
 /// The timeline; consecutive equal entries are combined.
 fn lines(number: &str, rows: Vec<evidence::Row>) -> Vec<LineRow> {
-    let mut line_rows: Vec<LineRow> = Vec::new();
+    let mut timeline: Vec<LineRow> = Vec::new();
     for row in rows {
         let next = line(number, row);
-        match line_rows.last_mut() {
+        match timeline.last_mut() {
             Some(last) if last.is_like(&next) => {
                 (last.times, last.last) = (last.times + 1, next.at);
                 last.raws.extend(next.raws);
             }
-            Some(_) | None => line_rows.push(next),
+            Some(_) | None => timeline.push(next),
         }
     }
-    line_rows
+    timeline
 }
 
 impl LineRow {

@@ -465,9 +465,9 @@ fn draft(id: BatchId, headers: &HeaderMap) -> Draft {
 
 /// A verb's refusal; if the batch has changed since it was read, with its current version.
 async fn not_done(app: &App, id: BatchId, error: OpsError) -> Problem {
-    let fault = Problem::from(error);
-    if fault.code() != "precondition_failed" {
-        return fault;
+    let problem = Problem::from(error);
+    if problem.code() != "precondition_failed" {
+        return problem;
     }
     let now = async {
         let view = verbs::view(&mut app.store.read().await?, &id.to_string(), app.clock.now()).await?;

@@ -231,7 +231,7 @@ struct PageLinks {
 type Pages = Option<PageLinks>;
 
 /// The requested page of `count` rows: its offset, and the links to its neighbors.
-fn turned(count: usize, asked: Option<u32>, address: impl Fn(&str) -> String) -> (usize, Pages) {
+fn page_links(count: usize, asked: Option<u32>, address: impl Fn(&str) -> String) -> (usize, Pages) {
     let of = count.div_ceil(ON_A_PAGE).max(1);
     let at = usize::try_from(asked.unwrap_or(1)).unwrap_or(1).clamp(1, of);
     let beside = |page: usize| (1..=of).contains(&page).then(|| address(&page.to_string()));
@@ -292,7 +292,7 @@ async fn page(
     let (open_count, closed_count) = (open.len(), closed.len());
     let gates = gates(&closed);
     let (from, pool_pages) =
-        turned(open_count, wanted.pool, |page| wanted.address(path, &[("pool", page)]) + "#add");
+        page_links(open_count, wanted.pool, |page| wanted.address(path, &[("pool", page)]) + "#add");
     open = open.into_iter().skip(from).take(ON_A_PAGE).collect();
     let (earlier, attention) = payments(&mut db).await?;
     let page = ClaimsPage {
@@ -380,7 +380,7 @@ async fn shown(
         (claim.blockers.is_empty(), !asked(claim), name(claim), claim.total.currency)
     });
     let row = |claim: &ClaimView| Row { requested: asked(claim), ..Row::of(claim, &names) };
-    let (from, pages) = turned(claims.len(), wanted.page, |page| wanted.address(path, &[("page", page)]));
+    let (from, pages) = page_links(claims.len(), wanted.page, |page| wanted.address(path, &[("page", page)]));
     let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
     Ok(Active {
         number: view.batch.number.clone(),

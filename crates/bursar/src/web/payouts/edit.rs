@@ -56,7 +56,7 @@ struct Added {
 
 impl Added {
     /// The filters of the list that the form belongs to.
-    fn wanted(&self) -> PoolParams {
+    fn pool_params(&self) -> PoolParams {
         PoolParams {
             owner: self.owner.clone(),
             account: self.account.clone(),
@@ -75,10 +75,10 @@ async fn add(
     Form(sent): Form<Added>,
 ) -> Result<Response, Problem> {
     let ids: Vec<RewardId> = sent.id.iter().filter_map(|id| RewardId::parse(id)).collect();
-    let back = sent.wanted().address("/claims", &[]);
+    let back = sent.pool_params().address("/claims", &[]);
     let choose = match sent.all {
         Some(_) => {
-            let (filter, problems) = sent.wanted().read(&mut app.store.read().await?).await?;
+            let (filter, problems) = sent.pool_params().read(&mut app.store.read().await?).await?;
             if !problems.is_empty() {
                 return Ok(Flash::bad("Nothing was added.").listing(problems).on(&back));
             }

@@ -303,7 +303,7 @@ fn parts(view: &BatchView, balances: &Balances) -> Vec<Part> {
         let sum = |minor| Sum::new(minor, currency);
         let needed = net + fee;
         let lacking = short.iter().find(|one| (one.vendor, one.needed.currency) == (vendor, currency));
-        let promised = balances.promised(vendor, currency);
+        let promised = balances.committed(vendor, currency);
         let balance = match (vendor, balances.of(vendor, currency), lacking) {
             (Vendor::PayPal, None, _) => Balance::NotTold,
             (_, _, Some(short)) => Balance::Short(Cash(short.has), Cash(short.needed)),
@@ -414,11 +414,16 @@ async fn press(
 }
 
 /// What has changed, by currency, and who changed the batch last.
-async fn changed(web: &Web, number: &str, seen: &ConfirmedTotals, mut told: Flash) -> Result<Flash, Problem> {
+async fn changed(
+    web: &Web,
+    number: &str,
+    seen: &ConfirmedTotals,
+    mut flash: Flash,
+) -> Result<Flash, Problem> {
     let mut db = web.app.store.read().await?;
     let view = verbs::view(&mut db, number, web.app.clock.now()).await?;
     if !is_draft(view.status) {
-        return Ok(told);
+        return Ok(flash);
     }
     let mut currencies: Vec<Currency> =
         seen.totals.iter().chain(&view.totals).map(|sum| sum.currency).collect();
@@ -431,24 +436,24 @@ async fn changed(web: &Web, number: &str, seen: &ConfirmedTotals, mut told: Flas
     for currency in currencies {
         let (before, now) = (of(&seen.totals, currency), of(&view.totals, currency));
         if before != now {
-            told.items.push(format!("{currency}: you saw {before}, it is now {now}."));
+            flash.items.push(format!("{currency}: you saw {before}, it is now {now}."));
         }
     }
     if view.digest != seen.digest {
         let now = web.app.clock.now();
         let difference =
             shown_draft::difference(&mut db, view.batch.id, &seen.digest, Some(&seen.totals), now).await?;
-        told.items.extend(named(&difference));
+        flash.items.extend(named(&difference));
         let (by, at) = &view.batch.changed;
         let names = history::names(&mut db, std::iter::once(by.as_str())).await?;
         let by = names.get(by).map_or("Someone", String::as_str);
         let at = crate::clock::rfc3339(*at);
-        told.items.push(format!(
+        flash.items.push(format!(
             "{number} itself was last changed by {by} at {} UTC.",
             at.get(11..16).unwrap_or("")
         ));
     }
-    Ok(told)
+    Ok(flash)
 }
 
 /// The page in its current state, with the reason why nothing was paid.

@@ -114,7 +114,7 @@ pub async fn show(db: &mut Db, visit: &PageContext, batch: Batch) -> Result<Resp
     // Read first, so that the stream reports every later change.
     let seen = batches::change_number(db, batch.id).await?;
     let (_, unreadable) = transactions::of_batch(db, batch.id).await?;
-    let alike = batches::alike(db, batch.id, &unreadable).await?;
+    let alike = batches::totals_by_state(db, batch.id, &unreadable).await?;
     // An unreadable payment needs a person.
     let unread = unreadable.iter().map(|_| (Stands::Review, false));
     let status = match batch.deleted_at {

@@ -19,7 +19,7 @@ use crate::store::{Db, Result, payees};
 const MOST_PAYMENTS: i64 = 20;
 
 /// A payment that needs action by the partner.
-pub struct NeedsAction {
+pub struct ActionRequired {
     pub payment: Transaction,
     pub whose: OnBehalfOf,
     pub message: String,
@@ -29,9 +29,9 @@ pub struct NeedsAction {
     pub at_stripe: bool,
 }
 
-impl NeedsAction {
+impl ActionRequired {
     /// Names the account, if the parked money determines which one must be fixed.
-    pub fn location(&self, guest: &PartnerContext) -> Option<String> {
+    pub fn account_sentence(&self, guest: &PartnerContext) -> Option<String> {
         let parked = matches!(self.payment.state, Stands::PayoutFailed | Stands::PayoutCanceled);
         let describe = || guest.t().mend_told.replace("{account}", &self.payment.destination.masked());
         (self.at_stripe && parked).then(describe)
@@ -42,7 +42,7 @@ impl NeedsAction {
 pub async fn of_payments(
     db: &mut Db,
     guest: &PartnerContext,
-) -> Result<(Vec<NeedsAction>, Vec<Transaction>)> {
+) -> Result<(Vec<ActionRequired>, Vec<Transaction>)> {
     let payees = guest.payees();
     let of: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
     let mut filter = views::needing_attention();
@@ -59,7 +59,7 @@ pub async fn of_payments(
                 let (message, remedy) = guest.language.reason(&code);
                 let at_stripe =
                     one.terms.vendor == Vendor::Stripe && Cause::of(&code) != Cause::AccountUnknown;
-                asking.push(NeedsAction { payment: one, whose, message, remedy, at_stripe });
+                asking.push(ActionRequired { payment: one, whose, message, remedy, at_stripe });
             }
             None if failed => ours.push(one),
             None => {}
@@ -74,7 +74,8 @@ fn asks(
     one: &Transaction,
     now: &HashMap<Payee, Destination>,
 ) -> Option<(OnBehalfOf, String)> {
-    let code = one.reason.as_ref().map(|reason| reason.code.as_str()).or_else(|| unsaid(one.state))?;
+    let code =
+        one.reason.as_ref().map(|reason| reason.code.as_str()).or_else(|| default_reason(one.state))?;
     let (whose, payee) = guest.payees().into_iter().find(|(_, payee)| *payee == one.terms.payee)?;
     let answered = moved_on(one, now.get(&payee)) && one.state != Stands::Unclaimed;
     let theirs = explain_at(code, one.state).who == Who::Partner && !answered;
@@ -87,7 +88,7 @@ pub fn moved_on(one: &Transaction, now: Option<&Destination>) -> bool {
 }
 
 /// The default reason of a state, if the vendor gave none.
-fn unsaid(state: Stands) -> Option<&'static str> {
+fn default_reason(state: Stands) -> Option<&'static str> {
     match state {
         Stands::Unclaimed => Some("UNCLAIMED"),
         Stands::Returned => Some("RETURNED"),

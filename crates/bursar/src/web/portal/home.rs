@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::clock;
 use crate::ops::requests;
 use crate::store::Db;
-use crate::store::portal::{self as store, RewardRange, Sum};
+use crate::store::portal::{self as store, PaymentRange, Sum};
 use crate::store::rewards::{self, Filter, View};
 use crate::store::transactions::Transaction;
 use crate::web::kit::form::Form;
@@ -142,7 +142,7 @@ async fn of_payments(
     guest: &PartnerContext,
 ) -> Result<(Vec<Task>, Vec<(String, Amount, &'static str)>), Problem> {
     let (asking, ours) = failed::of_payments(db, guest).await?;
-    let task = |one: failed::NeedsAction| Task {
+    let task = |one: failed::ActionRequired| Task {
         who: guest.named(one.whose),
         number: one.payment.label(),
         amount: guest.cash(one.payment.terms.net),
@@ -150,7 +150,7 @@ async fn of_payments(
             format!("/portal/profile/{}", one.whose.as_str()),
             if one.at_stripe { guest.t().mend_at_stripe } else { guest.t().act_profile },
         ),
-        note: one.location(guest),
+        note: one.account_sentence(guest),
         message: one.message,
         remedy: one.remedy,
     };
@@ -226,7 +226,7 @@ async fn columns(
         }
     };
     waits.into_iter().for_each(|sum| add(0, sum));
-    for Sum { state, net } in store::sums(db, &[payee], &RewardRange::Open).await? {
+    for Sum { state, net } in store::sums(db, &[payee], &PaymentRange::Open).await? {
         match state.status() {
             Status::Pending | Status::PendingProcessing | Status::PayoutReady => add(1, net),
             Status::Failed | Status::PayoutFailed => add(3, net),
@@ -235,7 +235,7 @@ async fn columns(
     }
     let (from, to) = span(year);
     let dates = (format!("{year}-01-01"), format!("{year}-12-32"));
-    for which in [RewardRange::PaidBetween(from, to), RewardRange::OutsideBetween(dates.0, dates.1)] {
+    for which in [PaymentRange::PaidBetween(from, to), PaymentRange::OutsideBetween(dates.0, dates.1)] {
         store::sums(db, &[payee], &which).await?.iter().for_each(|sum| add(2, sum.net));
     }
     Ok(columns)

@@ -18,7 +18,7 @@ use crate::ops::OpsError;
 use crate::ops::company::{self, Company};
 use crate::ops::partners;
 use crate::ops::people::Session;
-use crate::store::programs::{self, Account, NamedBy, Partner};
+use crate::store::programs::{self, Account, Partner, RecordRef};
 use crate::store::rewards::Visible;
 use crate::web::kit::layout::{Flash, PageContext, assets_version};
 use crate::web::kit::problem::Problem;
@@ -123,9 +123,9 @@ where
         let is_partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
         let id = session.actor.partner.filter(|_| is_partner).ok_or_else(Problem::forbidden)?;
         let mut db = App::from_ref(state).store.read().await?;
-        let partner = programs::partner(&mut db, NamedBy::Either(&id.to_string())).await?;
+        let partner = programs::partner(&mut db, RecordRef::Either(&id.to_string())).await?;
         let partner = partner.ok_or_else(Problem::missing)?;
-        let account = programs::account(&mut db, NamedBy::Either(&partner.account.0.to_string())).await?;
+        let account = programs::account(&mut db, RecordRef::Either(&partner.account.0.to_string())).await?;
         let account = account.ok_or_else(Problem::missing)?;
         let language = partner.language.as_deref().and_then(Language::parse).unwrap_or(Language::English);
         let ours = company::read(&mut db).await?;
@@ -262,6 +262,6 @@ pub fn day(at: i64) -> String {
 
 /// A time, the same in every language: `2026-11-23 05:20 UTC`.
 pub fn moment(at: i64) -> String {
-    let message = clock::rfc3339(at);
-    format!("{} {} UTC", message.get(..10).unwrap_or(""), message.get(11..16).unwrap_or(""))
+    let timestamp = clock::rfc3339(at);
+    format!("{} {} UTC", timestamp.get(..10).unwrap_or(""), timestamp.get(11..16).unwrap_or(""))
 }

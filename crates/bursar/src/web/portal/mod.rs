@@ -21,7 +21,7 @@ mod years;
 use payout::access::Permission;
 
 use crate::web::kit::route::{Access, Route};
-pub use sign_in::{asked, login_again, login_by_link, prove_again, spoken};
+pub use sign_in::{login_again, login_by_link, prove_again, requested_language, spoken};
 pub use words::{Language, Words};
 
 const PARTNERS: Access = Access::May(Permission::ReadOwn);

@@ -166,7 +166,7 @@ async fn list(
         tabs: guest.administers().then(|| (named(t.tab_own), named(t.tab_others), others)),
         frame: guest.frame(guest.t().payouts, MenuItem::Payouts),
         rows: found.iter().map(|one| Row::of(&guest, one, name(one).as_deref())).collect(),
-        years: years::ways(&guest, now, here, year.as_ref().map(|(year, ..)| year.as_str())),
+        years: years::year_links(&guest, now, here, year.as_ref().map(|(year, ..)| year.as_str())),
         // Statements cover only their own payments.
         statements: if others { Vec::new() } else { years::known(&guest, now) },
         next,

@@ -13,12 +13,12 @@ use payout::money::Vendor;
 use payout::payee::Destination;
 
 use super::countries::Country;
-use super::failed::NeedsAction;
+use super::failed::ActionRequired;
 use super::layout::{Frame, MenuItem, OnBehalfOf, PartnerContext, day, moment};
 use super::words::{Language, Words};
 use super::{PARTNERS, countries, failed};
 use crate::app::App;
-use crate::ops::onboarding::{self, NotAllowed};
+use crate::ops::onboarding::{self, SetupDenial};
 use crate::ops::payees::DestinationStatus;
 use crate::ops::{OpsError, settings};
 use crate::store::payees::Profile;
@@ -81,10 +81,10 @@ impl Current {
     }
 
     /// Marks the profile as not ready if a payment failed and the partner must act, whatever the vendor says.
-    fn asked(mut self, guest: &PartnerContext, asking: &[NeedsAction]) -> Self {
+    fn asked(mut self, guest: &PartnerContext, asking: &[ActionRequired]) -> Self {
         if let Some(one) = asking.first() {
             self.chip = Chip { tone: "warn", words: guest.t().needs_you };
-            let sentence = one.location(guest).unwrap_or_default();
+            let sentence = one.account_sentence(guest).unwrap_or_default();
             self.why = Some(format!("{} {} {sentence}", one.message, one.remedy).trim_end().to_owned());
         }
         self
@@ -92,7 +92,7 @@ impl Current {
 }
 
 /// The payments to a payee that require action on the current destination.
-async fn asking(db: &mut Db, guest: &PartnerContext, payee: Payee) -> Result<Vec<NeedsAction>, Problem> {
+async fn asking(db: &mut Db, guest: &PartnerContext, payee: Payee) -> Result<Vec<ActionRequired>, Problem> {
     let (mut asking, _) = failed::of_payments(db, guest).await?;
     asking.retain(|one| one.payment.terms.payee == payee);
     Ok(asking)
@@ -206,9 +206,9 @@ async fn page(
     let (stripe, paypal) = (offers(Vendor::Stripe), offers(Vendor::PayPal));
     let barred = match &choice {
         Ok(_) => None,
-        Err(NotAllowed::Off) => Some(t.barred_off.to_owned()),
-        Err(NotAllowed::NoVendor) => Some(t.barred_vendor.to_owned()),
-        Err(NotAllowed::Role) => Some(format!("{} {}", t.barred_role, who_can(&mut db, guest).await?)),
+        Err(SetupDenial::Off) => Some(t.barred_off.to_owned()),
+        Err(SetupDenial::NoVendor) => Some(t.barred_vendor.to_owned()),
+        Err(SetupDenial::Role) => Some(format!("{} {}", t.barred_role, who_can(&mut db, guest).await?)),
     };
     let asking = asking(&mut db, guest, payee).await?;
     let made = store::onboarding::newest(&mut db, payee).await?;
@@ -320,7 +320,7 @@ async fn mend(
     if needs_step_up(&web.app, &guest, payee).await? {
         return Ok(prove_first(&page_of(whose)));
     }
-    away(&guest, onboard::mend(&web.work, &onboarding_trip(&guest, whose, payee)).await, whose)
+    away(&guest, onboard::account_url(&web.work, &onboarding_trip(&guest, whose, payee)).await, whose)
 }
 
 fn onboarding_trip(guest: &PartnerContext, whose: OnBehalfOf, payee: Payee) -> OnboardingTrip<'_> {
@@ -373,7 +373,7 @@ async fn stripe_return(
     match onboard::returned(&web.work, &onboarding_trip(&guest, whose, payee), &back.state).await {
         Ok(found) => {
             let from = sent_from(&web.app, payee).await?;
-            Ok(how_it_stands(&guest, &found, from).on(&page_of(whose)))
+            Ok(account_status(&guest, &found, from).on(&page_of(whose)))
         }
         Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => Ok(refused_way(&guest, whose)),
         Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
@@ -389,7 +389,7 @@ async fn sent_from(app: &App, payee: Payee) -> Result<Option<i64>, Problem> {
 }
 
 /// Stripe's status of the account, in words. Outstanding requirements are in English.
-fn how_it_stands(guest: &PartnerContext, found: &FoundAccount, from: Option<i64>) -> Flash {
+fn account_status(guest: &PartnerContext, found: &FoundAccount, from: Option<i64>) -> Flash {
     let t = guest.t();
     let named = |why: &String| guest.language.reads_english().then(|| why.clone());
     match (&found.standing, found.in_use) {
@@ -422,7 +422,7 @@ async fn stripe_check(
     let choice = onboarding::choice(&mut web.app.store.read().await?, guest.actor().role).await?;
     let adopt = choice.is_ok_and(|vendors| vendors.contains(&Vendor::Stripe));
     let flash = match onboard::look(&web.work, guest.actor(), payee, adopt).await {
-        Ok(Some(found)) => how_it_stands(&guest, &found, sent_from(&web.app, payee).await?),
+        Ok(Some(found)) => account_status(&guest, &found, sent_from(&web.app, payee).await?),
         Ok(None) => Flash::bad(guest.t().profile_none),
         Err(error) => guest.refused(error)?,
     };
@@ -450,7 +450,7 @@ async fn confirm_page(app: &App, token: &str) -> Result<ConfirmPage, Problem> {
         let person = store::people::by_id(&mut db, found.person).await?;
         let partner = person.and_then(|person| person.partner).map(|id| id.to_string());
         if let Some(id) = partner {
-            let partner = store::programs::partner(&mut db, store::programs::NamedBy::Either(&id)).await?;
+            let partner = store::programs::partner(&mut db, store::programs::RecordRef::Either(&id)).await?;
             let spoken = partner.and_then(|partner| partner.language);
             language = spoken.as_deref().and_then(Language::parse).unwrap_or(language);
         }

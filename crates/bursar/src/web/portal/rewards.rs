@@ -97,7 +97,12 @@ async fn list(
         frame: guest.frame(guest.t().rewards, MenuItem::Rewards),
         company: guest.administers(),
         rows,
-        years: years::ways(&guest, now, "/portal/rewards", year.as_ref().map(|(year, ..)| year.as_str())),
+        years: years::year_links(
+            &guest,
+            now,
+            "/portal/rewards",
+            year.as_ref().map(|(year, ..)| year.as_str()),
+        ),
         next,
     })
 }

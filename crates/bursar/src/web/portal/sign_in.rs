@@ -14,7 +14,7 @@ use crate::app::{Actor, App};
 use crate::ops::OpsError;
 use crate::ops::invitations::{self, InvitationKind};
 use crate::ops::people::{self, Session};
-use crate::store::programs::{self, NamedBy};
+use crate::store::programs::{self, RecordRef};
 use crate::web::kit::form::{Form, Query};
 use crate::web::kit::layout::{assets_version, html};
 use crate::web::kit::problem::Problem;
@@ -34,13 +34,13 @@ pub fn routes() -> Vec<Route> {
 /// The language of a known person: a partner's own, English for our own people.
 pub async fn spoken(app: &App, actor: &Actor) -> Result<Language, Problem> {
     let Some(id) = actor.partner else { return Ok(Language::English) };
-    let partner = programs::partner(&mut app.store.read().await?, NamedBy::Either(&id.to_string())).await?;
+    let partner = programs::partner(&mut app.store.read().await?, RecordRef::Either(&id.to_string())).await?;
     let spoken = partner.and_then(|partner| partner.language);
     Ok(spoken.as_deref().and_then(Language::parse).unwrap_or(Language::English))
 }
 
 /// The language a browser asks for.
-pub fn asked(headers: &HeaderMap) -> Language {
+pub fn requested_language(headers: &HeaderMap) -> Language {
     let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     Language::accepted(header.unwrap_or(""))
 }
@@ -71,7 +71,7 @@ async fn login(
     Query(ask): Query<SignInParams>,
 ) -> Result<Response, Problem> {
     let chosen = ask.language.as_deref().and_then(Language::parse);
-    let language = chosen.unwrap_or_else(|| asked(&headers));
+    let language = chosen.unwrap_or_else(|| requested_language(&headers));
     let t = language.words();
     let why = ask.why.as_deref().map(|why| match why {
         "link" => t.login_link,
@@ -92,14 +92,14 @@ struct LinkPage {
 
 /// The page of a partner's one-time link.
 pub fn login_by_link(headers: &HeaderMap) -> Result<Response, Problem> {
-    let language = asked(headers);
+    let language = requested_language(headers);
     let t = language.words();
     html(&LinkPage { title: t.login, language, t, version: assets_version() })
 }
 
 /// The form again, after too many attempts.
 pub fn login_again(app: &App, headers: &HeaderMap, next: Option<String>) -> Result<Response, Problem> {
-    let language = asked(headers);
+    let language = requested_language(headers);
     login_page(app, language, Some(language.words().login_slow), next)
 }
 
@@ -134,20 +134,20 @@ struct JoinPage {
 }
 
 /// An error message, in the language of the page.
-type MessageFor = Box<dyn Fn(&Words) -> &'static str + Send>;
+type LocalizedMessage = Box<dyn Fn(&Words) -> &'static str + Send>;
 
 /// The invitation page, in the partner's language or the browser's.
 async fn join_page(
     app: &App,
     headers: &HeaderMap,
     token: &str,
-    why: Option<MessageFor>,
+    why: Option<LocalizedMessage>,
 ) -> Result<JoinPage, Problem> {
     let person = invitations::waiting(app, InvitationKind::Portal, token).await?;
-    let mut language = asked(headers);
+    let mut language = requested_language(headers);
     if let Some(id) = person.as_ref().and_then(|person| person.partner) {
         let partner =
-            programs::partner(&mut app.store.read().await?, NamedBy::Either(&id.to_string())).await?;
+            programs::partner(&mut app.store.read().await?, RecordRef::Either(&id.to_string())).await?;
         let spoken = partner.and_then(|partner| partner.language);
         language = spoken.as_deref().and_then(Language::parse).unwrap_or(language);
     }
@@ -190,7 +190,7 @@ async fn join(
     Form(sent): Form<Passwords>,
 ) -> Result<Response, Problem> {
     let app = &web.app;
-    let refused: MessageFor = if sent.password != sent.again {
+    let refused: LocalizedMessage = if sent.password != sent.again {
         Box::new(|t: &Words| t.not_the_same)
     } else {
         match invitations::accept(app, InvitationKind::Portal, &token, &sent.password, &device).await {

@@ -37,7 +37,7 @@ pub fn named(asked: Option<&str>) -> Result<Option<(String, i64, i64)>, Problem>
 }
 
 /// The links to the years of a list: address, label, whether it is the one shown. Empty if there is only one year.
-pub fn ways(
+pub fn year_links(
     guest: &PartnerContext,
     now: i64,
     list: &str,

@@ -14,7 +14,7 @@ use payout::reward::RewardType;
 use crate::app::App;
 use crate::clock::rfc3339;
 use crate::ops::programs as verbs;
-use crate::store::programs::{self, Activity, Filter, NamedBy, Program, RewardValue};
+use crate::store::programs::{self, Activity, Filter, Program, RecordRef, RewardValue};
 use crate::web::kit::extract::{Change, Json};
 use crate::web::kit::form::{ListQuery, encode_cursor};
 use crate::web::kit::json::{Page, ValueJson};
@@ -249,7 +249,7 @@ async fn list_programs(
 }
 
 async fn program(State(app): State<App>, Path(id): Path<String>) -> Result<JsonAnswer<ProgramJson>, Problem> {
-    let found = programs::program(&mut app.store.read().await?, NamedBy::Either(&id)).await?;
+    let found = programs::program(&mut app.store.read().await?, RecordRef::Either(&id)).await?;
     Ok(JsonAnswer(found.ok_or_else(Problem::missing)?.into()))
 }
 
@@ -271,6 +271,6 @@ async fn activity(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<JsonAnswer<ActivityJson>, Problem> {
-    let found = programs::activity(&mut app.store.read().await?, NamedBy::Either(&id)).await?;
+    let found = programs::activity(&mut app.store.read().await?, RecordRef::Either(&id)).await?;
     Ok(JsonAnswer(found.ok_or_else(Problem::missing)?.into()))
 }

@@ -14,7 +14,7 @@ use payout::reward::RewardType;
 use crate::app::App;
 use crate::ops::import::points;
 use crate::ops::programs as verbs;
-use crate::store::programs::{self, Activity, Filter, NamedBy, Program, RewardValue};
+use crate::store::programs::{self, Activity, Filter, Program, RecordRef, RewardValue};
 use crate::web::kit::form::{Form, ListQuery, Pager, Query, encode_cursor};
 use crate::web::kit::format::{Chip, Value, When};
 use crate::web::kit::layout::{Frame, MenuItem, PageContext};
@@ -104,7 +104,7 @@ struct ProgramPage {
 }
 
 async fn program(app: &App, id: &str) -> Result<Program, Problem> {
-    programs::program(&mut app.store.read().await?, NamedBy::Either(id)).await?.ok_or_else(Problem::missing)
+    programs::program(&mut app.store.read().await?, RecordRef::Either(id)).await?.ok_or_else(Problem::missing)
 }
 
 async fn show(
@@ -433,7 +433,9 @@ async fn new_activity(
 }
 
 async fn activity(app: &App, id: &str) -> Result<Activity, Problem> {
-    programs::activity(&mut app.store.read().await?, NamedBy::Either(id)).await?.ok_or_else(Problem::missing)
+    programs::activity(&mut app.store.read().await?, RecordRef::Either(id))
+        .await?
+        .ok_or_else(Problem::missing)
 }
 
 fn activity_sheet(typed: &ActivityTyped, activity: &Activity, programs: &[Program]) -> RecordForm {

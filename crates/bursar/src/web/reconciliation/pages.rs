@@ -191,7 +191,7 @@ async fn list(
         words: vendor.label(),
         chosen: chosen(&ask.vendor, vendor.as_str()),
     };
-    let message = query(&ask).finish();
+    let query_string = query(&ask).finish();
     let put_back = safe_mode::state(&mut db).await?.filter(|state| state.since.is_some());
     let put_back = put_back.map(|state| state.at);
     let page = ListPage {
@@ -205,8 +205,8 @@ async fn list(
         problem,
         turn: paging.turn(views.len(), next.as_deref(), None),
         rows: views.iter().map(row).collect(),
-        narrowed: !message.is_empty(),
-        file: format!("/reconciliation/days.csv?{message}"),
+        narrowed: !query_string.is_empty(),
+        file: format!("/reconciliation/days.csv?{query_string}"),
         readings: kept::pulls(&mut db).await?.into_iter().map(|pull| Reading::of(pull, put_back)).collect(),
         ask,
     };
@@ -415,8 +415,8 @@ async fn days_file(
     let mut db = app.store.read().await?;
     let views = verbs::list(&mut db, &filter, None, MOST_DAYS).await?;
     drop(db);
-    let message = query(&ask).finish();
-    verbs::note_taken(&app, &visit.actor, "days", &message, views.len()).await?;
+    let query_string = query(&ask).finish();
+    verbs::audit_export(&app, &visit.actor, "days", &query_string, views.len()).await?;
     let head = [
         "day",
         "vendor",
@@ -501,8 +501,8 @@ async fn movements_file(
         }
     }
     drop(db);
-    let message = address(&key, "day");
-    verbs::note_taken(&app, &visit.actor, "movements", &message, rows).await?;
+    let page_address = address(&key, "day");
+    verbs::audit_export(&app, &visit.actor, "movements", &page_address, rows).await?;
     let name = format!("movements-{}-{}-{}.csv", key.of.vendor.as_str(), key.currency, key.day);
     let name: String =
         name.chars().filter(|sign| sign.is_ascii_alphanumeric() || "-._".contains(*sign)).collect();

@@ -22,7 +22,7 @@ use crate::ops::rewards::{
     self as verbs, BulkOutcome, Created, Draft, Edit, RewardSelection, Verdict, expiry_of,
 };
 use crate::store::Db;
-use crate::store::programs::{self, NamedBy};
+use crate::store::programs::{self, RecordRef};
 use crate::store::rewards::{self, Reward, Visible};
 use crate::web::kit::extract::{Change, Json};
 use crate::web::kit::form::{Key, ListQuery, encode_cursor};
@@ -191,7 +191,7 @@ async fn visible_to(db: &mut Db, actor: &Actor, id: &str) -> Result<Reward, Prob
         Visible::All => true,
         Visible::Of(partner) => found.owner.id == partner,
         Visible::CompanyOf(partner) => {
-            let partner = programs::partner(db, NamedBy::Either(&partner.to_string())).await?;
+            let partner = programs::partner(db, RecordRef::Either(&partner.to_string())).await?;
             partner.is_some_and(|partner| partner.account.0 == found.account.id)
         }
     };
@@ -298,9 +298,9 @@ async fn with_current(app: &App, id: &str, outcome: Result<Reward, OpsError>) ->
 }
 
 async fn or_stale(app: &App, id: &str, error: OpsError) -> Problem {
-    let fault = Problem::from(error);
-    if fault.code() != "precondition_failed" {
-        return fault;
+    let problem = Problem::from(error);
+    if problem.code() != "precondition_failed" {
+        return problem;
     }
     let current = async { rewards::find(&mut app.store.read().await?, id).await }.await;
     match current {

@@ -14,7 +14,7 @@ use super::filter::FilterParams;
 use super::list as again;
 use crate::app::App;
 use crate::ops::idempotency::Reply;
-use crate::ops::rewards::{self as verbs, RewardSelection, SavedDecision, Verdict, give_back};
+use crate::ops::rewards::{self as verbs, RewardSelection, SavedDecision, Verdict, check_restorable};
 use crate::store::Db;
 use crate::store::decisions::{self, DecidedFilter as Of, Decision};
 use crate::store::rewards;
@@ -27,7 +27,7 @@ use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, get, post};
 
 /// How many rewards of the result a page shows.
-const TOLD: i64 = 100;
+const ROWS_SHOWN: i64 = 100;
 
 pub fn routes() -> Vec<Route> {
     let (reads, reviews) = (Access::May(Permission::Read), Access::May(Permission::Review));
@@ -53,13 +53,13 @@ struct BulkForm {
 }
 
 /// The list as it was, with what was refused and why: selections and text are kept.
-async fn refused(app: &App, visit: PageContext, sent: BulkForm, told: Flash) -> Result<Response, Problem> {
+async fn refused(app: &App, visit: PageContext, sent: BulkForm, flash: Flash) -> Result<Response, Problem> {
     let kept = again::RetainedInput {
         ticked: sent.id,
         reason: sent.reason.unwrap_or_default(),
         shown: sent.shown.is_some(),
     };
-    again::again(app, &visit.telling(told), &sent.back.unwrap_or_default(), kept).await
+    again::again(app, &visit.telling(flash), &sent.back.unwrap_or_default(), kept).await
 }
 
 async fn decide(
@@ -197,13 +197,13 @@ async fn show(
     let mut db = app.store.read().await?;
     let decision = decisions::find(&mut db, &id).await?;
     let after = paging.after_parts::<1>()?.map(|[after]| after);
-    let mut done = decisions::kept(&mut db, &id, Of::Done(after.as_deref()), Some(TOLD + 1)).await?;
-    let more = done.len() as u64 > TOLD.unsigned_abs();
-    done.truncate(usize::try_from(TOLD).unwrap_or(usize::MAX));
+    let mut done = decisions::kept(&mut db, &id, Of::Done(after.as_deref()), Some(ROWS_SHOWN + 1)).await?;
+    let more = done.len() as u64 > ROWS_SHOWN.unsigned_abs();
+    done.truncate(usize::try_from(ROWS_SHOWN).unwrap_or(usize::MAX));
     let next = done.last().filter(|_| more).map(|last| encode_cursor(&[&last.id.to_string()]));
     // Skipped rewards are on the first page, where people look for them.
     let skipped = match after {
-        None => decisions::kept(&mut db, &id, Of::Skipped(None), Some(2 * TOLD)).await?,
+        None => decisions::kept(&mut db, &id, Of::Skipped(None), Some(2 * ROWS_SHOWN)).await?,
         Some(_) => Vec::new(),
     };
     let unseen = decision.skipped - i64::try_from(skipped.len()).unwrap_or(0);
@@ -257,7 +257,7 @@ fn outcome_message(decision: &Decision) -> (&'static str, String) {
 fn row(kept: &decisions::DecidedReward, decision: &Decision, now: i64) -> Row {
     let is = kept.now.as_ref();
     let label = |status: RewardStatus| Shown::parse(status.as_str()).map_or("", Shown::label);
-    let result = match (&kept.skipped, kept.undone_at, give_back(kept)) {
+    let result = match (&kept.skipped, kept.undone_at, check_restorable(kept)) {
         (Some(code), _, _) => format!("Skipped: {}", skipped_why(code)),
         (None, Some(_), _) => format!("Undone: {} again", kept.before.map_or("", label)),
         (None, None, Err(refusal)) => {
@@ -295,10 +295,8 @@ async fn undo(
     let here = format!("/rewards/decisions/{id}");
     let flash = match verbs::undo(&app, &visit.actor, &id).await {
         Ok(undone) => {
-            let words = format!(
-                "Undone: {} back as before.",
-                how_many(undone.given_back, "reward is", "rewards are")
-            );
+            let words =
+                format!("Undone: {} back as before.", how_many(undone.restored, "reward is", "rewards are"));
             match undone.left {
                 0 => Flash::good(words),
                 left => Flash::warn(format!(

@@ -41,7 +41,7 @@ pub fn is_conflict(error: &OpsError) -> bool {
 
 #[derive(Template)]
 #[template(path = "rewards/edit_conflict.html")]
-struct ClashPage {
+struct EditConflictPage {
     frame: Frame,
     number: String,
     clash: EditConflict,
@@ -65,6 +65,6 @@ pub async fn show(
     };
     let number = reward.number();
     let frame = visit.frame(format!("{number} has changed"), MenuItem::Rewards);
-    let page = visit.show(&ClashPage { frame, number, clash, last })?;
+    let page = visit.show(&EditConflictPage { frame, number, clash, last })?;
     Ok((StatusCode::CONFLICT, page).into_response())
 }

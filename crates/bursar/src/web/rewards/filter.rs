@@ -9,7 +9,7 @@ use payout::reward::{PaymentType, RewardType, Shown};
 use crate::clock;
 use crate::ops::rewards::{self as verbs, PoolPage};
 use crate::store::Db;
-use crate::store::programs::{self, Filter as Catalogue, NamedBy};
+use crate::store::programs::{self, Filter as Catalogue, RecordRef};
 use crate::store::rewards::{self, Filter, Sort, View, Window};
 use crate::web::kit::problem::Problem;
 
@@ -401,10 +401,10 @@ impl FilterSubject {
 
     async fn is_known(self, db: &mut Db, id: &str) -> Result<bool, Problem> {
         Ok(match self {
-            Self::Owner => programs::partner(db, NamedBy::Either(id)).await?.is_some(),
-            Self::Account => programs::account(db, NamedBy::Either(id)).await?.is_some(),
-            Self::Program => programs::program(db, NamedBy::Either(id)).await?.is_some(),
-            Self::Activity => programs::activity(db, NamedBy::Either(id)).await?.is_some(),
+            Self::Owner => programs::partner(db, RecordRef::Either(id)).await?.is_some(),
+            Self::Account => programs::account(db, RecordRef::Either(id)).await?.is_some(),
+            Self::Program => programs::program(db, RecordRef::Either(id)).await?.is_some(),
+            Self::Activity => programs::activity(db, RecordRef::Either(id)).await?.is_some(),
         })
     }
 

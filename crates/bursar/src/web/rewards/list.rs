@@ -17,7 +17,7 @@ use crate::store::Db;
 use crate::store::programs::{self, Filter as Catalogue};
 use crate::store::rewards::{self, Count, Reward, View, Window};
 use crate::store::saved_views::{self as views, SavedView};
-use crate::web::kit::facet::{Facet, Facets, Typed, lately};
+use crate::web::kit::facet::{Facet, Facets, Typed, date_presets};
 use crate::web::kit::form::{ListQuery, Pager, Paging, encode_cursor};
 use crate::web::kit::format::{Chip, ShortTime, Value, count, how_many, reward_chip, summarize};
 use crate::web::kit::layout::{Frame, MenuItem, PageContext};
@@ -411,11 +411,11 @@ fn facets(ask: &FilterParams, selects: &Selects, typed: &[Input], now: i64) -> F
         let days = vec![Typed::of(from, "From", "date", first, ""), Typed::of(to, "To", "date", last, "")];
         Facet::typed(words, days)
     };
-    let lately = lately(&crate::clock::date(now)).into_iter().map(|(words, first, last)| {
+    let presets = date_presets(&crate::clock::date(now)).into_iter().map(|(words, first, last)| {
         (words.to_owned(), ask.address(&[("created_from", &first), ("created_to", &last)]))
     });
     let created = days("Created (UTC)", "created_from", "created_to", &ask.created_from, &ask.created_to);
-    facets.push(created.with(lately.collect()));
+    facets.push(created.with(presets.collect()));
     facets.push(days("Expires (UTC)", "expires_from", "expires_to", &ask.expires_from, &ask.expires_to));
     let decided = "Approved/rejected (UTC)";
     facets.push(days(decided, "decided_from", "decided_to", &ask.decided_from, &ask.decided_to));

@@ -17,7 +17,7 @@ use crate::ops::company;
 use crate::ops::import;
 use crate::ops::rewards::{self as verbs, Draft, expiry_of};
 use crate::store::Db;
-use crate::store::programs::{self, Filter as Catalogue, NamedBy, RewardValue};
+use crate::store::programs::{self, Filter as Catalogue, RecordRef, RewardValue};
 use crate::web::kit::form::Form;
 use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
@@ -153,7 +153,7 @@ async fn new(
 /// The reward described by the input.
 async fn draft(db: &mut Db, typed: &FormInput) -> Result<Result<Draft, Refusal>, Problem> {
     let id = typed.activity.clone().unwrap_or_default();
-    let activity = programs::activity(db, NamedBy::External(&id)).await?;
+    let activity = programs::activity(db, RecordRef::External(&id)).await?;
     let Some(activity) = activity else {
         return Ok(Err(Refusal::new("missing", "Choose what earned the reward.").at("activity")));
     };

@@ -11,7 +11,7 @@ use payout::ids::{AccountId, BatchId, PartnerId, PersonId, ProgramId, RewardId, 
 use payout::ledger::Payee;
 
 use crate::app::App;
-use crate::store::programs::{self, NamedBy, RewardValue};
+use crate::store::programs::{self, RecordRef, RewardValue};
 use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Transaction};
 use crate::store::{self, Db, StoreError, batches, payees, search};
@@ -133,15 +133,15 @@ async fn straight(db: &mut Db, visit: &PageContext, pays: bool, q: &str) -> Resu
         return Ok(found.map(|batch| format!("/claims/{}", batch.number)));
     }
     if PartnerId::parse(q).is_some() {
-        let found = programs::partner(db, NamedBy::Either(q)).await?;
+        let found = programs::partner(db, RecordRef::Either(q)).await?;
         return Ok(found.map(|partner| format!("/partners/{}", partner.id)));
     }
     if AccountId::parse(q).is_some() {
-        let found = programs::account(db, NamedBy::Either(q)).await?;
+        let found = programs::account(db, RecordRef::Either(q)).await?;
         return Ok(found.map(|account| format!("/accounts/{}", account.id)));
     }
     if ProgramId::parse(q).is_some() {
-        let found = programs::program(db, NamedBy::Either(q)).await?;
+        let found = programs::program(db, RecordRef::Either(q)).await?;
         return Ok(found.map(|program| format!("/programs/{}", program.id)));
     }
     if let Some(id) = PersonId::parse(q).filter(|_| visit.may(Permission::Administer)) {

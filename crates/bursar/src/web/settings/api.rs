@@ -102,9 +102,9 @@ async fn write(
     match settings::save(&app, &actor, if_match(&headers), |before| change.over(before)).await {
         Ok((document, version)) => Ok(answer(&document, version)),
         Err(error) => {
-            let fault = Problem::from(error);
-            if fault.code() != "precondition_failed" {
-                return Err(fault);
+            let problem = Problem::from(error);
+            if problem.code() != "precondition_failed" {
+                return Err(problem);
             }
             let (current, _) = settings::read(&mut app.store.read().await?).await?;
             Err(Problem::stale(json!(current)))

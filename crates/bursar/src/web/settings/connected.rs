@@ -98,7 +98,7 @@ async fn joined(web: &Web, connection: &Connection) -> Result<Joined, Problem> {
         Vendor::Stripe => {
             let balances = tokio::time::timeout(WAIT, ask::balances(&web.work));
             let (hooks, balances) = tokio::join!(asking, balances);
-            (hooks, balances.unwrap_or_default().told)
+            (hooks, balances.unwrap_or_default().reported)
         }
         Vendor::PayPal => (asking.await, Vec::new()),
     };

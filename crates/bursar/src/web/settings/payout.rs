@@ -469,7 +469,7 @@ async fn save(
             let message = "Somebody changed this section since you read it. What you typed is still here; look at it again, then save it";
             return Err(Refusal::new("precondition_failed", message));
         }
-        amounts::gathered(&typed)?.over(before, section)
+        amounts::merge_rows(&typed)?.over(before, section)
     });
     match saved.await {
         Ok(_) => {

@@ -17,7 +17,7 @@ use crate::web::kit::layout::{assets_version, html};
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, Web, get, post};
 use crate::web::kit::session::{self, Device, MOST_EMAIL_BYTES, arrive, too_many};
-use crate::web::portal::{Language, Words, asked, spoken};
+use crate::web::portal::{Language, Words, requested_language, spoken};
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -53,7 +53,7 @@ fn ask_page(
     why: Option<fn(&Words) -> &'static str>,
 ) -> Result<Response, Problem> {
     let portal = session::is_portal(uri.path());
-    let language = if portal { asked(headers) } else { Language::English };
+    let language = if portal { requested_language(headers) } else { Language::English };
     let t = language.words();
     html(&AskPage {
         title: t.forgotten,
@@ -128,7 +128,7 @@ async fn choose_page(
     let person = invitations::waiting(app, InvitationKind::Forgotten, token).await?;
     let language = match &person {
         Some(person) => spoken(app, &people::actor(person)).await?,
-        None => asked(headers),
+        None => requested_language(headers),
     };
     let t = language.words();
     let partner = person.as_ref().is_some_and(|person| person.role.is_partners());

@@ -14,7 +14,7 @@ use crate::web::kit::form::Query;
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, Web, get};
 use crate::web::kit::session::{
-    Device, FRESH_US, PROVIDER_VISIT, arrive, by_cookie, is_ours, provider_visit,
+    Device, FRESH_US, PROVIDER_VISIT, arrive, by_cookie, is_ours, pending_sign_in,
 };
 use crate::web::kit::{client, session};
 use crate::work::provider::{self, BACK};
@@ -66,7 +66,7 @@ async fn send(
     let session = if again { by_cookie(app, request.headers(), None).await? } else { None };
     let visit = people::visit(app, &sent, &next, again, session.map(|session| session.actor.id));
     let mut response = Redirect::to(address.as_str()).into_response();
-    session::visit_provider(&mut response, &visit);
+    session::set_pending_sign_in(&mut response, &visit);
     Ok(response)
 }
 
@@ -94,7 +94,7 @@ async fn back(
     let network = client::network(&request, &app.config.trusted_proxies);
     web.tries.check_network(network, app.clock.now()).map_err(Problem::slow_down)?;
     let headers = request.headers();
-    let came_with = returned.state.as_deref().zip(provider_visit(headers));
+    let came_with = returned.state.as_deref().zip(pending_sign_in(headers));
     let visit = match came_with {
         Some((state, kept)) => people::back(app, state, kept).await?,
         None => None,
@@ -150,7 +150,7 @@ fn to_login(why: &str) -> Response {
     Redirect::to(&format!("/login?why={why}")).into_response()
 }
 
-/// A fault at the provider or in the settings: the log says what to do, the person is told what it means for them.
+/// The response to an error at the provider or in the settings: the log says what to do, the page what it means for the person.
 fn sign_in_error(fault: &provider::ProviderError) -> Response {
     match fault {
         provider::ProviderError::Away(why) => {

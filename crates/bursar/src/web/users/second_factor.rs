@@ -26,7 +26,7 @@ use crate::web::kit::login_limit::Wait;
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, Web, get, post};
 use crate::web::kit::session::{self, Device, SignedIn, is_fresh, is_ours, just_came, prove_first, too_many};
-use crate::web::portal::{Language, Words, asked, spoken};
+use crate::web::portal::{Language, Words, requested_language, spoken};
 use crate::webauthn;
 
 pub fn routes() -> Vec<Route> {
@@ -329,7 +329,7 @@ async fn setup_page(
     session: &Session,
     why: Option<fn(&Words) -> &'static str>,
 ) -> Result<Response, Problem> {
-    match factor::begun(app, session).await? {
+    match factor::pending_setup(app, session).await? {
         Some(setup) => {
             let qr = Qr::of(&setup.uri);
             page(app, session, FactorScreen::Setup(setup, qr), why).await
@@ -442,7 +442,7 @@ async fn new_passkey(
     if is_stale(&app, &session) {
         return Ok(prove_first(PAGE));
     }
-    match passkeys::begun(&app, &session).await? {
+    match passkeys::pending_registration(&app, &session).await? {
         Some(asked) => {
             let name = browser(&device.agent).unwrap_or_default();
             page(&app, &session, FactorScreen::Passkey(written(asked), name), None).await
@@ -540,7 +540,7 @@ pub async fn code_page(
     };
     let language = match &person {
         Some(person) => spoken(app, &people::actor(person)).await?,
-        None if partner => asked(headers),
+        None if partner => requested_language(headers),
         None => Language::English,
     };
     let t = language.words();

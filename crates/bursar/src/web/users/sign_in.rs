@@ -29,7 +29,7 @@ pub fn routes() -> Vec<Route> {
         get("/login/{token}", Access::Open, link_form),
         post("/login/{token}", Access::Open, sign_in_by_link),
         post("/logout", Access::Login, sign_out),
-        post("/prove", Access::Login, log_in),
+        post("/prove", Access::Login, reauthenticate),
     ]
 }
 
@@ -151,7 +151,7 @@ async fn sign_out(State(app): State<App>, SignedIn(session): SignedIn) -> Result
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LoginForm {
+struct ReauthForm {
     #[serde(default)]
     password: String,
     #[serde(default)]
@@ -160,10 +160,10 @@ struct LoginForm {
     next: Option<String>,
 }
 
-async fn log_in(
+async fn reauthenticate(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    Form(sent): Form<LoginForm>,
+    Form(sent): Form<ReauthForm>,
 ) -> Result<Response, Problem> {
     let next = sent.next.as_deref().filter(|next| is_ours(next)).unwrap_or("/");
     if let Err(wait) = web.tries.check_step_up(&session.id, web.app.clock.now()) {

@@ -54,7 +54,7 @@ async fn show(
     visit: PageContext,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
-    let (wanted, _) = factor::wanted(&mut db).await?;
+    let (wanted, _) = factor::policy(&mut db).await?;
     let without = factors::without(&mut db).await?.into_iter();
     let concerned = |role: &Role| needs_second_factor(*role);
     let roles: Vec<&str> = Role::ALL.iter().copied().filter(concerned).map(Role::label).collect();

@@ -1,7 +1,7 @@
 //! Asks for the password again before sensitive actions. If the last step-up was more than ten minutes ago, a page asks
 //! for it before the action; that page's form carries the original input along, so nothing is lost and nothing is done
 //! before. A passkey can replace the password; it signs the action, so the page describes the action in words. Not here:
-//! which forms require it (`Route::proved`), and the portal's pages, which redirect to `/prove` and back.
+//! which forms require it (`Route::step_up`), and the portal's pages, which redirect to `/prove` and back.
 
 use askama::Template;
 use axum::body::Body;
@@ -87,7 +87,7 @@ pub struct StepUpRequest {
     path: String,
     /// Whether it has no query string; the step-up page's form has none.
     whole: bool,
-    deed: &'static str,
+    action: &'static str,
 }
 
 impl StepUpRequest {
@@ -95,13 +95,13 @@ impl StepUpRequest {
     pub fn of(request: &Request, deed: &'static str) -> Self {
         let session = request.extensions().get::<Session>().cloned();
         let whole = request.uri().query().is_none();
-        Self { session, path: request.uri().path().to_owned(), whole, deed }
+        Self { session, path: request.uri().path().to_owned(), whole, action: deed }
     }
 }
 
 #[derive(Template)]
 #[template(path = "users/step_up.html")]
-struct ProofPage {
+struct StepUpPage {
     version: &'static str,
     csrf: String,
     deed: &'static str,
@@ -188,10 +188,10 @@ pub async fn ask(web: &Web, of: &StepUpRequest, sent: StepUpForm) -> Result<(), 
     let has_password = people::has_password(&web.app, session.actor.id).await;
     let back = of.path.rsplit_once('/').map_or("/", |(above, _)| above).to_owned();
     let provider = by_provider(&web.app, session, &back).await;
-    let page = ProofPage {
+    let page = StepUpPage {
         version: assets_version(),
         csrf: session.csrf.clone(),
-        deed: of.deed,
+        deed: of.action,
         provider: provider.map_err(refuse)?,
         back,
         path: of.path.clone(),

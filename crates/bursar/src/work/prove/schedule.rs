@@ -6,7 +6,7 @@ use payout::transaction::{AttemptState, Fact, Leg};
 use vendors::ReadError;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
-use super::{BalanceUse, Case, FindingResult, LookDepth, NOT_YET, made, took};
+use super::{BalanceUse, Case, FindingResult, LookupDepth, NOT_YET, made, took};
 use crate::clock::Clock;
 use crate::ops::Result;
 use crate::ops::by_hand::Finding;
@@ -68,7 +68,7 @@ async fn at_schedule(
         proven,
         lost: None,
     };
-    Ok(match took((stripe, clock), (case, LookDepth::Payouts), account).await {
+    Ok(match took((stripe, clock), (case, LookupDepth::Payouts), account).await {
         // If only the rest of a transfer was paid out, the payee has less than the payment; two people must decide.
         Ok(took) => {
             let is_it = took.payout.as_ref().is_some_and(|(payout, _)| payout == id);

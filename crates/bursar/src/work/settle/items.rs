@@ -10,8 +10,8 @@ use vendors::paypal::PayPal;
 use vendors::paypal::batch::{self as paypal_batch, Batch, Item};
 
 use super::{
-    BATCHES_AT_ONCE, ByBatch, ELSEWHERE, ObjectAnswer, Question, Tell, believed, failed_to_ask, observation,
-    unreachable, unseen, unusable,
+    AnswerSender, BATCHES_AT_ONCE, ByBatch, ELSEWHERE, ObjectAnswer, Question, believed, failed_to_ask,
+    observation, unreachable, unseen, unusable,
 };
 use crate::ops::Result;
 use crate::ops::record::Observation;
@@ -23,7 +23,7 @@ use crate::work::submission;
 /// Up to this many items of a batch are read individually; for more, the whole batch is read.
 const ITEMS_ONE_BY_ONE: usize = 3;
 
-pub(super) async fn ask(work: &Work, ask: ByBatch, source: &'static str, out: &Tell) -> Result<()> {
+pub(super) async fn ask(work: &Work, ask: ByBatch, source: &'static str, out: &AnswerSender) -> Result<()> {
     if ask.is_empty() {
         return Ok(());
     }
@@ -137,7 +137,7 @@ fn of_batch(batch: &Batch, due: &[Question], source: &'static str, now: i64) -> 
             let what = format!("PayPal says that the batch is {} and does not list this item", batch.status);
             match paypal_batch::batch_refusal(batch).map(Fact::ItemFailed) {
                 Some(refused) => ObjectAnswer {
-                    heard: vec![observation(&of.attempt, refused, source, &batch.status)],
+                    observations: vec![observation(&of.attempt, refused, source, &batch.status)],
                     answer: Answer::Told,
                     ..unreachable(of, &what)
                 },

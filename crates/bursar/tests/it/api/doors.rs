@@ -25,7 +25,7 @@ async fn every_route_admits_exactly_the_roles_it_names() {
             let refused = answer.code() == "permission_denied";
             let hidden = answer.status == 404;
             let message = format!("{role:?} {} {path}: {} {}", route.method, answer.status, answer.code());
-            if route.need.admits(*role) {
+            if route.access.admits(*role) {
                 assert!(!refused && answer.status != 401 && answer.status != 500, "{message}");
             } else {
                 assert!(refused || hidden, "{message}");
@@ -151,7 +151,7 @@ async fn no_text_holds_nul() {
 #[tokio::test]
 async fn pages_send_strangers_to_the_login_and_forms_need_their_word() {
     let house = TestApp::open("pages").await;
-    let pages = table().into_iter().filter(|route| route.method == "GET" && route.need != Access::Open);
+    let pages = table().into_iter().filter(|route| route.method == "GET" && route.access != Access::Open);
     for route in pages.filter(|route| !route.path.starts_with("/api/")) {
         let path = route.path.replace(['{', '}'], "");
         let answer = house.send(Request::builder().uri(&path).body(Body::empty()).unwrap()).await;

@@ -25,9 +25,9 @@ fn every_call_and_the_scopes_that_open_it() {
     for route in table().into_iter().filter(|route| route.path.starts_with("/api/v1")) {
         let opens = |scope: &&Scope| Scopes::of(&[**scope]).open(route.scope());
         let scopes: Vec<&str> = Scope::ALL.iter().filter(opens).map(|scope| scope.as_str()).collect();
-        let roles = Role::ALL.iter().filter(|role| route.need.admits(**role));
+        let roles = Role::ALL.iter().filter(|role| route.access.admits(**role));
         let roles: Vec<&str> = roles.map(|role| role.as_str()).collect();
-        assert!(!scopes.is_empty() && route.need != Access::Open, "{} {}", route.method, route.path);
+        assert!(!scopes.is_empty() && route.access != Access::Open, "{} {}", route.method, route.path);
         rows.push(format!(
             "{:<6} {:<58} {:<24} {}",
             route.method.as_str(),

@@ -30,9 +30,9 @@ async fn the_same_key_answers_the_same_again() {
     assert_eq!((first.status.as_u16(), again.header("idempotent-replayed")), (404, "true"));
     assert_eq!(first.body, again.body, "a refusal is answered again as well");
     house.pass_days(31);
-    assert_eq!(idempotency::sweep(&house.app, house.app.clock.now()).await.unwrap(), 2);
+    assert_eq!(idempotency::delete_expired(&house.app, house.app.clock.now()).await.unwrap(), 2);
     assert_eq!(
-        idempotency::sweep(&house.app, house.app.clock.now()).await.unwrap(),
+        idempotency::delete_expired(&house.app, house.app.clock.now()).await.unwrap(),
         0,
         "once an hour is enough"
     );

@@ -59,7 +59,7 @@ fn cookies(answer: &Answer) -> String {
 fn forms_are_small_and_those_of_strangers_smallest() {
     let posts = table().into_iter().filter(|route| route.method == Method::POST && is_page(route.path));
     for route in posts.filter(|route| !route.takes_file) {
-        let most = if route.need == Access::Open { 16 << 10 } else { 64 << 10 };
+        let most = if route.access == Access::Open { 16 << 10 } else { 64 << 10 };
         assert!(route.body_limit <= most, "{} takes {} bytes", route.path, route.body_limit);
     }
 }

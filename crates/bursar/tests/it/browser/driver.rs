@@ -73,8 +73,8 @@ impl Driven {
         let mut stream = tokio::io::BufReader::new(stream);
         let (mut line, mut length) = (String::new(), 0);
         while stream.read_line(&mut line).await.unwrap() > 2 {
-            if let Some(message) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = message.trim().parse().unwrap();
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
             }
             line.clear();
         }

@@ -81,7 +81,7 @@ fn addresses(fill: &BTreeMap<&str, String>) -> (Vec<String>, Vec<String>) {
             assert!(!route.path.contains('{'), "say in `fill` which {} is looked at", route.path);
             route.path.to_owned()
         });
-        match route.need {
+        match route.access {
             Access::May(Permission::ReadOwn) => partners.push(address),
             Access::Open | Access::Login | Access::May(_) | Access::MayAny(_) | Access::MayOrOwn(_) => {
                 staff.push(address)

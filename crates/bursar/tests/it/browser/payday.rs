@@ -75,7 +75,7 @@ impl Clerk {
 
     /// Waits for text on the live page, which updates itself if scripts run and is reloaded otherwise.
     async fn watches_until(&self, world: &World, text: &str) {
-        world.app.nudge.tell_watchers();
+        world.app.nudge.notify_watchers();
         if self.hand == Hand::MouseWithoutScripts {
             self.browser.go(&self.browser.at().await).await;
         }

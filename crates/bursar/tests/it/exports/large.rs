@@ -19,7 +19,7 @@ fn asked(format: Format) -> ExportRequest {
     let filter = Box::new(Filter::default());
     let scope = Scope::Rewards { filter, eligible: None, sort: Sort::Number, descending: false };
     let columns = ["number", "owner", "value", "currency"].map(str::to_owned).to_vec();
-    ExportRequest { scope, format, marked: false, columns, told: "All".to_owned() }
+    ExportRequest { scope, format, marked: false, columns, filter_summary: "All".to_owned() }
 }
 
 async fn file(world: &World, run: &Run) -> Vec<u8> {

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use bursar::ops::import;
 use bursar::ops::people::{self, FIRST, NewPerson};
 use bursar::ops::settings::Document;
-use bursar::store::programs::{self, NamedBy};
+use bursar::store::programs::{self, RecordRef};
 use payout::access::Role;
 
 use super::{Browser, Page, approve_all, seed_data};
@@ -60,7 +60,7 @@ async fn who_takes_longer_than_ten_minutes_keeps_what_they_typed_and_reads_how_t
     assert_eq!(late.status, StatusCode::UNPROCESSABLE_ENTITY);
     late.says(message);
     assert!(late.body.contains("value=\"Acme &#38; Sons\""), "what was typed stays");
-    assert!(people::welcome::is_waited_for(&world.app).await.unwrap(), "nothing was kept");
+    assert!(people::welcome::is_setup_pending(&world.app).await.unwrap(), "nothing was kept");
 }
 
 #[tokio::test]
@@ -209,10 +209,10 @@ async fn a_test_payout_leaves_what_already_has_its_ids() {
     let csrf = pat.read("/").await.hidden("csrf");
     let sent = [("csrf", csrf.as_str()), ("address", "try@example.com")];
     pat.post_on("/home/test-payout", &sent).await.says("Something of yours has the id “test-partner”");
-    let there = NamedBy::External("test-partner");
+    let there = RecordRef::External("test-partner");
     let there = programs::partner(&mut app.store.read().await.unwrap(), there).await.unwrap().unwrap();
     assert_eq!((there.name.as_str(), there.account.1.as_str()), ("Ana Lima", "acme"));
-    let account = NamedBy::External("test-account");
+    let account = RecordRef::External("test-account");
     let account = programs::account(&mut app.store.read().await.unwrap(), account).await.unwrap();
     assert!(account.is_none(), "nothing was entered");
     world.close().await;

@@ -502,14 +502,14 @@ async fn a_file_that_moves_on_before_its_page_listens_is_told_at_once() {
     let address = listens(&moving);
     let seen = address.rsplit_once("seen=").unwrap().1.to_owned();
     world.tick(0, Loop::Imports).await;
-    let messages = super::paying::told(&mut browser, &address, None).await.unwrap();
+    let numbers = super::paying::told(&mut browser, &address, None).await.unwrap();
     assert_eq!(
-        (messages.len(), &messages[0]),
+        (numbers.len(), &numbers[0]),
         (2, &seen),
-        "first what was seen, then what it is now: {messages:?}"
+        "first what was seen, then what it is now: {numbers:?}"
     );
-    assert_ne!(messages[1], seen);
-    let rest = super::paying::told(&mut browser, &address, Some(&messages[1])).await;
+    assert_ne!(numbers[1], seen);
+    let rest = super::paying::told(&mut browser, &address, Some(&numbers[1])).await;
     assert_eq!(rest, None, "it is done, and the browser knows");
 
     let (app, actor) = (&world.app, &world.actor);
@@ -519,13 +519,13 @@ async fn a_file_that_moves_on_before_its_page_listens_is_told_at_once() {
         format: bursar::documents::Format::Csv,
         marked: false,
         columns: Vec::new(),
-        told: "everything".to_owned(),
+        filter_summary: "everything".to_owned(),
     };
     let run = bursar::ops::exports::queue(app, actor, &asked, 9_000, None).await.unwrap();
     let address = listens(&browser.read(&format!("/exports/{}", run.label())).await);
     while bursar::work::exports::once(&world.works[0], world.now()).await.unwrap() > 0 {}
-    let messages = super::paying::told(&mut browser, &address, None).await.unwrap();
-    assert_eq!(messages.len(), 2, "first what was seen, then what it is now: {messages:?}");
-    assert_eq!(super::paying::told(&mut browser, &address, Some(&messages[1])).await, None);
+    let numbers = super::paying::told(&mut browser, &address, None).await.unwrap();
+    assert_eq!(numbers.len(), 2, "first what was seen, then what it is now: {numbers:?}");
+    assert_eq!(super::paying::told(&mut browser, &address, Some(&numbers[1])).await, None);
     world.close().await;
 }

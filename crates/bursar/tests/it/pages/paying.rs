@@ -71,11 +71,11 @@ fn every_form_that_moves_money_asks_for_a_fresh_proof() {
     let pays = |route: &bursar::web::Route| {
         route.method == Method::POST
             && !route.path.starts_with("/api/")
-            && route.need == bursar::web::Access::May(Permission::Pay)
+            && route.access == bursar::web::Access::May(Permission::Pay)
     };
     let without: Vec<&str> = bursar::web::table()
         .iter()
-        .filter(|one| pays(one) && one.proved.is_none())
+        .filter(|one| pays(one) && one.step_up.is_none())
         .map(|one| one.path)
         .collect();
     let moves_nothing = [

@@ -360,7 +360,7 @@ async fn a_decision_about_very_many_is_made_in_units() {
     drop(db);
     assert_ne!(owed(&world).await, 0);
     let undone = verbs::undo(&world.app, &world.actor, &kept.id).await.unwrap();
-    assert_eq!((undone.given_back, undone.left), (many + 12, 0));
+    assert_eq!((undone.restored, undone.left), (many + 12, 0));
     assert_eq!(owed(&world).await, 0);
     let done = verbs::decide_many(&world.app, &world.actor, &which, &Verdict::Approve, None).await.unwrap();
     assert_eq!((done.done.len(), done.skipped.len()), (many + 12, 0));

@@ -69,7 +69,7 @@ async fn the_chain_is_verified_in_stretches() {
     auditor.read("/activity/chain?from=5").await.says("Rows 5 to");
     auditor.read("/activity/chain?from=100000").await.says("There is no row 100,000 yet");
     let mut db = world.app.store.read().await.unwrap();
-    let part = bursar::ops::verify::stretch(&mut db, 3, 4).await.unwrap();
+    let part = bursar::ops::verify::segment(&mut db, 3, 4).await.unwrap();
     assert_eq!((part.first, part.last, part.violations.len()), (3, 6, 0));
     drop(db);
     world.close().await;

@@ -31,8 +31,8 @@ async fn a_new_key_is_told_to_every_administrator() {
     world.pass(super::MINUTE);
     let new = NewKey::of("nightly", Role::Auditor, Scopes::kept("read"));
     people::create_key_at_the_machine(&world.app, &new, MachineUser("anna (user id 1000)")).await.unwrap();
-    let messages = subjects(&world, Notice::ApiKeyMade).await;
-    assert_eq!(messages[..2], ["anna (user id 1000) at the command line created the API key nightly"; 2]);
+    let lines = subjects(&world, Notice::ApiKeyMade).await;
+    assert_eq!(lines[..2], ["anna (user id 1000) at the command line created the API key nightly"; 2]);
     world.close().await;
 }
 
@@ -182,8 +182,8 @@ fn the_command_line_makes_keys_that_end_and_name_addresses() {
             program.env_remove(name);
         }
         let output = program.current_dir(folder.path()).args(arguments.split(' ')).output().unwrap();
-        let messages = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-        (output.status.code(), messages.concat())
+        let outputs = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (output.status.code(), outputs.concat())
     };
     assert_eq!(run("init").0, Some(0));
     let create = |more: &str| run(format!("api-key create --role payer --name k {more}").trim());

@@ -202,9 +202,9 @@ async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_ar
     assert!(is_written_down(&done), "{done:?}");
     stage.world.pass(DAY);
     batch_limit(&stage, &pat, "700.00").await.unwrap();
-    let messages = told_of_safeguards(&stage).await;
-    let done = messages.iter().filter(|one| **one == "done").count();
-    assert_eq!((messages.len() - done, done), (7, 3), "{messages:?}");
+    let outcomes = told_of_safeguards(&stage).await;
+    let done = outcomes.iter().filter(|one| **one == "done").count();
+    assert_eq!((outcomes.len() - done, done), (7, 3), "{outcomes:?}");
     stage.close(Ok(())).await;
 }
 

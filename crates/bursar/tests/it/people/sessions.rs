@@ -149,16 +149,16 @@ async fn what_was_tried_in_vain_stands_in_the_activity_log() {
     let rows = "SELECT COALESCE(MAX(CASE WHEN action = 'proof_refused' THEN detail END), '') || ' ' || \
                 CAST(COUNT(CASE WHEN action = 'signed_out' THEN 1 END) AS TEXT) || ' ' || \
                 CAST(COUNT(CASE WHEN action = 'sign_in_refused' THEN 1 END) AS TEXT) FROM audit";
-    let mut message = String::new();
+    let mut counts = String::new();
     for _ in 0..200 {
         world.chain().await;
-        message = crate::nodes::text(&mut database, rows).await;
-        if message.ends_with(" 1 1") {
+        counts = crate::nodes::text(&mut database, rows).await;
+        if counts.ends_with(" 1 1") {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    assert!(message.contains("\"what\":\"password\"") && message.ends_with(" 1 1"), "{message}");
+    assert!(counts.contains("\"what\":\"password\"") && counts.ends_with(" 1 1"), "{counts}");
     world.close().await;
 }
 
@@ -173,7 +173,7 @@ async fn every_page_has_a_way_to_sign_out() {
     let (mut seen, own) = (0, ["/welcome", "/factor", "/password", "/prove?next=%2Fme", "/nothing/here"]);
     let routes = bursar::web::table().into_iter().filter(|route| route.method == "GET");
     let paths =
-        routes.filter(|route| route.need != bursar::web::Access::Open && !route.path.starts_with("/api/"));
+        routes.filter(|route| route.access != bursar::web::Access::Open && !route.path.starts_with("/api/"));
     let paths =
         paths.map(|route| route.path.replace(['{', '}'], "")).filter(|path| !path.ends_with("/events"));
     for path in paths.chain(own.map(str::to_owned)) {

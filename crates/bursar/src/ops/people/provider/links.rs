@@ -7,7 +7,7 @@ use payout::ids::PersonId;
 use serde_json::json;
 
 use crate::app::{Actor, App};
-use crate::ops::people::factor::{end_elsewhere, still_theirs, tell_owner};
+use crate::ops::people::factor::{end_elsewhere, notify_owner, still_theirs};
 use crate::ops::people::{MachineUser, OPERATOR, Session, note};
 use crate::ops::{OpsError, Result};
 use crate::store::people::{self, Person};
@@ -113,7 +113,7 @@ async fn held(tx: &mut Tx, email: &str) -> Result<Person> {
 
 async fn end_all(tx: &mut Tx, id: PersonId) -> Result<()> {
     store::sessions::end_all(tx, id).await?;
-    factors::end_half_logins(tx, id).await?;
+    factors::end_pending_logins(tx, id).await?;
     Ok(())
 }
 
@@ -133,7 +133,7 @@ async fn take_away(
     for one in &unlinked {
         note(tx, now, by, "login_unlinked", person.id, naming(&detail, one));
     }
-    tell_owner(tx, app, person, "unlinked", name, now).await
+    notify_owner(tx, app, person, "unlinked", name, now).await
 }
 
 /// Adds the provider account to an audit detail.

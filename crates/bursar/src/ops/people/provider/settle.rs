@@ -158,7 +158,7 @@ async fn notify_administrators(
 }
 
 /// Notifies the owner of a login that it is now linked.
-async fn tell_owner(tx: &mut Tx, app: &App, whose: &Person, issuer: &str, now: i64) -> Result<()> {
+async fn notify_owner(tx: &mut Tx, app: &App, whose: &Person, issuer: &str, now: i64) -> Result<()> {
     let link = format!("{}/me", app.base_url);
     let detail = json!({ "to": whose.email, "provider": issuer, "link": link }).to_string();
     outbox::write(tx, &app.clock, now, [(Notice::LoginLinked, whose.id.to_string(), detail)]).await?;
@@ -199,7 +199,7 @@ pub(in crate::ops::people) async fn settle(
         delay_second_person(tx, person.id, role, now).await?;
         // Someone shown an old link could still set the password of a login that is in use.
         people::drop_links(tx, person.id).await?;
-        tell_owner(tx, app, &person, issuer, now).await?;
+        notify_owner(tx, app, &person, issuer, now).await?;
         notify_administrators(tx, app, &person, LoginEvent::Linked, now).await?;
     }
     Ok(true)
@@ -267,7 +267,7 @@ pub(super) async fn make(
         delay_second_person(tx, id, role, now).await?;
         let detail = json!({ "role": role.as_str(), "issuer": provided.issuer, "subject": provided.subject });
         note(tx, now, PROVIDER, "person_added", id, detail);
-        tell_owner(tx, app, &person, &provided.issuer, now).await?;
+        notify_owner(tx, app, &person, &provided.issuer, now).await?;
         notify_administrators(tx, app, &person, LoginEvent::Made, now).await?;
         Ok(true)
     });
@@ -338,7 +338,7 @@ pub(super) async fn without_role(app: &App, shown: &IdentityClaims) -> Result<()
         let person = people::hold(tx, id).await?.filter(|person| person.disabled_at.is_none());
         let Some(person) = person else { return Ok(()) };
         let ended = sessions::end_all(tx, person.id).await?;
-        factors::end_half_logins(tx, person.id).await?;
+        factors::end_pending_logins(tx, person.id).await?;
         let is_news = identities::refuse(tx, &shown.issuer, &shown.subject, now).await?;
         let last = is_the_last_way_in(tx, app, &person, now).await?;
         if last {
@@ -364,7 +364,7 @@ pub(super) async fn not_of_us(app: &App, shown: &IdentityClaims, claim: &str) ->
         let person = people::hold(tx, id).await?.filter(|person| person.disabled_at.is_none());
         let Some(person) = person else { return Ok(()) };
         let ended = sessions::end_by_provider(tx, person.id).await?;
-        factors::end_halves_by_provider(tx, person.id).await?;
+        factors::end_pending_logins_by_provider(tx, person.id).await?;
         let is_news = identities::lacks(tx, &shown.issuer, &shown.subject, now).await?;
         if is_news || ended > 0 {
             let detail = json!({ "claim": claim, "subject": shown.subject, "sessions": ended });

@@ -107,7 +107,7 @@ fn sent(typed: &FormInput, list: &str) -> Vec<Row> {
 ///
 /// # Errors
 /// The first row that is incomplete.
-pub fn gathered(typed: &FormInput) -> Result<FormInput, Refusal> {
+pub fn merge_rows(typed: &FormInput) -> Result<FormInput, Refusal> {
     let mut whole = typed.clone();
     for list in &typed.row_of {
         let Some(text) = text_of(&mut whole, list) else { continue };
@@ -180,7 +180,7 @@ mod tests {
             ],
             &["thresholds:1"],
         );
-        let whole = gathered(&sent).unwrap();
+        let whole = merge_rows(&sent).unwrap();
         assert_eq!(whole.thresholds, "50 USD\n5000 JPY");
         assert_eq!(whole.per_payment, "paypal 5000.00 USD");
         assert_eq!(whole.per_day, "1 USD", "a list that sent no rows is as its text says");
@@ -204,12 +204,12 @@ mod tests {
             (("tax_thresholds", "", "2027 1", "USD"), "Row 1 (“2027 1 USD”) has a space within a cell."),
         ] {
             let sent = typed(&[of], &[]);
-            let refusal = gathered(&sent).map(|_| ()).unwrap_err();
+            let refusal = merge_rows(&sent).map(|_| ()).unwrap_err();
             assert!(refusal.sentence.starts_with(why), "{}", refusal.sentence);
             assert_eq!(refusal.field, Some(field_of(of.0)));
             assert_eq!(rows(&sent, of.0), [row(of.1, of.2, of.3), Row::default()]);
             let ticked = typed(&[of], &[&format!("{}:0", of.0)]);
-            assert!(gathered(&ticked).is_ok(), "a tick takes it away");
+            assert!(merge_rows(&ticked).is_ok(), "a tick takes it away");
         }
     }
 }

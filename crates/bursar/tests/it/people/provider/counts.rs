@@ -10,7 +10,7 @@ use bursar::ops::people::{self, factor, provider};
 use bursar::store::people::{Counts, by_email};
 use bursar::store::step::{Passing, Point, Watch, watched};
 use bursar::store::{audit, identities};
-use bursar::work::provider::lacking;
+use bursar::work::provider::setup_problem;
 use payout::access::Role;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -29,11 +29,10 @@ async fn told(world: &World) -> Vec<String> {
     for place in 0..many.parse().unwrap() {
         let one = format!("SELECT detail {of} ORDER BY id LIMIT 1 OFFSET {place}");
         let detail: Value = serde_json::from_str(&crate::nodes::text(&mut database, &one).await).unwrap();
-        let messages = ["what", "address", "role", "old", "claim"].map(|name| detail[name].as_str().unwrap());
+        let values = ["what", "address", "role", "old", "claim"].map(|name| detail[name].as_str().unwrap());
         let last = if detail["last"] == true { "last" } else { "" };
-        let messages: Vec<&str> =
-            messages.into_iter().chain([last]).filter(|word| !word.is_empty()).collect();
-        found.push(messages.join(" "));
+        let present: Vec<&str> = values.into_iter().chain([last]).filter(|word| !word.is_empty()).collect();
+        found.push(present.join(" "));
     }
     found.sort();
     found
@@ -636,7 +635,7 @@ async fn a_provider_that_calls_itself_otherwise_is_not_believed() {
 async fn what_the_provider_lacks_is_told_to_whoever_sets_it_up() {
     let (world, played) = world("provider_lacks", 839, &[]).await;
     let work = &world.works[0];
-    assert_eq!(lacking(work).await, None, "it says nothing of its claims");
+    assert_eq!(setup_problem(work).await, None, "it says nothing of its claims");
     let rows = [
         (json!(["sub", "email", "email_verified", "auth_time"]), None),
         (json!(["sub", "email", "email_verified"]), Some("does not say that it sends auth_time.")),
@@ -645,13 +644,13 @@ async fn what_the_provider_lacks_is_told_to_whoever_sets_it_up() {
     for (sends, message) in rows {
         world.pass(61 * MINUTE);
         played.set(|said| said.sends = sends.clone());
-        let lacks = lacking(work).await;
+        let lacks = setup_problem(work).await;
         assert_eq!(lacks.is_some(), message.is_some(), "{lacks:?}");
         assert!(lacks.unwrap_or_default().contains(message.unwrap_or_default()), "{sends}");
     }
     played.set(|said| said.away = true);
     world.pass(25 * 60 * MINUTE);
-    assert!(lacking(work).await.unwrap().contains("does not answer as it should"));
+    assert!(setup_problem(work).await.unwrap().contains("does not answer as it should"));
     world.close().await;
 }
 

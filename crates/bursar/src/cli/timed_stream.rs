@@ -13,22 +13,22 @@ pub(super) struct TimedStream<S> {
     stream: S,
     within: Duration,
     /// The pending timeout while the client reads nothing.
-    waits: Option<Pin<Box<Sleep>>>,
+    timeout: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> TimedStream<S> {
     pub(super) fn new(stream: S, within: Duration) -> Self {
-        Self { stream, within, waits: None }
+        Self { stream, within, timeout: None }
     }
 
     /// Passes a write result on, or fails if the client has read nothing for too long.
     fn waited<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.waits = None;
+            self.timeout = None;
             return written;
         }
         let within = self.within;
-        let waits = self.waits.get_or_insert_with(|| Box::pin(sleep(within)));
+        let waits = self.timeout.get_or_insert_with(|| Box::pin(sleep(within)));
         ready!(waits.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

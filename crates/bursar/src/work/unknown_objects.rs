@@ -1,5 +1,5 @@
 //! Objects Stripe has for a payment that none of its attempts is known to have: created by a lost database, or by a
-//! request that ended here as not made. Not here: what becomes of them (`relook`, `search`, `prove`).
+//! request that ended here as not made. Not here: what becomes of them (`recheck`, `search`, `prove`).
 
 use std::collections::BTreeSet;
 
@@ -20,14 +20,14 @@ pub(super) fn since(of: &Transaction) -> i64 {
 }
 
 /// A Stripe object for a payment that belongs to none of its known attempts: money that is out, or may be.
-pub(super) enum UnclaimedObject {
+pub(super) enum UnknownObject {
     /// A transfer in its transfer group.
     Transfer(Transfer),
     /// A bank payout that names the payment; `named` if an event says it was created with one of our keys.
     Payout { payout: bank::Payout, named: bool },
 }
 
-impl UnclaimedObject {
+impl UnknownObject {
     /// Stripe's id for it.
     pub(super) fn id(&self) -> &str {
         match self {
@@ -62,7 +62,7 @@ pub(super) async fn others(
     stripe: &Stripe,
     of: &Transaction,
     attempts: &[Attempt],
-) -> std::result::Result<Vec<UnclaimedObject>, ReadError> {
+) -> std::result::Result<Vec<UnknownObject>, ReadError> {
     let (ours, known) =
         (of.id.to_string(), |id: &str| attempts.iter().any(|one| one.vendor_id.as_deref() == Some(id)));
     let group = stripe.transfers_by_group(&ours).await?;
@@ -76,7 +76,7 @@ pub(super) async fn others(
     let transferred = !group.is_empty();
     let stands = |one: &Transfer| one.amount_reversed_units < one.amount_units;
     let transfers = group.into_iter().filter(|one| stands(one) && !known(&one.id));
-    let mut others: Vec<UnclaimedObject> = transfers.map(UnclaimedObject::Transfer).collect();
+    let mut others: Vec<UnknownObject> = transfers.map(UnknownObject::Transfer).collect();
     let Some(account) = ConnectedAccount::parse(of.destination.address()).filter(|_| transferred) else {
         return Ok(others);
     };
@@ -93,7 +93,7 @@ pub(super) async fn others(
     for payout in all.into_iter().filter(|one| !known(&one.id) && !over(one)) {
         let named = named.contains(&payout.id);
         if named || (!payout.automatic && payout.metadata.get("transaction") == Some(&ours)) {
-            others.push(UnclaimedObject::Payout { payout, named });
+            others.push(UnknownObject::Payout { payout, named });
         }
     }
     Ok(others)

@@ -12,9 +12,9 @@ use crate::store::transactions::ReadLine;
 pub fn happened(line: &ReadLine, vendor: Vendor) -> String {
     let name = vendor.label();
     if line.source == "notice" {
-        let message =
+        let notice_label =
             Notice::parse(&line.effect).map_or_else(|| plain(&line.effect), |it| it.label().to_owned());
-        return format!("A mail was written: {message}");
+        return format!("A mail was written: {notice_label}");
     }
     by_people(line).or_else(|| about_money(&line.effect)).map(str::to_owned).unwrap_or_else(|| {
         match line.effect.as_str() {
