@@ -1,7 +1,7 @@
 //! The web interface: one route table, in which every route names who may call it, and the router built from it.
 //!
-//! A request passes [`guard::gate`] (authentication, request id, headers, error bodies), then its route's
-//! [`guard::enter`] (authorization, CSRF token, idempotency key), then its handler, which awaits one verb. Each folder is
+//! A request passes [`guard::handle`] (authentication, request id, headers, error bodies), then its route's
+//! [`guard::dispatch`] (authorization, CSRF token, idempotency key), then its handler, which awaits one verb. Each folder is
 //! a feature, with its pages, templates and API side by side; `kit` is what they are built from. Not here: rules and SQL.
 
 mod audit;

@@ -1,5 +1,5 @@
 //! One pass over everything to look up at the vendors: always, requests that got no answer; after a restore, also
-//! payments the database does not know. Not here: the searches themselves (`look_through`, `search`, `relook`).
+//! payments the database does not know. Not here: the searches themselves (`look_through`, `search`, `recheck`).
 
 use payout::money::Vendor;
 

@@ -1,5 +1,5 @@
 //! Objects Stripe has for a payment that none of its attempts is known to have: created by a lost database, or by a
-//! request that ended here as not made. Not here: what becomes of them (`relook`, `search`, `prove`).
+//! request that ended here as not made. Not here: what becomes of them (`recheck`, `search`, `prove`).
 
 use std::collections::BTreeSet;
 
