@@ -1,5 +1,5 @@
 //! Loop liveness: when each loop last finished a pass. Not here: what a loop does (`work`), its supervision
-//! (`watched`), and who is alerted when one is late (`web::health`).
+//! (`loop_watch`), and who is alerted when one is late (`web::health`).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -114,9 +114,9 @@ notices! {
     /// Somebody signed in with the identity provider for the first time: their login was linked to their identity
     /// there.
     LoginLinked = "login_linked", [Named], "Login linked to the provider";
-    /// The provider that people sign in with has linked a login, made one, or given it another role or none.
+    /// The identity provider linked or created a login, or changed or removed its role.
     LoginByProvider = "login_by_provider", [Admins, Named], "Login changed by the provider";
-    /// Somebody who moves money or lets people in has another role, was shut out or may sign in again.
+    /// A login that moves money or administers got another role, or was disabled or enabled.
     RightsChanged = "rights_changed", [Admins, Named], "Rights of a login changed";
     /// Somebody weakened a safeguard, or wants to.
     SafeguardLowered = "safeguard_lowered", [Admins, Named], "Safeguard lowered";

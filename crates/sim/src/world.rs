@@ -1,5 +1,5 @@
 //! A whole Bursar in one process: the program on a database of its own, its router on loopback, both simulated vendors,
-//! and one clock for all that stands still until a test advances it.
+//! and one clock, which moves only when a test advances it.
 //!
 //! Not here: its database (`database`), what happens in a test, and what must hold afterwards (`check`).
 

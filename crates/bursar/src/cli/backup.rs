@@ -271,7 +271,7 @@ async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
 
 const OTHER_KEYS: &str = "If the key was changed at that time, add the other key of it to the file as another line below; `bursar key status` names those that are kept and `bursar key old` writes one. What no key opens is entered again after the restore.";
 
-/// What of all that is sealed does not open. The tables are brought up to date for that: they are a copy's.
+/// The sealed values that the key does not open, in words. Migrates the copy first.
 async fn shut(url: &str, key: &MasterKey) -> Result<Option<String>, Failure> {
     let store = Store::open(url).await.map_err(|error| {
         Failure(format!("the backup's tables cannot be brought up to date: {error}. Nothing was changed."))

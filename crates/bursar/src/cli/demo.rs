@@ -54,9 +54,9 @@ struct Demo {
     work: Work,
     loops: Loops,
     vendors: Simulator,
-    /// How far its clock is behind the machine's, while its history is made.
+    /// How far its clock is behind the machine's while its history is generated.
     behind: Arc<AtomicI64>,
-    /// Nobody else serves or replaces its database.
+    /// Keeps other processes from serving or replacing its database.
     server: serve::Server,
     _data: TempDir,
 }

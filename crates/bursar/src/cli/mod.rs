@@ -301,7 +301,7 @@ async fn open_or_make(config: Config, base_url: Option<String>) -> Result<App, F
     open_by(Clock::system(), config, base_url).await
 }
 
-/// The same on a clock of its own.
+/// The same with this clock.
 async fn open_by(clock: Clock, config: Config, base_url: Option<String>) -> Result<App, Failure> {
     let store = open_store(&config).await?;
     let master_key = master_key_of(&config, &store, &clock).await?;

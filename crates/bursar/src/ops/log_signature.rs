@@ -69,26 +69,26 @@ pub struct Signers {
 }
 
 impl Signers {
-    /// Those whom the database knows.
+    /// These keys and the retired ones in the database.
     pub async fn of(db: &mut Db, key: &MasterKey) -> store::Result<Self> {
         let given_up = master_key::retired(db, key).await?;
         Ok(Self { keys: key.with(given_up.iter().filter_map(|one| one.key.clone())), given_up })
     }
 
-    /// These keys and none from before.
+    /// These keys, without any retired ones.
     pub fn only(keys: MasterKey) -> Self {
         Self { keys, given_up: Vec::new() }
     }
 }
 
-/// Who has made a signature.
+/// Which key made a signature.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Signer {
     /// The key of this installation.
     Present,
-    /// A key that was given up at this time.
+    /// A key that was retired at this time.
     Before { id: String, at: i64 },
-    /// A retired key, for more rows than the log had when it was retired: whoever has found that key made it.
+    /// A retired key, for more rows than the log had at its retirement, so made by someone who found that key.
     TooLate,
     /// No key of this installation.
     Nobody,

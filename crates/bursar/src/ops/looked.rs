@@ -46,7 +46,7 @@ pub async fn say(app: &App, actor: &Actor, number: &str, note: &str) -> Result<(
     said.map_err(OpsError::Conflict)
 }
 
-/// Makes it hold its payee again, or still: a statement about it was wrong.
+/// Makes the payment hold its payee again, because a statement about it was wrong. Also withdraws a pending statement.
 ///
 /// # Errors
 /// A refusal for a payment that can be read; [`OpsError::Missing`] if there is no such payment.

@@ -96,7 +96,7 @@ pub async fn withdraw_failure(tx: &mut Tx, attempt: AttemptId) -> Result<()> {
     Ok(())
 }
 
-/// Records what is known of an attempt, so that hearing it from the vendor again contradicts nothing.
+/// Records what is known of an attempt, so that the vendor reporting it again is no contradiction.
 pub async fn note_reason(tx: &mut Tx, attempt: AttemptId, code: &str) -> Result<()> {
     let sql = "UPDATE attempt SET reason_code = $2 WHERE id = $1 AND state = 'succeeded'";
     tx.run(sqlx::query(sql).bind(attempt.to_string()).bind(code.to_owned())).await?;

@@ -26,8 +26,8 @@ pub async fn by_key(db: &mut Db, keys: &[String]) -> Result<Vec<(String, String,
 }
 
 /// Records the ids under which the vendor reportedly has these submissions, due for a look-up at `at`. A submission
-/// already accepted under that id needs none unless people called part of it not made; nor does one that people have
-/// counted.
+/// already accepted under that id needs none unless people called part of it not made; nor does an object that people have
+/// settled as a duplicate payment.
 pub async fn name(tx: &mut Tx, named: &[(String, String)], at: i64) -> Result<()> {
     let mut rows = Rows::default();
     let distinct: std::collections::BTreeSet<&(String, String)> = named.iter().collect();

@@ -693,17 +693,17 @@ pub async fn covered(db: &mut Db, id: TransactionId) -> Result<Vec<CoveredReward
     db.all(sqlx::query(sql).bind(id.to_string())).await?.iter().map(read).collect()
 }
 
-/// A reward that a transaction covers, as papers name it.
+/// A reward that a transaction covers, as shown on statements.
 #[derive(Clone, Debug)]
 pub struct Named {
     pub number: i64,
     pub activity: String,
     pub owner: (Payee, String),
-    /// What it adds, in minor units; negative for a clawback.
+    /// Its share of the payment, in minor units; negative for a clawback.
     pub amount_minor: i64,
 }
 
-/// The rewards that some transactions cover, each as it was at Pay, by their numbers.
+/// The rewards that these transactions cover, as they were at Pay, ordered by number.
 pub async fn covered_by(db: &mut Db, ids: &[TransactionId]) -> Result<BTreeMap<TransactionId, Vec<Named>>> {
     let sql = "SELECT tr.transaction_id, r.number, a.name, r.owner_id, p.name, tr.amount_minor \
                FROM transaction_reward tr JOIN reward r ON r.id = tr.reward_id \

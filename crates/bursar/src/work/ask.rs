@@ -187,7 +187,7 @@ pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction
     if waits || found.closed() || !(given_up || parked_at_stripe(&found)) {
         return Ok(found);
     }
-    // Money two people wrote off in an account that is no longer connected rests on their word.
+    // Money two people wrote off in an account that is no longer connected is accepted on their word.
     if given_up && !may_ask(work, &found).await? {
         return Ok(found);
     }
@@ -214,7 +214,7 @@ pub async fn before_outside(work: &Work, id: TransactionId) -> Result<()> {
     Ok(())
 }
 
-/// Finds out what became of money two people wrote off. What Stripe does not show rests on their word.
+/// Finds out what became of money two people wrote off. What Stripe does not show is accepted on their word.
 async fn given_up_lies(work: &Work, id: TransactionId) -> Result<()> {
     let looked = settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?);
     if looked == LookupOutcome::NotShown { Ok(()) } else { known(looked) }

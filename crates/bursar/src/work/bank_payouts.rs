@@ -1,6 +1,6 @@
 //! Lists the bank payouts of a payee's Stripe account and decides whether one belongs to an attempt: by our metadata,
 //! by its id, or by the event that names our idempotency key. Not here: payouts of Stripe's automatic schedule
-//! (`swept`).
+//! (`scheduled_payouts`).
 
 use std::collections::{HashMap, HashSet};
 

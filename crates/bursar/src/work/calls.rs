@@ -24,7 +24,7 @@ const PROBE_US: i64 = 20_000_000;
 /// The wait after the first unanswered probe; it doubles up to [`LONGEST_US`].
 const FIRST_WAIT_US: i64 = 1_000_000;
 const LONGEST_US: i64 = 30_000_000;
-/// A hold longer than this raises an alarm: payments stand still, and somebody should find out why.
+/// A hold longer than this raises an alarm: payments are stopped, and someone should find out why.
 const LONG_PATIENCE_US: i64 = 600_000_000;
 /// If the time is earlier than the latest one seen by more than this, the clock was set back.
 const SET_BACK_US: i64 = 600_000_000;

@@ -1,6 +1,6 @@
 //! Funding of bank payouts: reads connected balances, allocates them to the payouts waiting for them, and handles
 //! payouts whose money is missing. Not here: which payouts are due and how they are committed (`dispatch`), and where
-//! missing money went (`swept`).
+//! missing money went (`scheduled_payouts`).
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,7 +1,7 @@
 //! Late sends. A bank payout takes whatever its account holds, and a reversal whatever Stripe allows. Meanwhile
 //! Stripe's automatic schedule may have paid out the transfer's money, and what remains belongs to another payment. So
 //! before a bank payout is sent late or again, and before every send of a reversal, check whether the schedule took the
-//! money or somebody reversed the transfer. Not here: how that is found out (`swept`, `prove`, `settle`).
+//! money or somebody reversed the transfer. Not here: how that is found out (`scheduled_payouts`, `prove`, `settle`).
 
 use payout::deadline;
 use payout::eligibility::Code;

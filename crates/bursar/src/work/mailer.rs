@@ -15,9 +15,9 @@ use crate::mail::{Language, Parts};
 use crate::ops::notices::post::DeliveryOutcome;
 use crate::store::mails::Mail;
 
-/// The longest a mail server may take until it is connected to.
+/// The timeout for connecting to the mail server.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The longest it may take over a whole mail: shorter than a mail is leased for, and than the loop may take over a pass.
+/// The timeout for a whole mail, shorter than a mail's lease and than the time limit of a pass.
 const LONGEST: Duration = Duration::from_secs(100);
 
 /// The connection to the mail server. Each mail uses a connection of its own, so a late response is never taken for the

@@ -32,8 +32,8 @@ pub async fn once(work: &Work, now: i64) -> PassResult {
     Ok(done)
 }
 
-/// Sends one mail and notes what came of it. Once the server has stayed `silent` in this pass the others are not tried: one
-/// after another they would keep this loop for longer than they are leased for.
+/// Sends one mail and records the result. Once the server was `silent` in this pass, the remaining mails are postponed
+/// without trying: their timeouts, one after another, would outlast their leases.
 async fn one(app: App, mailer: Mailer, silent: Arc<AtomicBool>, mail: Mail) -> crate::ops::Result<()> {
     let posted = match silent.load(Ordering::Relaxed) {
         true => {

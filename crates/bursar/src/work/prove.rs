@@ -520,7 +520,7 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
     let case = Case::read(&mut db, id).await?;
     let named_by_events = named_keys(&mut db, &case).await?;
     drop(db);
-    // People's word about a found object needs two of them if nothing proves that it is ours.
+    // A statement about a found object takes two people if nothing proves that it is ours.
     let (found, over) = if case.found { of_what_was_found(work, &case).await? } else { (Vec::new(), true) };
     let mut worth = if over { SearchCompleteness::Through } else { SearchCompleteness::NotThrough };
     for attempt in case.open() {
@@ -569,8 +569,8 @@ pub async fn not_made(work: &Work, id: TransactionId) -> Result<Finding> {
 }
 
 /// Looks again for attempts people reported as not made, or that two looks did not find, before their rewards are freed
-/// or paid again: the vendor may show them by now. If it does, that is a contradiction. What cannot be read rests on
-/// their word.
+/// or paid again: the vendor may show them by now. If it does, that is a contradiction. What cannot be read is accepted
+/// on their word.
 pub(super) async fn called_not_made(work: &Work, id: TransactionId) -> Result<Outcome> {
     let mut db = work.app.store.read().await?;
     let case = Case::read(&mut db, id).await?;
@@ -689,7 +689,7 @@ pub(super) async fn lies(
 
 /// Asks Stripe before accepting two people's word about money in a payee's balance, and records the answer first.
 /// *Reversed* is not accepted while Stripe shows that part of the transfer stands. What Stripe does not show, or a
-/// transfer that is gone, rests on their word.
+/// transfer that is gone, is accepted on their word.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] if the transfer stands; [`OpsError::Unreachable`] if Stripe does not answer everything.
@@ -706,7 +706,7 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
         let looked = settle::look(work, id).await?;
         let looked = looked.max(bank_payouts::look_again(work, id).await?);
         let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
-        // Stripe shows that a transfer came back. What it does not show of the balance rests on their word, once it has
+        // Stripe shows that a transfer came back. What it does not show of the balance is accepted on their word, once it has
         // had time to report what its own payouts took.
         let now = work.app.clock.now();
         let seen = found.reversal_seen_at.filter(|seen| now.saturating_sub(*seen) >= REPORTED_BY_US);

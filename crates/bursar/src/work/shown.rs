@@ -1,5 +1,5 @@
 //! What the vendor shows now about an attempt's money: it is out, there is none, or it cannot be determined. Not here:
-//! what that settles (`prove`), and payouts of Stripe's automatic schedule (`swept`).
+//! what that settles (`prove`), and payouts of Stripe's automatic schedule (`scheduled_payouts`).
 
 use std::collections::BTreeSet;
 

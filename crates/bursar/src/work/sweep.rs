@@ -1,4 +1,4 @@
-//! Deletes what need not be kept, lays aside parked events that waited too long, and clamps due times a wrong clock set
+//! Deletes data past its retention, sets aside parked events that waited too long, and clamps due times a wrong clock set
 //! far in the future. Not here: deleting anything about money, which is kept; of deleted vendor texts, the hashes are
 //! kept.
 
@@ -12,13 +12,13 @@ use crate::transact;
 
 /// A parked event waits a day for an object of ours.
 const PARKED_US: i64 = 86_400_000_000;
-/// How many events one pass lays aside.
+/// How many events one pass sets aside.
 const AT_ONCE: i64 = 1_000;
 /// How many texts of each kind one pass deletes.
 const RAW_AT_ONCE: i64 = 500;
 const DAY_US: i64 = 86_400_000_000;
 
-/// One pass: deletes expired idempotency keys and files of old imports, lays aside events about objects that are not
+/// One pass: deletes expired idempotency keys and files of old imports, sets aside events about objects that are not
 /// ours, and deletes old vendor texts if configured.
 pub async fn once(work: &Work, now: i64) -> PassResult {
     if work.clamps(now) {

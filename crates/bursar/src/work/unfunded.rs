@@ -3,7 +3,7 @@
 //! money as available every time and refuses every payout: such a payment is retried with increasing delays and then
 //! goes to a person.
 //!
-//! Not here: what a refusal does to a payment (`law`), and looking for missing money (`swept`).
+//! Not here: what a refusal does to a payment (`law`), and looking for missing money (`scheduled_payouts`).
 
 use payout::deadline;
 use payout::transaction::{AttemptState, Fact, Leg};

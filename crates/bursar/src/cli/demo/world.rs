@@ -1,6 +1,6 @@
-//! The demonstration's world: companies, partners, rewards in several currencies, fourteen months that were really paid, with
-//! what goes wrong in such a time, and an open batch. Everything goes in through the same imports and verbs as anybody's
-//! data, while the clock is led through those months.
+//! The demo's data: companies, partners, rewards in several currencies, thirteen months of payments with typical failures,
+//! and an open batch. All of it is created through the same imports and verbs as real data, while the clock is advanced
+//! through those months.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -26,25 +26,24 @@ use crate::work::{Work, connect};
 
 const PARTNERS: usize = 40;
 const COMPANIES: usize = 8;
-/// How many past months have payments, each a few more than the one before; and how many rewards are recent, some of them
-/// decided.
-/// decided and some are not.
+/// The number of past months with payments; each has a few more than the previous one.
 const MONTHS: usize = 13;
+/// The number of recent rewards, only some of them decided.
 const PRESENT: usize = 130;
-/// How long one month of the history may take to be paid.
+/// The time limit for paying one month of the history.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const DAY_US: i64 = 86_400_000_000;
-/// From the payments of one month to those of the next.
+/// The time between one month's payments and the next month's.
 const MONTH_US: i64 = 30 * DAY_US + DAY_US / 2;
-/// The age of the last past payments; one without an end is stuck by then.
+/// The age of the latest past payments; one that has not ended counts as stuck by then.
 const SINCE_US: i64 = 12 * DAY_US;
 /// How long ago the first payments were made.
 const FIRST_US: i64 = 12 * MONTH_US + SINCE_US;
-/// How long ago the vendors were connected: a day before, so that no day has both.
+/// How long ago the vendors were connected: a day before the first payments, so that no day has both.
 pub(super) const AGO_US: i64 = FIRST_US + DAY_US;
 
-/// What goes wrong: in which month, the partner, their name, vendor and destination.
+/// The failures: month, and the partner's ID, name, vendor and destination.
 const MISHAPS: [(usize, &str, &str, &str, &str); 4] = [
     (5, "demo-away-1", "Noor Haddad", "stripe", "acct_sim_paid_then_failed_noor"),
     (9, "demo-away-2", "Piet Visser", "stripe", "acct_sim_denied_piet"),
@@ -178,7 +177,7 @@ pub(super) async fn build(app: &App, work: &Work, behind: &AtomicI64) -> Outcome
     form(app).await.map(|_| ())
 }
 
-/// Some tax forms, of which one is out of date at the end of this year.
+/// Files some tax forms, one of which expires at the end of this year.
 async fn tax_forms(app: &App) -> Outcome {
     let year: i32 = clock::date(app.clock.now()).get(..4).and_then(|year| year.parse().ok()).unwrap_or(2026);
     for (id, form, name, tin, signed) in [
@@ -266,7 +265,7 @@ pub(super) async fn pay_all_eligible(app: &App, work: &Work) -> Result<pay::Paid
     pay::pay(app, &operator(), view.batch.id, &seen, &balances, None).await.map_err(words)
 }
 
-/// Waits until every payment has ended, or waits for its receiver; the clock is led on a little meanwhile.
+/// Waits until every payment has ended, or waits for its receiver, while slowly advancing the clock.
 async fn until_settled(app: &App, behind: &AtomicI64) -> Outcome {
     let waiting = async {
         loop {

@@ -32,7 +32,7 @@ pub struct Columns {
     pub columns: Vec<Column>,
 }
 
-/// In pixels: the room above the highest line, between the lines in all, and below them for two lines of words.
+/// Heights in pixels: above the top grid line, of the grid, and below it for two lines of labels.
 const ABOVE: i128 = 12;
 const PLOT: i128 = 150;
 const BELOW: i128 = 38;
@@ -100,7 +100,7 @@ impl Columns {
                 )?;
             }
         }
-        // On a phone every other label has room.
+        // Phones only show every other label.
         let every_other =
             if (self.columns.len() - place / 100_000).is_multiple_of(2) { " class=\"alt\"" } else { "" };
         for (y, words) in [(floor + 16, &one.label.0), (floor + 32, &one.label.1)] {
@@ -116,14 +116,14 @@ impl Columns {
         f.write_str("</g>")
     }
 
-    /// An amount of the scale, without the places behind the point that are always nothing.
+    /// An amount on the scale, without its decimals, which are always zero.
     fn amount(&self, minor: i128) -> String {
         let amount = bare(Sum::new(minor, self.currency));
         amount.split_once('.').map_or(amount.clone(), |(whole, _)| whole.to_owned())
     }
 }
 
-/// The step of the scale and how many of them it has: whole units, 1, 2 or 5 of a power of ten.
+/// The step of the scale and the number of steps. A step is 1, 2 or 5 times a power of ten, in whole units.
 fn scale(most: i128, digits: u32) -> (i128, i128) {
     let unit = 10_i128.pow(digits);
     let most = most.max(1);

@@ -56,7 +56,7 @@ impl Field {
         Self { name, words, kind: "select", value, hint, choices, required: false }
     }
 
-    /// One of many, of which some are offered while it is typed: each by its id and its name.
+    /// A text field with suggestions, given as ID and name.
     pub fn among(
         name: &'static str,
         words: &'static str,
@@ -86,7 +86,7 @@ impl Field {
         Self::select("country", "Country", "Not known", value, all)
     }
 
-    /// The same, typed as another kind.
+    /// The same field with another input type.
     pub fn of_kind(mut self, kind: &'static str) -> Self {
         self.kind = kind;
         self

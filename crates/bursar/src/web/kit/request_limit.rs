@@ -1,6 +1,6 @@
 //! Request rate limits per login and API key: a token bucket for each, so that a faulty program or a stolen key cannot take
 //! the database from everyone else. A key that was not accepted recently counts against its network, before it is looked up.
-//! Not here: sign-in (`login_limit`), webhooks and health checks, which identify no client, and expensive work (`turns`).
+//! Not here: sign-in (`login_limit`), webhooks and health checks, which identify no client, and expensive work (`work_limit`).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};

@@ -56,7 +56,7 @@ pub async fn account_id(db: &mut Db, text: &str) -> Result<Result<String, Refusa
     Ok(only(text, "account", ids))
 }
 
-/// The caller's id of the partner that a form means, as of an account.
+/// The external ID of the partner that a form names, resolved as in [`account_id`].
 pub async fn partner_id(db: &mut Db, text: &str) -> Result<Result<String, Refusal>, Problem> {
     if let Some(found) = programs::partner(db, RecordRef::Either(text)).await? {
         return Ok(Ok(found.external_id));
@@ -76,7 +76,7 @@ pub async fn partner_id(db: &mut Db, text: &str) -> Result<Result<String, Refusa
     Ok(only(text, "owner", ids))
 }
 
-/// How an entry is offered in a list.
+/// The text of an entry in the offered list.
 pub fn offer(name: &str, external_id: &str) -> String {
     format!("{name} ({external_id})")
 }

@@ -43,7 +43,7 @@ pub struct Shared {
     pub requests: Requests,
     /// Recent refusals, for the log.
     pub refusals: Refusals,
-    /// How many were answered lately, for the log.
+    /// Recent responses, for the log.
     pub answers: Answers,
     /// The limit on concurrent expensive work.
     pub heavy: Arc<WorkLimit>,

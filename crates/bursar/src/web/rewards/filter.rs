@@ -219,7 +219,7 @@ impl FilterParams {
         for (name, value) in otherwise.iter().filter(|(_, value)| !value.is_empty()) {
             text.append_pair(name, value);
         }
-        // A comma means itself in an address, and every row of the list carries its columns.
+        // A query string may contain commas unescaped, which shortens the column list in every row's link.
         text.finish().replace("%2C", ",")
     }
 

@@ -57,7 +57,7 @@ struct NewPage {
     typed: FormInput,
     wrong: Option<Refusal>,
     activities: Vec<Activity>,
-    /// The partners that are offered while one is typed.
+    /// The partners suggested while one is typed.
     partners: Vec<String>,
     many_partners: bool,
     /// The company's usual currency, as an example.

@@ -32,7 +32,7 @@ struct ListParams {
 }
 
 impl ListParams {
-    /// Everything that is asked but one of it, by name.
+    /// All active parameters except the named one.
     fn besides(&self, name: &str) -> Vec<(&'static str, &str)> {
         let alone = self.without_payment.filter(|alone| *alone).map(|_| "true");
         let pairs =
@@ -51,7 +51,7 @@ impl ListParams {
         format!("/events?{}", query.finish()).trim_end_matches('?').to_owned()
     }
 
-    /// The filters that are on, each with the address without it.
+    /// The active filters in words, each with the address that removes it.
     fn on(&self) -> Vec<(String, String)> {
         let words = |(name, value): (&'static str, &str)| {
             let words = match name {
@@ -85,7 +85,7 @@ struct Row {
 struct EventsPage {
     frame: Frame,
     ask: ListParams,
-    /// The filters, to be added one at a time, and those that are on.
+    /// The filters, to be added one at a time, and the active ones.
     facets: Facets,
     on: Vec<(String, String)>,
     rows: Vec<Row>,
