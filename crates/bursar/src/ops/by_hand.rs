@@ -445,8 +445,8 @@ async fn record_part(
     let Finding::Made { part_back: Some(back), .. } = finding else { return Ok(()) };
     let message = format!("{back} of the transfer came back to our balance");
     let partly = Fact::TransferReversedPartly(Reason::new("transfer_reversed_partly", message.as_str()));
-    let heard = [Fact::PartBack(*back), partly].map(|fact| of_person(attempt, fact, None, &message));
-    record::record(tx, app, &actor.id.to_string(), &heard).await?;
+    let observations = [Fact::PartBack(*back), partly].map(|fact| of_person(attempt, fact, None, &message));
+    record::record(tx, app, &actor.id.to_string(), &observations).await?;
     // The person who settles this knows about the part, so the next poll does not report it as new.
     Ok(contradictions::note_reason(tx, attempt.id, "transfer_reversed_partly").await?)
 }

@@ -112,9 +112,14 @@ struct WriteSet {
 ///
 /// # Errors
 /// If the database fails; then nothing was recorded.
-pub async fn record(tx: &mut Tx, app: &App, actor: &str, heard: &[Observation]) -> store::Result<Recorded> {
-    let held = hold(tx, heard.iter().map(|one| one.transaction)).await?;
-    record_of(tx, app, actor, held, heard).await
+pub async fn record(
+    tx: &mut Tx,
+    app: &App,
+    actor: &str,
+    observations: &[Observation],
+) -> store::Result<Recorded> {
+    let held = hold(tx, observations.iter().map(|one| one.transaction)).await?;
+    record_of(tx, app, actor, held, observations).await
 }
 
 /// The same for payments that are already locked; facts about other payments are skipped.
@@ -126,12 +131,12 @@ pub async fn record_of(
     app: &App,
     actor: &str,
     held: LockedPayments,
-    heard: &[Observation],
+    observations: &[Observation],
 ) -> store::Result<Recorded> {
     let (now, mut cases) = (app.clock.now(), held.cases);
-    let mut carried = carried(tx, heard).await?;
+    let mut carried = carried(tx, observations).await?;
     let (mut sheet, mut recorded) = (WriteSet::default(), Recorded::default());
-    for one in heard {
+    for one in observations {
         let Some(case) = cases.get_mut(&one.transaction) else { continue };
         if let Some(object) = one.vendor_id.as_ref().filter(|_| has_one_object(one.fact.leg())) {
             let carrier = *carried.entry(object.clone()).or_insert(one.attempt);
@@ -170,8 +175,8 @@ async fn after_corrections(tx: &mut Tx, sheet: &mut WriteSet) -> store::Result<(
 
 /// The attempts that own the vendor objects named in these facts. One vendor object belongs to one attempt: a fact that
 /// names it for another payment is not believed, and must not spoil the rest of the batch.
-async fn carried(tx: &mut Tx, heard: &[Observation]) -> store::Result<HashMap<String, AttemptId>> {
-    let named = heard.iter().filter(|one| has_one_object(one.fact.leg()));
+async fn carried(tx: &mut Tx, observations: &[Observation]) -> store::Result<HashMap<String, AttemptId>> {
+    let named = observations.iter().filter(|one| has_one_object(one.fact.leg()));
     let named: Vec<String> = named.filter_map(|one| one.vendor_id.clone()).collect();
     Ok(contradictions::carriers(tx, &named).await?.into_iter().collect())
 }
@@ -287,53 +292,53 @@ impl PaymentCase {
     /// Puts one fact to the law; returns whether it changed anything.
     fn observe(
         &mut self,
-        heard: &Observation,
+        observation: &Observation,
         app: &App,
         now: i64,
         actor: &str,
         sheet: &mut WriteSet,
     ) -> bool {
-        let Some(place) = self.attempts.iter().position(|attempt| attempt.id == heard.attempt) else {
+        let Some(place) = self.attempts.iter().position(|attempt| attempt.id == observation.attempt) else {
             return false;
         };
-        if let Fact::FeeKnown(money) = heard.fact {
-            return self.book_fee(place, money, heard, (now, actor), sheet);
+        if let Fact::FeeKnown(money) = observation.fact {
+            return self.book_fee(place, money, observation, (now, actor), sheet);
         }
-        if let Fact::PartBack(money) = heard.fact {
-            return self.book_part(place, money, heard, (now, actor), sheet);
+        if let Fact::PartBack(money) = observation.fact {
+            return self.book_part(place, money, observation, (now, actor), sheet);
         }
-        self.note_ids(place, heard, now, sheet);
+        self.note_ids(place, observation, now, sheet);
         let before = self.transaction.state;
         let standing = self.attempts[place].state;
-        let beside = self.is_beside(&heard.fact);
-        let step = self.step(place, &heard.fact);
+        let beside = self.is_beside(&observation.fact);
+        let step = self.step(place, &observation.fact);
         self.swept_beside |= beside && step.contradiction;
         // For coverage of the law's rows in tests.
         tracing::trace!(target: "law", state = before.as_str(), attempt = standing.as_str(),
-            fact = heard.fact.as_str(), leg = heard.fact.leg().as_str());
+            fact = observation.fact.as_str(), leg = observation.fact.leg().as_str());
         let moved = step.state != before || step.attempt.is_some_and(|next| next != standing);
-        let contradicts =
-            (step.contradiction || self.denies_an_end(place, &heard.fact, now)) && self.is_new(place, heard);
+        let contradicts = (step.contradiction || self.denies_an_end(place, &observation.fact, now))
+            && self.is_new(place, observation);
         if !moved && !contradicts {
             return false;
         }
         if moved {
-            sheet.lines.push(line(heard, heard.fact.as_str(), now));
+            sheet.lines.push(line(observation, observation.fact.as_str(), now));
         }
         if contradicts {
-            self.contradicted(place, heard, step.also, now, sheet);
+            self.contradicted(place, observation, step.also, now, sheet);
         }
         if let Some(next) = step.attempt {
-            self.move_attempt(place, next, heard, now);
-        } else if moved && matches!(heard.fact, Fact::TransferReversedPartly(_)) {
+            self.move_attempt(place, next, observation, now);
+        } else if moved && matches!(observation.fact, Fact::TransferReversedPartly(_)) {
             // A person will review it now. The reason code makes a repeat after that not count as a contradiction.
-            self.attempts[place].reason_code = heard.fact.reason().map(|reason| reason.code.clone());
-            self.attempts_touched.push(heard.attempt);
+            self.attempts[place].reason_code = observation.fact.reason().map(|reason| reason.code.clone());
+            self.attempts_touched.push(observation.attempt);
         }
-        let about = (!matches!(heard.fact, Fact::Swept { .. })).then_some(heard.attempt);
-        self.take(&step, heard.fact.reason(), about, app, now, sheet);
-        self.made_by_vendor(&step, &heard.fact, sheet);
-        sheet.audit.push(self.audit_entry(actor, now, heard.fact.as_str()));
+        let about = (!matches!(observation.fact, Fact::Swept { .. })).then_some(observation.attempt);
+        self.take(&step, observation.fact.reason(), about, app, now, sheet);
+        self.made_by_vendor(&step, &observation.fact, sheet);
+        sheet.audit.push(self.audit_entry(actor, now, observation.fact.as_str()));
         true
     }
 
@@ -379,7 +384,7 @@ impl PaymentCase {
         &mut self,
         place: usize,
         told: Money,
-        heard: &Observation,
+        observation: &Observation,
         (now, actor): (i64, &str),
         sheet: &mut WriteSet,
     ) -> bool {
@@ -393,10 +398,10 @@ impl PaymentCase {
         let Some(journal) = law::fee(&self.transaction.terms, attempt.fee_minor, told) else { return false };
         attempt.fee_minor = told.minor;
         self.attempts_touched.push(attempt.id);
-        sheet.journals.push((heard.transaction.to_string(), None, journal));
+        sheet.journals.push((observation.transaction.to_string(), None, journal));
         let detail = format!("the vendor took {told} for itself");
-        sheet.lines.push(Line { detail: Some(detail), ..line(heard, heard.fact.as_str(), now) });
-        sheet.audit.push(self.audit_entry(actor, now, heard.fact.as_str()));
+        sheet.lines.push(Line { detail: Some(detail), ..line(observation, observation.fact.as_str(), now) });
+        sheet.audit.push(self.audit_entry(actor, now, observation.fact.as_str()));
         true
     }
 
@@ -406,7 +411,7 @@ impl PaymentCase {
         &mut self,
         place: usize,
         told: Money,
-        heard: &Observation,
+        observation: &Observation,
         (now, actor): (i64, &str),
         sheet: &mut WriteSet,
     ) -> bool {
@@ -423,10 +428,10 @@ impl PaymentCase {
         attempt.reversed_minor = told.minor;
         self.grown_transfers.push(attempt.id);
         self.attempts_touched.push(attempt.id);
-        sheet.journals.push((heard.transaction.to_string(), None, journal));
+        sheet.journals.push((observation.transaction.to_string(), None, journal));
         let detail = format!("{told} of the transfer came back to our balance");
-        sheet.lines.push(Line { detail: Some(detail), ..line(heard, heard.fact.as_str(), now) });
-        sheet.audit.push(self.audit_entry(actor, now, heard.fact.as_str()));
+        sheet.lines.push(Line { detail: Some(detail), ..line(observation, observation.fact.as_str(), now) });
+        sheet.audit.push(self.audit_entry(actor, now, observation.fact.as_str()));
         true
     }
 
@@ -466,11 +471,11 @@ impl PaymentCase {
     }
 
     /// Stores the vendor's id even if the law changes nothing.
-    fn note_ids(&mut self, place: usize, heard: &Observation, now: i64, sheet: &mut WriteSet) {
-        let beside = !takes_an_id(&self.attempts[place], heard);
+    fn note_ids(&mut self, place: usize, observation: &Observation, now: i64, sheet: &mut WriteSet) {
+        let beside = !takes_an_id(&self.attempts[place], observation);
         let attempt = &mut self.attempts[place];
         let mut touched = false;
-        if let Some(vendor_id) = heard.vendor_id.as_ref().filter(|_| !beside)
+        if let Some(vendor_id) = observation.vendor_id.as_ref().filter(|_| !beside)
             && attempt.vendor_id.as_ref() != Some(vendor_id)
         {
             if attempt.vendor_id.is_some() {
@@ -481,13 +486,13 @@ impl PaymentCase {
             sheet.vendor_ids.push(vendor_id.clone());
             touched = true;
         }
-        if let Some(submission) = &heard.submission
+        if let Some(submission) = &observation.submission
             && attempt.submission.as_ref() != Some(submission)
         {
             attempt.submission = Some(submission.clone());
             touched = true;
         }
-        if matches!(heard.fact, Fact::Sent(_)) && attempt.first_sent_at.is_none() {
+        if matches!(observation.fact, Fact::Sent(_)) && attempt.first_sent_at.is_none() {
             attempt.first_sent_at = Some(now);
             touched = true;
         }
@@ -496,14 +501,14 @@ impl PaymentCase {
         }
     }
 
-    fn move_attempt(&mut self, place: usize, next: AttemptState, heard: &Observation, now: i64) {
+    fn move_attempt(&mut self, place: usize, next: AttemptState, observation: &Observation, now: i64) {
         let attempt = &mut self.attempts[place];
         attempt.state = next;
         if next == AttemptState::Queued {
             // Nothing was sent, and no submission carries it any more.
             (attempt.submission, attempt.first_sent_at) = (None, None);
         }
-        let new_code = heard.fact.reason().map(|reason| reason.code.clone());
+        let new_code = observation.fact.reason().map(|reason| reason.code.clone());
         let new_code = new_code.filter(|code| attempt.reason_code.is_none() || !is_bare_status(code));
         attempt.reason_code = new_code.or(attempt.reason_code.take());
         attempt.ended_at = (next.ended() || next == AttemptState::Succeeded).then_some(now);
@@ -703,14 +708,14 @@ async fn notify_ended(tx: &mut Tx, app: &App, now: i64, batches: Vec<BatchId>) -
     store::outbox::write(tx, &app.clock, now, notices).await
 }
 
-fn line(heard: &Observation, effect: &str, now: i64) -> Line {
+fn line(observation: &Observation, effect: &str, now: i64) -> Line {
     Line {
-        transaction: heard.transaction,
+        transaction: observation.transaction,
         at: now,
-        source: heard.source,
+        source: observation.source,
         effect: effect.to_owned(),
-        detail: heard.detail.clone(),
-        event_id: heard.event_id.clone(),
+        detail: observation.detail.clone(),
+        event_id: observation.event_id.clone(),
     }
 }
 

@@ -70,8 +70,8 @@ pub(super) async fn handle(State(web): State<Web>, mut request: Request, next: N
         Err(fault) => fault.into_response(),
     };
     let framed = !context.json && !stored && error_page::has_menu(&response);
-    let visit = if framed { visit(app, session.as_ref()).await } else { None };
-    let mut response = error_page::render(response, &context, visit.as_ref());
+    let page_context = if framed { visit(app, session.as_ref()).await } else { None };
+    let mut response = error_page::render(response, &context, page_context.as_ref());
     if let Some(token) = session.as_ref().and_then(Session::renewed) {
         session::renew(&mut response, token);
     }

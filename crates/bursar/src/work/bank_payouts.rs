@@ -124,13 +124,13 @@ async fn look_for(work: &Work, id: TransactionId) -> Result<FoundPayouts> {
             return nothing(LookupOutcome::NotAnswered);
         }
     };
-    let (mut looked, mut heard, mut are_out) = (LookupOutcome::Through, Vec::new(), Vec::new());
+    let (mut looked, mut observations, mut are_out) = (LookupOutcome::Through, Vec::new(), Vec::new());
     for attempt in suspects {
         match shown.out((&case, attempt)) {
             ShownMoney::Nothing => {}
             ShownMoney::NotSaid => looked = LookupOutcome::NotShown,
             ShownMoney::It(object) => {
-                heard.push(out(attempt, &object));
+                observations.push(out(attempt, &object));
                 are_out.push(object);
             }
         }
@@ -140,18 +140,18 @@ async fn look_for(work: &Work, id: TransactionId) -> Result<FoundPayouts> {
     let stands = said.iter().filter(|object| shown.stands((of, object))).min();
     are_out.extend(stands.cloned());
     if let (Some(newest), Some(object)) = (newest.filter(|one| one.state.ended()), stands) {
-        heard.push(out(newest, object));
+        observations.push(out(newest, object));
     }
     // Only the transfer is known here, so its money is what went to the bank.
     let transfer = case.attempts.iter().find(|one| one.leg == Leg::Transfer && !one.state.ended());
     if let (None, Some(transfer), Some(object)) = (newest, transfer, stands) {
-        heard.extend(shown.fact(object).map(|fact| {
+        observations.extend(shown.fact(object).map(|fact| {
             search::observation(transfer, scheduled_payouts::paid_by_schedule(object, &fact), None)
         }));
     }
-    if !heard.is_empty() {
+    if !observations.is_empty() {
         let app = &work.app;
-        transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
+        transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &observations).await?) })?;
         app.nudge.notify_watchers();
     }
     Ok(FoundPayouts { looked, out: are_out })

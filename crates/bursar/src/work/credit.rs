@@ -23,7 +23,7 @@ enum EventMatch {
 
 /// Sets on each change the event it came from, if there is one.
 pub(super) fn name_events<'a>(
-    heard: &mut [Observation],
+    observations: &mut [Observation],
     linked: &[&LinkedEvent],
     attempts: impl Iterator<Item = &'a Attempt>,
 ) {
@@ -31,7 +31,7 @@ pub(super) fn name_events<'a>(
         attempts.filter_map(|attempt| Some((attempt.id, attempt.vendor_id.as_deref()?))).collect();
     let mut events: HashMap<TransactionId, Vec<&LinkedEvent>> = HashMap::new();
     linked.iter().for_each(|event| events.entry(event.transaction).or_default().push(event));
-    for change in heard {
+    for change in observations {
         let object = change.vendor_id.as_deref().or_else(|| objects.get(&change.attempt).copied());
         let of = events.get(&change.transaction).into_iter().flatten();
         let fits = of.map(|event| (fit(event, &change.fact, object, change), event));

@@ -245,13 +245,13 @@ async fn commit(work: &Work, sorted: QueueDecision) -> PassResult {
     }
     transact!(app, |tx| {
         let now = app.clock.now();
-        let (mut heard, mut new) = (Vec::new(), Vec::new());
+        let (mut observations, mut new) = (Vec::new(), Vec::new());
         let (queued, held) = still_queued(tx, &sorted).await?;
         for (attempt, code) in sorted.stopped.iter().filter(|(attempt, _)| queued.contains(&attempt.id)) {
-            heard.push(stop(attempt, *code));
+            observations.push(stop(attempt, *code));
         }
         let settled = sorted.settled.iter().filter(|(attempt, _)| queued.contains(&attempt.id));
-        heard.extend(settled.map(|(_, fact)| fact.clone()));
+        observations.extend(settled.map(|(_, fact)| fact.clone()));
         let ready = sorted.ready.iter().filter(|ready| queued.contains(&ready.attempt.id));
         let ready = without_stale_allocations(tx, &sorted.shares, ready.collect()).await?.into_iter();
         let (items, legs): (Vec<&Ready>, Vec<&Ready>) =
@@ -263,23 +263,33 @@ async fn commit(work: &Work, sorted: QueueDecision) -> PassResult {
                 Leg::Transfer | Leg::Payout | Leg::Reversal | Leg::Item => stripe_request(ready),
             };
             match request {
-                Ok(request) => {
-                    intention(app, &request, ready.transaction.batch, &[ready], now, &mut heard, &mut new)
-                }
-                Err(bad) => heard.push(cannot_build(&ready.attempt, &bad)),
+                Ok(request) => intention(
+                    app,
+                    &request,
+                    ready.transaction.batch,
+                    &[ready],
+                    now,
+                    &mut observations,
+                    &mut new,
+                ),
+                Err(bad) => observations.push(cannot_build(&ready.attempt, &bad)),
             }
         }
         let (items, unbuildable) = chunks::buildable(items);
-        heard.extend(unbuildable.iter().map(|(ready, bad)| cannot_build(&ready.attempt, bad)));
+        observations.extend(unbuildable.iter().map(|(ready, bad)| cannot_build(&ready.attempt, bad)));
         for chunk in chunks::of(tx, items).await? {
             match chunk.request() {
-                Ok(request) => intention(app, &request, chunk.batch, &chunk.items, now, &mut heard, &mut new),
-                Err(bad) => heard.extend(chunk.items.iter().map(|ready| cannot_build(&ready.attempt, &bad))),
+                Ok(request) => {
+                    intention(app, &request, chunk.batch, &chunk.items, now, &mut observations, &mut new)
+                }
+                Err(bad) => {
+                    observations.extend(chunk.items.iter().map(|ready| cannot_build(&ready.attempt, &bad)))
+                }
             }
         }
         // A decision is as old as the data behind it; for a payout, that is the balance.
         submissions::insert(tx, new, sorted.epoch, sorted.decided_at.min(now)).await?;
-        record::record_of(tx, app, "dispatch", held, &heard).await?;
+        record::record_of(tx, app, "dispatch", held, &observations).await?;
         for (next_at, waiting) in &sorted.waiting {
             transactions::let_wait(tx, waiting, *next_at).await?;
         }

@@ -161,7 +161,7 @@ async fn believe(
         };
         let attempts = transactions::attempts(tx, &[*id]).await?;
         let Some(attempt) = attempts.iter().find(|one| one.vendor_id == event.object_id) else { continue };
-        let heard = Observation {
+        let observation = Observation {
             transaction: *id,
             attempt: attempt.id,
             fact,
@@ -171,7 +171,7 @@ async fn believe(
             detail: None,
             event_id: Some(event.id.clone()),
         };
-        record::record(tx, app, "intake", &[heard]).await?;
+        record::record(tx, app, "intake", &[observation]).await?;
     }
     Ok(())
 }

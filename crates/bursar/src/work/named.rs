@@ -101,7 +101,7 @@ async fn not_seen(work: &Work, of: &NamedObject, why: &str) -> Result<()> {
                 transactions::attempts_of_submissions(tx, std::slice::from_ref(&submission.id)).await?;
             let ended = |one: &&Attempt| one.state == AttemptState::Failed && one.reason_code.is_some();
             let message = format!("the vendor says that it made {} under our key, but {why}", of.object);
-            let heard: Vec<Observation> = carried
+            let observations: Vec<Observation> = carried
                 .iter()
                 .filter(ended)
                 .map(|one| Observation {
@@ -109,8 +109,8 @@ async fn not_seen(work: &Work, of: &NamedObject, why: &str) -> Result<()> {
                     ..of_object(one, Fact::FoundAfterAll(one.leg), None)
                 })
                 .collect();
-            if !heard.is_empty() {
-                record::record(tx, app, "events", &heard).await?;
+            if !observations.is_empty() {
+                record::record(tx, app, "events", &observations).await?;
                 named::told(tx, &submission.id, &of.object, now).await?;
             }
         }
@@ -292,7 +292,7 @@ async fn adopt(work: &Work, of: &NamedObject, answer: &OurObject) -> Result<()> 
         let carried = transactions::attempts_of_submissions(tx, std::slice::from_ref(&of.id)).await?;
         let first = named::adopt(tx, &of.id, &carrier_id, now).await?;
         named::looked(tx, &of.id, object, None).await?;
-        let heard: Vec<Observation> = match first {
+        let observations: Vec<Observation> = match first {
             true => {
                 // For Stripe, only the attempt that takes the id makes the event known. If none does because the money
                 // is back, it must stay parked; otherwise every look would unpark it again.
@@ -306,7 +306,7 @@ async fn adopt(work: &Work, of: &NamedObject, answer: &OurObject) -> Result<()> 
             }
             false => carried.iter().filter_map(|one| second_of(one, answer, &carrier_id)).collect(),
         };
-        let recorded = record::record(tx, app, "events", &heard).await?;
+        let recorded = record::record(tx, app, "events", &observations).await?;
         transactions::ask_now(tx, &ids, now).await?;
         Ok(recorded)
     })?;

@@ -231,10 +231,11 @@ async fn contradict(work: &Work, case: &Case, finding: &Finding) -> Result<()> {
 
 /// Records that the vendor shows, under these ids, what had ended here as not made.
 async fn found_after_all(work: &Work, shows: &[(&Attempt, String)]) -> Result<()> {
-    let heard: Vec<Observation> = shows.iter().map(|(one, object)| bank_payouts::out(one, object)).collect();
+    let observations: Vec<Observation> =
+        shows.iter().map(|(one, object)| bank_payouts::out(one, object)).collect();
     let app = &work.app;
-    if !heard.is_empty() {
-        transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &heard).await?) })?;
+    if !observations.is_empty() {
+        transact!(app, |tx| { Ok(record::record(tx, app, "looked_again", &observations).await?) })?;
         app.nudge.notify_watchers();
     }
     Ok(())

@@ -148,14 +148,14 @@ async fn note(work: &Work, id: TransactionId, others: &[UnknownObject], epoch: i
         let mut known = put_back::known(tx, &objects).await?;
         known.extend(put_back::settled_by_people(tx, id).await?);
         let others: Vec<&UnknownObject> = others.iter().filter(|one| !known.contains(one.id())).collect();
-        let (mut heard, mut found) = (Vec::new(), Vec::new());
+        let (mut observations, mut found) = (Vec::new(), Vec::new());
         if let Some(adopted) = adopted(of, &cases, &others) {
-            heard.push(adopted);
+            observations.push(adopted);
         } else {
             for one in &others {
                 match cases.unknown(id, one.leg(), (one.id(), one.mark())) {
                     Unknown::Contradicts(observation) => {
-                        heard.push(*observation);
+                        observations.push(*observation);
                         found.push(as_found(of, one));
                     }
                     Unknown::LookedUp => {}
@@ -164,8 +164,8 @@ async fn note(work: &Work, id: TransactionId, others: &[UnknownObject], epoch: i
             }
         }
         // An adopted object is known from now on.
-        let through = others.is_empty() || (found.is_empty() && heard.len() == others.len());
-        record::record(tx, app, "search", &heard).await?;
+        let through = others.is_empty() || (found.is_empty() && observations.len() == others.len());
+        record::record(tx, app, "search", &observations).await?;
         safe_mode::note_found(tx, &found, now).await?;
         if through {
             put_back::looked_for(tx, &[id], epoch).await?;

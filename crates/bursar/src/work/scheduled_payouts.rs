@@ -154,13 +154,13 @@ pub(super) async fn look(
         let seen = if hidden { &mut outcome.unseen } else { &mut outcome.shown };
         seen.extend((hidden || ready.transaction.unseen_since.is_some()).then_some(id));
         match taken.facts.remove(&id) {
-            Some(heard) if came_back(&heard) => {
+            Some(observations) if came_back(&observations) => {
                 tracing::warn!(payment = %id, "its transfer came back; what took its money before is looked for first");
                 outcome.came_back.push(id);
                 outcome.still.push(ready);
             }
-            Some(heard) => {
-                outcome.settled.extend(heard.into_iter().map(|heard| (ready.attempt.clone(), heard)));
+            Some(observations) => {
+                outcome.settled.extend(observations.into_iter().map(|heard| (ready.attempt.clone(), heard)));
             }
             None if matches!(why, UnpayableReason::Late)
                 && !taken.incomplete
@@ -272,8 +272,8 @@ pub(super) async fn named_as(
 }
 
 /// Whether a transfer was completely reversed.
-pub(super) fn came_back(heard: &[Observation]) -> bool {
-    heard.iter().any(|one| one.fact == Fact::TransferReversed)
+pub(super) fn came_back(observations: &[Observation]) -> bool {
+    observations.iter().any(|one| one.fact == Fact::TransferReversed)
 }
 
 /// The note on money paid out by Stripe's automatic schedule.

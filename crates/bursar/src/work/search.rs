@@ -105,13 +105,13 @@ async fn stripe(work: &Work, since: i64) -> Result<SearchOutcome> {
             standing.iter().filter(|(_, one)| !known.contains(&one.id)).collect();
         let ids: Vec<TransactionId> = unknown.iter().map(|(id, _)| *id).collect();
         let cases = Cases::read(tx, &ids).await?;
-        let (mut heard, mut found, mut unread) = (Vec::new(), Vec::new(), None);
+        let (mut observations, mut found, mut unread) = (Vec::new(), Vec::new(), None);
         for (id, one) in unknown {
             match cases.unknown(*id, Leg::Transfer, (&one.id, one.metadata.get("attempt"))) {
                 Unknown::LookedUp => {}
                 unknown @ (Unknown::Contradicts(_) | Unknown::Found) => {
                     if let Unknown::Contradicts(observation) = unknown {
-                        heard.push(*observation);
+                        observations.push(*observation);
                     }
                     match transfer_found(*id, one) {
                         Ok(one) => found.push(one),
@@ -120,7 +120,7 @@ async fn stripe(work: &Work, since: i64) -> Result<SearchOutcome> {
                 }
             }
         }
-        record::record(tx, app, "search", &heard).await?;
+        record::record(tx, app, "search", &observations).await?;
         safe_mode::note_found(tx, &found, app.clock.now()).await?;
         Ok(unread.map_or(Ok(()), Err))
     })
@@ -218,7 +218,7 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<SearchOutcome> {
             return Ok(Err(why));
         };
         let cases = Cases::read(tx, &items.keys().copied().collect::<Vec<_>>()).await?;
-        let (mut heard, mut found, mut queued) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut observations, mut found, mut queued) = (Vec::new(), Vec::new(), Vec::new());
         for (id, (item, amount)) in &items {
             let said = fact_in(batch, item);
             let out = said.as_ref().is_none_or(is_out);
@@ -229,7 +229,7 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<SearchOutcome> {
                     let ended = newest.filter(|one| one.state.ended());
                     let object = item.payout_item_id.clone();
                     let fact = Fact::FoundAfterAll(Leg::Item);
-                    heard.extend(ended.map(|one| observation(one, fact, Some(object.clone()))));
+                    observations.extend(ended.map(|one| observation(one, fact, Some(object.clone()))));
                     found.push(Found {
                         vendor: Vendor::PayPal,
                         object_id: object,
@@ -244,8 +244,8 @@ async fn batch_found(work: &Work, batch: &Batch) -> Result<SearchOutcome> {
             }
         }
         let names: Vec<TransactionId> = items.keys().copied().collect();
-        heard.extend(intend_again(app, tx, (&key, batch, &names), (&cases, &queued), now).await?);
-        record::record(tx, app, "search", &heard).await?;
+        observations.extend(intend_again(app, tx, (&key, batch, &names), (&cases, &queued), now).await?);
+        record::record(tx, app, "search", &observations).await?;
         safe_mode::note_found(tx, &found, now).await?;
         Ok(Ok(()))
     })

@@ -381,10 +381,10 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
         for attempt in &attempts {
             by_submission.entry(attempt.submission.as_deref().unwrap_or("")).or_default().push(attempt);
         }
-        let (mut heard, mut to_ask, mut at_gates) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut observations, mut to_ask, mut at_gates) = (Vec::new(), Vec::new(), Vec::new());
         for answer in answered.iter().filter(|answer| held.contains(&answer.submission.id)) {
             let carried = by_submission.remove(answer.submission.id.as_str()).unwrap_or_default();
-            heard.extend(consequences(tx, app, answer, &carried, now).await?);
+            observations.extend(consequences(tx, app, answer, &carried, now).await?);
             // The item reports the outcome of a cancellation; a found transfer reports what has happened to it since.
             let found = answer.judgment.why == "found";
             // If a payout was stopped because its transfer was reversed, the transfer says whether completely.
@@ -411,11 +411,11 @@ async fn record_set(work: &Work, answered: &[Answered]) -> Result<()> {
             put_back::renew(tx, &clean, epoch).await?;
         }
         store::vendors::note_elsewhere(tx, Code::OtherVendorAccount.as_str(), &elsewhere).await?;
-        let recorded = record::record(tx, app, "dispatch", &heard).await?;
+        let recorded = record::record(tx, app, "dispatch", &observations).await?;
         transactions::ask_now(tx, &to_ask, now).await?;
         let later = now + app.config.longest_wait_us();
         transactions::let_wait(tx, &at_gates, later).await?;
-        unfunded::put_off(tx, &heard, now, app.config.longest_wait_us()).await?;
+        unfunded::put_off(tx, &observations, now, app.config.longest_wait_us()).await?;
         Ok(recorded.to_dispatch)
     })?;
     if dispatched {
@@ -585,15 +585,15 @@ async fn consequences(
             let bad: Vec<&str> = places.iter().filter_map(|at| ids.get(*at)).map(String::as_str).collect();
             let (refused, others): (Vec<&Attempt>, Vec<&Attempt>) =
                 carried.iter().copied().partition(|one| bad.contains(&one.transaction.to_string().as_str()));
-            let mut heard: Vec<Observation> =
+            let mut observations: Vec<Observation> =
                 refused.iter().map(|one| tell(one, Fact::Refused(one.leg, reason.clone()), None)).collect();
-            heard.extend(send_others_again(tx, app, &answer.submission, &others, now).await?);
-            heard
+            observations.extend(send_others_again(tx, app, &answer.submission, &others, now).await?);
+            observations
         }
         Verdict::Stopped(closed) => {
-            let (mut heard, others) = at_closed_gates(carried, closed, &tell);
-            heard.extend(send_others_again(tx, app, &answer.submission, &others, now).await?);
-            heard
+            let (mut observations, others) = at_closed_gates(carried, closed, &tell);
+            observations.extend(send_others_again(tx, app, &answer.submission, &others, now).await?);
+            observations
         }
         Verdict::Again { doubtful: true, .. } | Verdict::Look(_) => all(&Fact::Unknown),
         Verdict::Again { doubtful: false, .. } => Vec::new(),
@@ -607,22 +607,23 @@ fn at_closed_gates<'a>(
     closed: &[(TransactionId, BeforeSend)],
     tell: &dyn Fn(&Attempt, Fact, Option<&str>) -> Observation,
 ) -> (Vec<Observation>, Vec<&'a Attempt>) {
-    let (mut heard, mut others) = (Vec::new(), Vec::new());
+    let (mut observations, mut others) = (Vec::new(), Vec::new());
     for one in carried {
         match closed.iter().find(|(of, _)| *of == one.transaction).map(|(_, gate)| *gate) {
             Some(BeforeSend::Stop(code)) => {
                 let sentence = Some(format!("nothing was sent: {}", code.message()));
                 let fact = Fact::Refused(one.leg, Reason::new(code.as_str(), ""));
-                heard.push(Observation { detail: sentence, ..tell(one, fact, None) });
+                observations.push(Observation { detail: sentence, ..tell(one, fact, None) });
             }
             Some(BeforeSend::Wait(code)) => {
                 let sentence = Some(format!("nothing was sent, it waits: {}", code.message()));
-                heard.push(Observation { detail: sentence, ..tell(one, Fact::Withheld(one.leg), None) });
+                observations
+                    .push(Observation { detail: sentence, ..tell(one, Fact::Withheld(one.leg), None) });
             }
             Some(BeforeSend::Open) | None => others.push(*one),
         }
     }
-    (heard, others)
+    (observations, others)
 }
 
 /// Whether the id of an accepted submission is the attempt's object: a PayPal batch carries many items, and a

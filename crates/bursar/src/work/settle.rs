@@ -214,7 +214,7 @@ async fn asked(
     }
     silent.extend(waits.into_iter().map(not_looked_through));
     let (sender, answers) = mpsc::unbounded_channel();
-    silent.into_iter().for_each(|said| drop(sender.send(vec![said])));
+    silent.into_iter().for_each(|answer| drop(sender.send(vec![answer])));
     if work.sequential {
         ask_stripe(work, stripe, source, &sender).await?;
         items::ask(work, paypal, source, &sender).await?;
@@ -369,9 +369,9 @@ async fn ask_stripe(
     let asks = futures::stream::iter(ask).map(|of_one| {
         let client = stripe.client.clone();
         async move {
-            let mut said = Vec::new();
+            let mut answers = Vec::new();
             for question in &of_one {
-                said.push(
+                answers.push(
                     match work
                         .ask(Vendor::Stripe, at(&client, question, source, (&work.app.clock, skew)))
                         .await
@@ -381,14 +381,14 @@ async fn ask_stripe(
                     },
                 );
             }
-            Ok::<_, crate::ops::OpsError>(said)
+            Ok::<_, crate::ops::OpsError>(answers)
         }
     });
     let mut asks = asks.buffer_unordered(work.concurrency(READS_AT_ONCE));
     let elsewhere = elsewhere.iter().map(|of| of.iter().map(|one| unreachable(one, ELSEWHERE)));
     elsewhere.for_each(|said| drop(out.send(said.collect())));
-    while let Some(said) = asks.next().await {
-        drop(out.send(said?));
+    while let Some(answers) = asks.next().await {
+        drop(out.send(answers?));
     }
     Ok(())
 }
@@ -407,13 +407,13 @@ async fn at(
         let same = transfer.money() == Some(of.terms.net) && transfer.destination == of.destination.address();
         let (status, facts) = transfer_facts(&transfer);
         let heard = facts.into_iter().map(|fact| observation(attempt, fact, source, &status));
-        let mut heard: Vec<Observation> = heard.collect();
+        let mut observations: Vec<Observation> = heard.collect();
         // Before it was reversed, it may have been paid out by Stripe's automatic schedule or by us, so the payee has
         // it. The same goes for the rest of a partly reversed transfer.
-        let came_back = scheduled_payouts::came_back(&heard);
+        let came_back = scheduled_payouts::came_back(&observations);
         let looks = parked.as_ref().filter(|one| same && (came_back || one.in_balance));
         let Some(parked) = looks else {
-            let said = believed(question, &status, same, Some(heard), now);
+            let said = believed(question, &status, same, Some(observations), now);
             return Ok(ObjectAnswer { unlooked: came_back && parked.is_none(), ..said });
         };
         let Parked { payouts, other_payouts: beside, found_payouts: ours, .. } = &**parked;
@@ -455,21 +455,22 @@ async fn at(
             });
         }
         // If only the rest was paid out, the payee has less than the payment; two people must decide.
-        let of_rest = left.swept.is_some() && !came_back && !heard.is_empty();
+        let of_rest = left.swept.is_some() && !came_back && !observations.is_empty();
         let waits = matches!(of.state, State::Transferred | State::PayoutReview);
         if of_rest && !waits {
-            heard.push(observation(attempt, Fact::FoundAfterAll(Leg::Transfer), source, &message));
+            observations.push(observation(attempt, Fact::FoundAfterAll(Leg::Transfer), source, &message));
         }
-        heard.splice(0..0, left.swept.filter(|_| !of_rest));
-        let said = believed(question, &message, same, Some(heard), now);
+        observations.splice(0..0, left.swept.filter(|_| !of_rest));
+        let said = believed(question, &message, same, Some(observations), now);
         return Ok(ObjectAnswer { hidden: left.hidden || (of_rest && waits), not_yet: left.not_yet, ..said });
     }
     let account = ConnectedAccount::parse(of.destination.address()).ok_or(ReadError::Missing)?;
     let payout = client.payout(&account, object).await?;
     // A payout of Stripe's automatic schedule pays several payments at once; it was matched by what it took.
     let same = payout.automatic || payout.money() == Some(of.terms.net);
-    let heard = bank::fact(&payout).map(|fact| vec![observation(attempt, fact, source, &payout.status)]);
-    Ok(believed(question, &payout.status, same, heard, now))
+    let observations =
+        bank::fact(&payout).map(|fact| vec![observation(attempt, fact, source, &payout.status)]);
+    Ok(believed(question, &payout.status, same, observations, now))
 }
 
 /// The state of a transfer in words, and the resulting facts: how much came back, for the ledger, and that it was
@@ -674,19 +675,19 @@ async fn note(
     tx: &mut Tx,
     work: &Work,
     standing: &BTreeMap<TransactionId, Transaction>,
-    said: &[ObjectAnswer],
+    answers: &[ObjectAnswer],
     later: &BTreeMap<TransactionId, i64>,
     now: i64,
 ) -> Result<()> {
     let mut what: HashMap<TransactionId, Vec<&ObjectAnswer>> = HashMap::new();
-    said.iter().for_each(|one| what.entry(one.transaction).or_default().push(one));
+    answers.iter().for_each(|one| what.entry(one.transaction).or_default().push(one));
     let mut asked = Vec::new();
     for transaction in standing.values() {
-        let Some(said) = what.get(&transaction.id) else { continue };
-        let answer = said.iter().map(|one| one.answer).max().unwrap_or(Answer::NotAsked);
-        let unbelieved = said.iter().any(|one| one.unbelieved);
-        let hidden = said.iter().any(|one| one.hidden);
-        let not_yet = said.iter().any(|one| one.not_yet);
+        let Some(answers) = what.get(&transaction.id) else { continue };
+        let answer = answers.iter().map(|one| one.answer).max().unwrap_or(Answer::NotAsked);
+        let unbelieved = answers.iter().any(|one| one.unbelieved);
+        let hidden = answers.iter().any(|one| one.hidden);
+        let not_yet = answers.iter().any(|one| one.not_yet);
         let since = match answer {
             Answer::NotAsked | Answer::Told if !hidden => None,
             Answer::NotAsked | Answer::Told | Answer::Unseen | Answer::Unusable => {
@@ -717,7 +718,7 @@ async fn note(
             }
             (None, Answer::NotAsked | Answer::Told) => next_at(transaction, now, poll),
         };
-        let words: Vec<&str> = said.iter().map(|one| one.what.as_str()).collect();
+        let words: Vec<&str> = answers.iter().map(|one| one.what.as_str()).collect();
         let unanswered = (hidden || matches!(answer, Answer::Unseen | Answer::Unusable)) && hinted;
         let still_hinted = again.is_some() || answer == Answer::Silent || unanswered;
         let (what, unshown) = (words.join("; "), Unshown { since, reversal_seen_at });

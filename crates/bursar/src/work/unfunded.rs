@@ -58,8 +58,13 @@ impl Refusals {
 }
 
 /// Postpones the next payout of payments that were just refused, doubling the wait each time.
-pub(super) async fn put_off(tx: &mut Tx, heard: &[Observation], now: i64, first_wait_us: i64) -> Result<()> {
-    let refused = heard.iter().filter(|one| matches!(one.fact, Fact::Unfunded(_)));
+pub(super) async fn put_off(
+    tx: &mut Tx,
+    observations: &[Observation],
+    now: i64,
+    first_wait_us: i64,
+) -> Result<()> {
+    let refused = observations.iter().filter(|one| matches!(one.fact, Fact::Unfunded(_)));
     for of in refused.map(|one| one.transaction) {
         let refusals = Refusals::among(&transactions::attempts(tx, &[of]).await?);
         let next_at = refusals.map_or(now + first_wait_us, |refusals| refusals.next_at(now, first_wait_us));

@@ -30,11 +30,12 @@ impl PaymentCase {
     }
 
     /// A contradiction of an attempt is reported once, until it is settled.
-    pub(super) fn is_new(&self, place: usize, heard: &Observation) -> bool {
-        let (attempt, fact) = (&self.attempts[place], &heard.fact);
+    pub(super) fn is_new(&self, place: usize, observation: &Observation) -> bool {
+        let (attempt, fact) = (&self.attempts[place], &observation.fact);
         // The object is known by now, and counted.
-        let known =
-            heard.vendor_id.is_some() && heard.vendor_id == attempt.vendor_id && !attempt.state.ended();
+        let known = observation.vendor_id.is_some()
+            && observation.vendor_id == attempt.vendor_id
+            && !attempt.state.ended();
         if known && matches!(fact, Fact::FoundAfterAll(_)) {
             return false;
         }
@@ -56,64 +57,73 @@ impl PaymentCase {
     pub(super) fn contradicted(
         &mut self,
         place: usize,
-        heard: &Observation,
+        observation: &Observation,
         also: Option<(Leg, AttemptState)>,
         now: i64,
         sheet: &mut WriteSet,
     ) {
-        tracing::error!(transaction = %heard.transaction, fact = heard.fact.as_str(),
+        tracing::error!(transaction = %observation.transaction, fact = observation.fact.as_str(),
             "the vendor contradicts what was final here; a person must look");
-        sheet.lines.push(line(heard, "contradiction", now));
-        if let Some(reason) = heard.fact.reason() {
+        sheet.lines.push(line(observation, "contradiction", now));
+        if let Some(reason) = observation.fact.reason() {
             self.attempts[place].reason_code = Some(reason.code.clone());
             self.attempts_touched.push(self.attempts[place].id);
         }
         let other = also
             .and_then(|(leg, _)| self.attempts.iter().position(|one| one.leg == leg && !one.state.ended()));
         self.mark(other.unwrap_or(place), now);
-        sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
+        sheet.notices.push((Notice::PaymentNeedsReview, observation.transaction));
     }
 
     /// A fact about an object that belongs to another payment moves nothing: a person must look.
-    pub(super) fn doubt(&mut self, heard: &Observation, object: &str, now: i64, sheet: &mut WriteSet) {
-        tracing::error!(transaction = %heard.transaction, object,
+    pub(super) fn doubt(&mut self, observation: &Observation, object: &str, now: i64, sheet: &mut WriteSet) {
+        tracing::error!(transaction = %observation.transaction, object,
             "this object belongs to another payment; nothing was recorded, a person must look");
         metrics::counter!("bursar_alarms_total").increment(1);
-        let place = self.attempts.iter().position(|one| one.id == heard.attempt);
+        let place = self.attempts.iter().position(|one| one.id == observation.attempt);
         let Some(place) = place.filter(|place| self.attempts[*place].contradicted_at.is_none()) else {
             return;
         };
         let detail = format!("{object} belongs to another payment; nothing was recorded");
-        sheet.lines.push(Line { detail: Some(detail), ..line(heard, "contradiction", now) });
+        sheet.lines.push(Line { detail: Some(detail), ..line(observation, "contradiction", now) });
         self.mark(place, now);
-        sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
+        sheet.notices.push((Notice::PaymentNeedsReview, observation.transaction));
     }
 
     /// The known id of an attempt's object, if the fact names a different one. An id is never replaced: the vendor has made
     /// it twice.
-    pub(super) fn known_as(&self, heard: &Observation) -> Option<String> {
-        let attempt = self.attempts.iter().find(|one| one.id == heard.attempt)?;
-        let other = heard.vendor_id.is_some() && attempt.vendor_id != heard.vendor_id;
-        let known =
-            attempt.vendor_id.clone().filter(|_| other && !matches!(heard.fact, Fact::FoundAfterAll(_)));
-        known.filter(|_| !takes_an_id(attempt, heard))
+    pub(super) fn known_as(&self, observation: &Observation) -> Option<String> {
+        let attempt = self.attempts.iter().find(|one| one.id == observation.attempt)?;
+        let other = observation.vendor_id.is_some() && attempt.vendor_id != observation.vendor_id;
+        let known = attempt
+            .vendor_id
+            .clone()
+            .filter(|_| other && !matches!(observation.fact, Fact::FoundAfterAll(_)));
+        known.filter(|_| !takes_an_id(attempt, observation))
     }
 
     /// A fact about a second object of an attempt moves nothing: a person must look.
-    pub(super) fn made_twice(&mut self, heard: &Observation, known: &str, now: i64, sheet: &mut WriteSet) {
-        let object = heard.vendor_id.clone().unwrap_or_default();
-        tracing::error!(transaction = %heard.transaction, object, known,
+    pub(super) fn made_twice(
+        &mut self,
+        observation: &Observation,
+        known: &str,
+        now: i64,
+        sheet: &mut WriteSet,
+    ) {
+        let object = observation.vendor_id.clone().unwrap_or_default();
+        tracing::error!(transaction = %observation.transaction, object, known,
             "the vendor has made this twice; nothing was recorded of the second, a person must look");
         metrics::counter!("bursar_alarms_total").increment(1);
-        let place = self.attempts.iter().position(|one| one.id == heard.attempt);
+        let place = self.attempts.iter().position(|one| one.id == observation.attempt);
         let Some(place) = place.filter(|place| self.attempts[*place].contradicted_at.is_none()) else {
             return;
         };
-        sheet
-            .lines
-            .push(Line { detail: Some(made_twice(&object, known)), ..line(heard, "contradiction", now) });
+        sheet.lines.push(Line {
+            detail: Some(made_twice(&object, known)),
+            ..line(observation, "contradiction", now)
+        });
         self.mark(place, now);
-        sheet.notices.push((Notice::PaymentNeedsReview, heard.transaction));
+        sheet.notices.push((Notice::PaymentNeedsReview, observation.transaction));
     }
 
     /// Holds the payment from now on. Marks always increase, whatever the clock does, so a look-up made before one does not
@@ -131,9 +141,9 @@ impl PaymentCase {
 
 /// Whether an attempt takes the id from a fact: its first one or, if it had ended here, one that a person has proven. A
 /// second object found beside it does not count.
-pub(super) fn takes_an_id(attempt: &Attempt, heard: &Observation) -> bool {
-    let beside = matches!(heard.fact, Fact::FoundAfterAll(_)) && !attempt.state.ended();
-    (attempt.vendor_id.is_none() && !beside) || (attempt.state.ended() && heard.source == "person")
+pub(super) fn takes_an_id(attempt: &Attempt, observation: &Observation) -> bool {
+    let beside = matches!(observation.fact, Fact::FoundAfterAll(_)) && !attempt.state.ended();
+    (attempt.vendor_id.is_none() && !beside) || (attempt.state.ended() && observation.source == "person")
 }
 
 /// The description of a second object, for whoever has to settle it.

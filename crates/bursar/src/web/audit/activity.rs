@@ -148,12 +148,12 @@ struct ActivityPage {
 
 async fn list(
     State(app): State<App>,
-    visit: PageContext,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    context: PageContext,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let before = paging.after_parts::<2>()?.and_then(|[at, seq]| Some((at.parse().ok()?, seq.parse().ok()?)));
-    let (mut rows, problem) = match ask.filter(before) {
+    let (mut rows, problem) = match params.filter(before) {
         Ok(filter) => (audit::list(&mut db, &filter, paging.limit + 1).await?, None),
         Err(problem) => (Vec::new(), Some(problem)),
     };
@@ -165,24 +165,24 @@ async fn list(
         .filter(|_| more)
         .map(|last| encode_cursor(&[&last.at.to_string(), &last.seq.to_string()]));
     let turn = paging.turn(rows.len(), next.as_deref(), None);
-    let about = match &ask.subject {
+    let about = match &params.subject {
         None => None,
         Some(id) => {
             Some(called(&mut db, std::slice::from_ref(id)).await?.remove(id).unwrap_or_else(|| id.clone()))
         }
     };
     let page = ActivityPage {
-        frame: visit.frame("Activity log", MenuItem::Activity),
-        actors: actors(&mut db, ask.actor.as_deref()).await?,
-        actions: actions(&mut db, ask.action.as_deref()).await?,
+        frame: context.frame("Activity log", MenuItem::Activity),
+        actors: actors(&mut db, params.actor.as_deref()).await?,
+        actions: actions(&mut db, params.action.as_deref()).await?,
         problem,
-        lines: lines(&mut db, rows, visit.may(Permission::Administer)).await?,
+        lines: lines(&mut db, rows, context.may(Permission::Administer)).await?,
         turn,
         about,
         rows: count(store::counted(&mut db, "audit").await?),
-        ask,
+        ask: params,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The actors to choose from, including the chosen one.
@@ -331,15 +331,15 @@ impl ChainPage {
 
 async fn chain(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Query(ask): Query<From>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let total = store::counted(&mut db, "audit").await?;
     let stretch = verify::segment(&mut db, ask.from.unwrap_or(1), SEGMENT_ROWS).await?;
     let next = (stretch.last >= stretch.first && stretch.last < total).then_some(stretch.last + 1);
-    let frame = visit.frame("The chain of the activity log", MenuItem::Activity);
-    visit.show(&ChainPage { frame, stretch, total, next })
+    let frame = context.frame("The chain of the activity log", MenuItem::Activity);
+    context.show(&ChainPage { frame, stretch, total, next })
 }
 
 /// At most this many violations are listed on the page.
@@ -407,7 +407,7 @@ async fn amounts(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>,
     Ok(amounts)
 }
 
-async fn books(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+async fn books(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let state = brake::state(&mut db).await?;
     let broken = state.as_ref().map(|brake| brake.broken.as_slice()).unwrap_or_default();
@@ -438,10 +438,10 @@ async fn books(State(app): State<App>, visit: PageContext) -> Result<Response, P
         }),
         known: known.iter().take(LISTED).map(row).collect(),
         more: broken.len().saturating_sub(LISTED),
-        may_release: visit.may(Permission::Administer),
-        frame: Frame { braked: None, ..visit.frame("What must hold", MenuItem::Activity) },
+        may_release: context.may(Permission::Administer),
+        frame: Frame { braked: None, ..context.frame("What must hold", MenuItem::Activity) },
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// What happened, and why payments may resume.
@@ -454,10 +454,10 @@ struct ReviewNote {
 
 async fn release(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<ReviewNote>,
 ) -> Result<Response, Problem> {
-    let flash = match brake::release(&app, &visit.actor, &sent.note).await {
+    let flash = match brake::release(&app, &context.actor, &sent.note).await {
         Ok(()) => Flash::good("Payments go on. What you looked at does not stop them again."),
         Err(error) => Flash::refused(error)?,
     };

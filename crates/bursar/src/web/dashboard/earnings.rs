@@ -74,12 +74,12 @@ struct Page {
 
 async fn show(
     State(app): State<App>,
-    visit: PageContext,
-    ListQuery(ask, paging): ListQuery<FilterParams>,
+    context: PageContext,
+    ListQuery(params, paging): ListQuery<FilterParams>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let now = app.clock.now();
-    let narrowed = ask.resolve(&mut db, Tab::Earnings, now).await?;
+    let narrowed = params.resolve(&mut db, Tab::Earnings, now).await?;
     let begins = place(&paging)?;
     let (by_net, year) = (matches!(begins, Begins::Net(_)), narrowed.year);
     let (found, totals) = match narrowed.problems.is_empty() {
@@ -90,11 +90,12 @@ async fn show(
         false => (None, Vec::new()),
     };
     let next = found.as_ref().and_then(|found| found.next.as_ref()).map(sealed_place);
-    let sorts = (ask.address(Tab::Earnings, &[]), ask.address(Tab::Earnings, &[("sort", "-net")]), by_net);
+    let sorts =
+        (params.address(Tab::Earnings, &[]), params.address(Tab::Earnings, &[("sort", "-net")]), by_net);
     let lines = found.as_ref().map_or(&[][..], |found: &Earnings| found.lines.as_slice());
     let earliest = earnings::first_payment(&mut db).await?.map_or(year_of(now), year_of);
     let page = Page {
-        frame: visit.frame("Earnings", MenuItem::Dashboard),
+        frame: context.frame("Earnings", MenuItem::Dashboard),
         years: years(earliest, year_of(now), year),
         year,
         line: found.as_ref().map(|found| Cash(found.line)),
@@ -102,9 +103,9 @@ async fn show(
         rows: lines.iter().map(|line| row(line, year, now)).collect(),
         sorts,
         turn: paging.turn(lines.len(), next.as_deref(), None),
-        shared: Shared::of(Tab::Earnings, ask, narrowed),
+        shared: Shared::of(Tab::Earnings, params, narrowed),
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The years from the current one back to the first payment's, plus the requested one.

@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn a_tab_keeps_the_filters_that_the_other_one_has_too() {
         let word = |text: &str| Some(text.to_owned());
-        let ask = FilterParams {
+        let params = FilterParams {
             account: word("Acme & Sons"),
             range: word("this_month"),
             status: word("failed"),
@@ -323,14 +323,14 @@ mod tests {
             ..FilterParams::default()
         };
         let shared = "account=Acme+%26+Sons&range=this_month";
-        assert_eq!(ask.address(Tab::Summary, &[]), format!("/dashboard/summary?{shared}"));
+        assert_eq!(params.address(Tab::Summary, &[]), format!("/dashboard/summary?{shared}"));
         assert_eq!(
-            ask.address(Tab::Transactions, &[]),
+            params.address(Tab::Transactions, &[]),
             format!("/dashboard/transactions?{shared}&status=failed&stuck=true")
         );
-        assert_eq!(ask.address(Tab::Earnings, &[]), "/dashboard/earnings?account=Acme+%26+Sons");
-        let ask = FilterParams { year: word("2025"), ..FilterParams::default() };
-        assert_eq!(ask.address(Tab::Summary, &[]), "/dashboard/summary");
-        assert_eq!(ask.address(Tab::Earnings, &[("year", "2024")]), "/dashboard/earnings?year=2024");
+        assert_eq!(params.address(Tab::Earnings, &[]), "/dashboard/earnings?account=Acme+%26+Sons");
+        let params = FilterParams { year: word("2025"), ..FilterParams::default() };
+        assert_eq!(params.address(Tab::Summary, &[]), "/dashboard/summary");
+        assert_eq!(params.address(Tab::Earnings, &[("year", "2024")]), "/dashboard/earnings?year=2024");
     }
 }

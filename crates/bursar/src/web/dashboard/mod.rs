@@ -74,28 +74,31 @@ impl Shared {
     }
 
     /// The shared part of a tab.
-    pub fn of(tab: Tab, ask: FilterParams, narrowed: ResolvedFilter) -> Self {
+    pub fn of(tab: Tab, params: FilterParams, narrowed: ResolvedFilter) -> Self {
         let types = PaymentType::ALL.iter().map(|one| (one.as_str(), one.label()));
-        let range = if ask.dated() { Some("custom") } else { ask.range.as_deref() };
+        let range = if params.dated() { Some("custom") } else { params.range.as_deref() };
         let ranges = period::PRESETS.into_iter().chain([("custom", "From and to, below")]);
         Self {
-            tabs: ask.tabs(tab),
+            tabs: params.tabs(tab),
             action: tab.path(),
-            payment_types: choices(types, ask.payment_type.as_deref()),
+            payment_types: choices(types, params.payment_type.as_deref()),
             ranges: if tab.has("range") { choices(ranges, range) } else { Vec::new() },
-            facets: facets(tab, &ask),
+            facets: facets(tab, &params),
             on: narrowed.on,
             problems: narrowed.problems,
             candidates: narrowed.candidates,
-            ask,
+            ask: params,
         }
     }
 }
 
 /// The filters of a tab, to be added one at a time.
-fn facets(tab: Tab, ask: &FilterParams) -> Facets {
+fn facets(tab: Tab, params: &FilterParams) -> Facets {
     let links = |name: &'static str, words, all: Vec<(&'static str, &'static str)>| {
-        Facet::links(words, all.into_iter().map(|(value, words)| (words, ask.address(tab, &[(name, value)]))))
+        Facet::links(
+            words,
+            all.into_iter().map(|(value, words)| (words, params.address(tab, &[(name, value)]))),
+        )
     };
     let typed = |name: &'static str, words, value: &Option<String>, hint| {
         Facet::typed(words, vec![Typed::of(name, words, "text", value, hint)])
@@ -103,11 +106,11 @@ fn facets(tab: Tab, ask: &FilterParams) -> Facets {
     let mut facets = Vec::new();
     if tab.has("range") {
         let days = vec![
-            Typed::of("from", "From", "date", &ask.from, ""),
-            Typed::of("to", "To", "date", &ask.to, ""),
+            Typed::of("from", "From", "date", &params.from, ""),
+            Typed::of("to", "To", "date", &params.to, ""),
         ];
         let link = |(range, words): (&str, &str)| {
-            (words.to_owned(), ask.address(tab, &[("range", range), ("from", ""), ("to", "")]))
+            (words.to_owned(), params.address(tab, &[("range", range), ("from", ""), ("to", "")]))
         };
         let facet = Facet::typed("Date Range (UTC)", days);
         facets.push(facet.with(period::PRESETS.into_iter().map(link).collect()));
@@ -119,13 +122,13 @@ fn facets(tab: Tab, ask: &FilterParams) -> Facets {
     }
     let types = PaymentType::ALL.iter().map(|one| (one.as_str(), one.label()));
     facets.push(links("payment_type", "Payment Type", types.collect()));
-    facets.push(typed("account", "Account", &ask.account, "Name or id"));
-    facets.push(typed("partner", "Partner User", &ask.partner, "Name or id"));
+    facets.push(typed("account", "Account", &params.account, "Name or id"));
+    facets.push(typed("partner", "Partner User", &params.partner, "Name or id"));
     if tab.has("batch") {
-        facets.push(typed("payee", "Payee (id)", &ask.payee, ""));
-        facets.push(typed("batch", "Batch", &ask.batch, "PB-2026-0042"));
+        facets.push(typed("payee", "Payee (id)", &params.payee, ""));
+        facets.push(typed("batch", "Batch", &params.batch, "PB-2026-0042"));
     }
-    Facets::of(facets, ask.besides(tab, &[]))
+    Facets::of(facets, params.besides(tab, &[]))
 }
 
 /// Options, with the selected one marked.

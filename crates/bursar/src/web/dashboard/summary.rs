@@ -144,12 +144,12 @@ impl Page {
 
 async fn show(
     State(app): State<App>,
-    visit: PageContext,
-    Query(ask): Query<FilterParams>,
+    context: PageContext,
+    Query(params): Query<FilterParams>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let now = app.clock.now();
-    let narrowed = ask.resolve(&mut db, Tab::Summary, now).await?;
+    let narrowed = params.resolve(&mut db, Tab::Summary, now).await?;
     let summary = match narrowed.problems.is_empty() {
         true => dashboard::summary(&mut db, &narrowed.scope, narrowed.range, now).await?,
         false => Summary::default(),
@@ -167,7 +167,7 @@ async fn show(
         Some(currency) => {
             let before = before(&mut db, &narrowed, currency, now, &mut lacks).await?;
             let months = chart_months(&mut db, &narrowed, &summary, currency, now, &mut lacks).await?;
-            Some(part(&ask, &summary, currency, before, months, span(&narrowed, now)))
+            Some(part(&params, &summary, currency, before, months, span(&narrowed, now)))
         }
         None => None,
     };
@@ -177,21 +177,21 @@ async fn show(
     };
     let of_shown = |failure: &&Failure| Some(failure.amount.currency) == shown;
     let page = Page {
-        frame: visit.frame("Payout Dashboard", MenuItem::Dashboard),
+        frame: context.frame("Payout Dashboard", MenuItem::Dashboard),
         untied,
         unread,
-        currencies: currencies(&ask, &summary, shown),
+        currencies: currencies(&params, &summary, shown),
         part,
         failure_rows: summary
             .failures
             .iter()
             .filter(of_shown)
-            .map(|failure| failure_row(&ask, failure))
+            .map(|failure| failure_row(&params, failure))
             .collect(),
         median_rows: summary.medians.iter().map(median_row).collect(),
-        shared: Shared::of(Tab::Summary, ask, narrowed),
+        shared: Shared::of(Tab::Summary, params, narrowed),
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The currency to show: the requested one, else the company's if it has any figures, else the one with the most activity.
@@ -206,10 +206,10 @@ fn shown(summary: &Summary, asked: Option<Currency>, mostly: &str) -> Option<Cur
     asked.or_else(companys).or_else(|| summary.cards.iter().max_by_key(used).map(Card::currency))
 }
 
-fn currencies(ask: &FilterParams, summary: &Summary, shown: Option<Currency>) -> Vec<Choice> {
+fn currencies(params: &FilterParams, summary: &Summary, shown: Option<Currency>) -> Vec<Choice> {
     let choice = |card: &Card| Choice {
         code: card.currency().code(),
-        address: ask.address(Tab::Summary, &[("currency", card.currency().code())]),
+        address: params.address(Tab::Summary, &[("currency", card.currency().code())]),
         here: Some(card.currency()) == shown,
         attention: card.failed.count + card.need_person,
     };
@@ -298,7 +298,7 @@ fn span(narrowed: &ResolvedFilter, now: i64) -> String {
 }
 
 fn part(
-    ask: &FilterParams,
+    params: &FilterParams,
     summary: &Summary,
     currency: Currency,
     before: Option<Before>,
@@ -316,7 +316,7 @@ fn part(
     let moved = |month: &Month| *month != Month::nothing(&month.month, currency);
     let earliest = months.first().map_or("", |month| month.month.as_str());
     let rows: Vec<&Month> = months.iter().skip_while(|month| !moved(month)).collect();
-    let dated = ask.range.is_some() || ask.from.is_some() || ask.to.is_some();
+    let dated = params.range.is_some() || params.from.is_some() || params.to.is_some();
     let lately = match months.as_slice() {
         [.., last, this] if !dated => Some((Cash(this.net()), Cash(last.net()))),
         _ => None,
@@ -328,8 +328,8 @@ fn part(
         before,
         lately,
         lists: (
-            ask.address(Tab::Transactions, &[("under_way", "true")]),
-            ask.address(Tab::Transactions, &[("needs_attention", "true")]),
+            params.address(Tab::Transactions, &[("under_way", "true")]),
+            params.address(Tab::Transactions, &[("needs_attention", "true")]),
         ),
         several: summary.cards.iter().any(|card| other(card.currency()))
             || summary.failures.iter().any(|failure| other(failure.amount.currency)),
@@ -409,7 +409,7 @@ fn month_row(month: &Month) -> MonthRow {
 
 const SETTLED: &str = "Two people have settled the money that lay in the payee's Stripe balance.";
 
-fn failure_row(ask: &FilterParams, failure: &Failure) -> FailureRow {
+fn failure_row(params: &FilterParams, failure: &Failure) -> FailureRow {
     let state = Stands::parse(&failure.code);
     let explained = match failure.state {
         Some(state) => explain_at(&failure.code, state),
@@ -428,7 +428,7 @@ fn failure_row(ask: &FilterParams, failure: &Failure) -> FailureRow {
         words,
         count: failure.count,
         amount: Cash(failure.amount),
-        address: ask.address(Tab::Transactions, &[("reason", &failure.code)]),
+        address: params.address(Tab::Transactions, &[("reason", &failure.code)]),
         code: failure.code.clone(),
     }
 }

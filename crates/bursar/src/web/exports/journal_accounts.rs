@@ -40,7 +40,7 @@ struct AccountsPage {
     may_change: bool,
 }
 
-async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+async fn show(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
     let (names, version) = accounts::read(&mut app.store.read().await?).await?;
     let row = |(key, what, usual): (String, String, String)| Row {
         name: names.accounts.get(&key).cloned().unwrap_or(usual),
@@ -48,13 +48,13 @@ async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Pr
         what,
     };
     let page = AccountsPage {
-        frame: visit.frame("Journal accounts", MenuItem::PayoutSettings),
+        frame: context.frame("Journal accounts", MenuItem::PayoutSettings),
         rows: Names::known().into_iter().map(row).collect(),
         tax_rate: names.xero_tax_rate.clone(),
         version,
-        may_change: visit.may(Permission::Administer),
+        may_change: context.may(Permission::Administer),
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The names, in the order of the accounts on the page.
@@ -72,7 +72,7 @@ struct Sent {
 
 async fn save(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<Sent>,
 ) -> Result<Response, Problem> {
     const PAGE: &str = "/settings/journal";
@@ -81,7 +81,7 @@ async fn save(
     }
     let names =
         Names { accounts: sent.key.into_iter().zip(sent.name).collect(), xero_tax_rate: sent.tax_rate };
-    let flash = match accounts::save(&app, &visit.actor, sent.version, &names).await {
+    let flash = match accounts::save(&app, &context.actor, sent.version, &names).await {
         Ok(()) => Flash::good("The names are saved. The next journal export uses them."),
         Err(error) => Flash::refused(error)?,
     };

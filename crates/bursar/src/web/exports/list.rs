@@ -94,8 +94,8 @@ pub fn size(bytes: i64) -> String {
 }
 
 /// The kinds of exports a role may see; the activity log only for those who may read it.
-fn kinds(visit: &PageContext) -> Vec<&'static str> {
-    let audits = visit.may(Permission::Audit);
+fn kinds(context: &PageContext) -> Vec<&'static str> {
+    let audits = context.may(Permission::Audit);
     Kind::ALL.into_iter().filter(|kind| audits || *kind != Kind::Audit).map(Kind::as_str).collect()
 }
 
@@ -116,10 +116,10 @@ struct ListParams {}
 
 async fn list(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     ListQuery(ListParams {}, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
-    let kinds = kinds(&visit);
+    let kinds = kinds(&context);
     let before = paging.after_parts::<1>()?.and_then(|[number]| number.parse().ok());
     let mut db = app.store.read().await?;
     let mut found = exports::list(&mut db, &kinds, before, paging.limit + 1).await?;
@@ -129,17 +129,17 @@ async fn list(
     let next = found.last().filter(|_| more).map(|last| encode_cursor(&[&last.number.to_string()]));
     let known = Kind::ALL.into_iter().filter(|kind| kinds.contains(&kind.as_str()));
     let page = ListPage {
-        frame: visit.frame("Exports", MenuItem::Exports),
+        frame: context.frame("Exports", MenuItem::Exports),
         of: known.map(|kind| (kind.as_str(), kind.label())).collect(),
         rows: found.iter().map(Row::of).collect(),
         turn: paging.turn(found.len(), next.as_deref(), None),
         days: KEPT_DAYS,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The export with a number or an id, if the person may see it.
-async fn find(db: &mut Db, visit: &PageContext, label: &str) -> Result<Run, Problem> {
+async fn find(db: &mut Db, context: &PageContext, label: &str) -> Result<Run, Problem> {
     let number: Option<i64> = label.strip_prefix("EX-").and_then(|digits| digits.parse().ok());
     let found = match number {
         Some(number) => exports::find(db, number).await,
@@ -150,7 +150,7 @@ async fn find(db: &mut Db, visit: &PageContext, label: &str) -> Result<Run, Prob
         Err(StoreError::Missing) => return Err(Problem::missing()),
         Err(error) => return Err(error.into()),
     };
-    if kinds(visit).contains(&run.kind.as_str()) { Ok(run) } else { Err(Problem::missing()) }
+    if kinds(context).contains(&run.kind.as_str()) { Ok(run) } else { Err(Problem::missing()) }
 }
 
 #[derive(Template)]
@@ -168,20 +168,20 @@ struct ExportPage {
 
 async fn show(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
-    let run = find(&mut app.store.read().await?, &visit, &number).await?;
+    let run = find(&mut app.store.read().await?, &context, &number).await?;
     let done = run.rows_done.saturating_mul(1_000).checked_div(run.rows_expected).unwrap_or(0);
     let page = ExportPage {
-        frame: visit.frame(run.label(), MenuItem::Exports),
+        frame: context.frame(run.label(), MenuItem::Exports),
         columns: original_request(&run).heads().iter().map(|head| head.words).collect(),
         row: Row::of(&run),
         seen: run.change_number(),
         done: done.clamp(0, 1_000),
         days: KEPT_DAYS,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The original request; if it can no longer be read, only its format.
@@ -198,23 +198,23 @@ fn original_request(run: &Run) -> ExportRequest {
 
 async fn file(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
-    let run = find(&mut app.store.read().await?, &visit, &number).await?;
-    verbs::note_download(&app, &visit.actor, &run).await?;
+    let run = find(&mut app.store.read().await?, &context, &number).await?;
+    verbs::note_download(&app, &context.actor, &run).await?;
     Ok(query::kept(&app, &run, &original_request(&run)))
 }
 
 async fn events(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
-    Query(ask): Query<sse::StreamParams>,
+    Query(params): Query<sse::StreamParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let run = find(&mut app.store.read().await?, &visit, &number).await?;
-    sse::watching(app, visit.actor.id, sse::LiveSubject::Export(run.number), &ask, &headers).await
+    let run = find(&mut app.store.read().await?, &context, &number).await?;
+    sse::watching(app, context.actor.id, sse::LiveSubject::Export(run.number), &params, &headers).await
 }
 
 #[cfg(test)]

@@ -47,13 +47,13 @@ struct ExportParams {
 /// Parses the request from the query string, or says why it is invalid.
 async fn wanted(
     db: &mut Db,
-    visit: &PageContext,
+    context: &PageContext,
     of: &str,
     query: &str,
     now: i64,
 ) -> Result<Result<ExportParams, String>, Problem> {
     let kind = Kind::parse(of).ok_or_else(Problem::missing)?;
-    if kind == Kind::Audit && !visit.may(Permission::Audit) {
+    if kind == Kind::Audit && !context.may(Permission::Audit) {
         return Err(Problem::forbidden());
     }
     let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Problem::field)?;
@@ -65,31 +65,31 @@ async fn wanted(
     }
     let (scope, message) = match kind {
         Kind::Rewards => {
-            let ask: FilterParams = read(&tree).map_err(Problem::field)?;
-            let narrowed = ask.resolve(db).await?;
+            let params: FilterParams = read(&tree).map_err(Problem::field)?;
+            let narrowed = params.resolve(db).await?;
             if !narrowed.problems.is_empty() {
                 return Ok(Err(narrowed.problems.join(" ")));
             }
-            let (sort, descending) = ask.sort();
-            let mut words = vec![ask.view().1.to_owned()];
+            let (sort, descending) = params.sort();
+            let mut words = vec![params.view().1.to_owned()];
             words.extend(narrowed.on.into_iter().map(|(words, _)| words));
             let filter = Box::new(narrowed.filter);
-            (Scope::Rewards { filter, eligible: ask.eligible(), sort, descending }, words.join(", "))
+            (Scope::Rewards { filter, eligible: params.eligible(), sort, descending }, words.join(", "))
         }
         Kind::Transactions => {
-            let ask: DashboardAsk = read(&tree).map_err(Problem::field)?;
-            let mut narrowed = ask.resolve(db, Tab::Transactions, now).await?;
-            let filter = payments::filter(db, &ask, &mut narrowed, now).await?;
+            let params: DashboardAsk = read(&tree).map_err(Problem::field)?;
+            let mut narrowed = params.resolve(db, Tab::Transactions, now).await?;
+            let filter = payments::filter(db, &params, &mut narrowed, now).await?;
             if !narrowed.problems.is_empty() {
                 return Ok(Err(narrowed.problems.join(" ")));
             }
-            let view = ask.view().map(|view| view.replace('_', " "));
+            let view = params.view().map(|view| view.replace('_', " "));
             let words = view.into_iter().chain(narrowed.on.into_iter().map(|(words, _)| words));
             (Scope::Transactions(Box::new(filter)), all_or(words.collect()))
         }
         Kind::Earnings => {
-            let ask: DashboardAsk = read(&tree).map_err(Problem::field)?;
-            let narrowed = ask.resolve(db, Tab::Earnings, now).await?;
+            let params: DashboardAsk = read(&tree).map_err(Problem::field)?;
+            let narrowed = params.resolve(db, Tab::Earnings, now).await?;
             if !narrowed.problems.is_empty() {
                 return Ok(Err(narrowed.problems.join(" ")));
             }
@@ -98,12 +98,12 @@ async fn wanted(
             (Scope::Earnings { year: narrowed.year, whose: narrowed.scope }, words.join(", "))
         }
         Kind::Journal => {
-            let ask: JournalAsk = read(&tree).map_err(Problem::field)?;
-            (ask.scope()?, raw_filters(&tree))
+            let params: JournalAsk = read(&tree).map_err(Problem::field)?;
+            (params.scope()?, raw_filters(&tree))
         }
         Kind::Audit => {
-            let ask: ActivityAsk = read(&tree).map_err(Problem::field)?;
-            match ask.filter(None) {
+            let params: ActivityAsk = read(&tree).map_err(Problem::field)?;
+            match params.filter(None) {
                 Ok(filter) => (Scope::Audit(Box::new(filter)), raw_filters(&tree)),
                 Err(problem) => return Ok(Err(problem)),
             }
@@ -168,14 +168,14 @@ struct NewPage {
     may_name_accounts: bool,
 }
 
-async fn form(State(app): State<App>, visit: PageContext, uri: Uri) -> Result<Response, Problem> {
+async fn form(State(app): State<App>, context: PageContext, uri: Uri) -> Result<Response, Problem> {
     let query = uri.query().unwrap_or("").to_owned();
     let mut tree = Tree::from_pairs(query.as_bytes()).map_err(Problem::field)?;
     let of = tree.take_param("of").unwrap_or_else(|| Kind::Rewards.as_str().to_owned());
     let kind = Kind::parse(&of).ok_or_else(Problem::missing)?;
     let now = app.clock.now();
     let mut db = app.store.read().await?;
-    let (wanted, problem) = match wanted(&mut db, &visit, &of, &query, now).await? {
+    let (wanted, problem) = match wanted(&mut db, &context, &of, &query, now).await? {
         Ok(wanted) => (Some(wanted), None),
         Err(problem) => (None, Some(problem)),
     };
@@ -190,7 +190,7 @@ async fn form(State(app): State<App>, visit: PageContext, uri: Uri) -> Result<Re
     let (layout, group) = (word("layout"), word("group"));
     let layout = Layout::parse(&layout).unwrap_or(Layout::Generic);
     let page = NewPage {
-        frame: visit.frame(format!("Export: {}", kind.label()), MenuItem::Exports),
+        frame: context.frame(format!("Export: {}", kind.label()), MenuItem::Exports),
         of: kind.as_str(),
         title: kind.label(),
         problem,
@@ -217,9 +217,9 @@ async fn form(State(app): State<App>, visit: PageContext, uri: Uri) -> Result<Re
             Kind::Audit => "/activity",
         },
         once: app.clock.secret(),
-        may_name_accounts: visit.may(Permission::Administer),
+        may_name_accounts: context.may(Permission::Administer),
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 #[derive(Deserialize)]
@@ -236,13 +236,13 @@ struct Order {
 
 async fn begin(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     key: Key,
     Form(order): Form<Order>,
 ) -> Result<Response, Problem> {
     let back = format!("/exports/new?of={}&{}", order.of, order.query);
     let found =
-        wanted(&mut app.store.read().await?, &visit, &order.of, &order.query, app.clock.now()).await?;
+        wanted(&mut app.store.read().await?, &context, &order.of, &order.query, app.clock.now()).await?;
     let wanted = match found {
         Ok(wanted) => wanted,
         Err(problem) => return Ok(Flash::bad(problem).on(&back)),
@@ -254,7 +254,7 @@ async fn begin(
     let manner = FileOptions { format: order.format, bom: Some(order.bom.is_some()), columns };
     let asked: ExportRequest = manner.to_request(wanted.scope, wanted.told)?;
     let once = key.once(|run: &Run| Reply::see_other(address(run)));
-    match verbs::order(&app, &visit.actor, &asked, once.as_ref()).await {
+    match verbs::order(&app, &context.actor, &asked, once.as_ref()).await {
         Ok(run) if run.state == Stands::Ready => {
             Ok(axum::response::IntoResponse::into_response(axum::response::Redirect::to(&address(&run))))
         }

@@ -42,12 +42,12 @@ fn meaning(status: Shown) -> &'static str {
     }
 }
 
-async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+async fn show(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
     let at = |path: &str| format!("{}{path}", app.base_url);
     let page = HelpPage {
-        frame: visit.frame("Help", MenuItem::Elsewhere),
+        frame: context.frame("Help", MenuItem::Elsewhere),
         rewards: Shown::ALL.iter().map(|status| (reward_chip(*status), meaning(*status))).collect(),
         events: NEEDED.map(|(path, names)| (at(path), names)),
     };
-    visit.show(&page)
+    context.show(&page)
 }

@@ -74,15 +74,16 @@ struct HomePage {
     pays: bool,
 }
 
-async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
-    if !visit.may(Permission::Read) {
+async fn show(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
+    if !context.may(Permission::Read) {
         return Ok(Redirect::to("/portal").into_response());
     }
-    let home = home::home(&app, &mut app.store.read().await?, &visit.actor).await?;
-    let tries = visit.pays && visit.may(Permission::Administer) && home.vendors.iter().any(trial::is_test);
+    let home = home::home(&app, &mut app.store.read().await?, &context.actor).await?;
+    let tries =
+        context.pays && context.may(Permission::Administer) && home.vendors.iter().any(trial::is_test);
     let todos: Vec<SetupStep> =
-        home.steps.iter().map(|(step, done)| todo(*step, *done, tries, &visit)).collect();
-    let frame = visit.frame("Home", MenuItem::Home);
+        home.steps.iter().map(|(step, done)| todo(*step, *done, tries, &context)).collect();
+    let frame = context.frame("Home", MenuItem::Home);
     let page = HomePage {
         begun: home.steps.iter().any(|(step, done)| *step == Step::Payout && *done),
         done: todos.iter().filter(|todo| todo.done).count(),
@@ -90,14 +91,14 @@ async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Pr
         tasks: tasks(&home),
         vendors: home.vendors.iter().map(line).collect(),
         findings: home.findings.into_iter().map(finding).collect(),
-        may_administer: visit.may(Permission::Administer),
+        may_administer: context.may(Permission::Administer),
         pays: frame.pays,
         frame,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
-fn todo(step: Step, done: bool, tries: bool, visit: &PageContext) -> SetupStep {
+fn todo(step: Step, done: bool, tries: bool, context: &PageContext) -> SetupStep {
     let (address, press, or) = match step {
         Step::Company => ("/settings/company", "Name it", None),
         Step::Vendor => ("/settings/payouts", "Connect a vendor", None),
@@ -110,10 +111,10 @@ fn todo(step: Step, done: bool, tries: bool, visit: &PageContext) -> SetupStep {
         }
         Step::Rewards => ("/rewards/new", "Add a reward", Some(("/rewards/import", "Import a file"))),
         Step::Mail => ("/outbox", "Open the Outbox", None),
-        Step::Payout if visit.pays => ("/claims", "Review claims", None),
+        Step::Payout if context.pays => ("/claims", "Review claims", None),
         Step::Payout => ("/settings/payouts", "Switch payouts on", None),
     };
-    let may = allows(visit.actor.role, step.needs());
+    let may = allows(context.actor.role, step.needs());
     SetupStep {
         words: step.words(),
         told: step.description(),
@@ -293,10 +294,10 @@ struct ShowParams {
 /// Hides the list of first steps, or shows it again.
 async fn steps(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<ShowParams>,
 ) -> Result<Response, Problem> {
-    let flash = match home::hide_steps(&app, &visit.actor, sent.show.is_none()).await {
+    let flash = match home::hide_steps(&app, &context.actor, sent.show.is_none()).await {
         Ok(()) if sent.show.is_some() => Flash::good("The first steps are shown again, until they are done."),
         Ok(()) => Flash::good("The first steps are hidden. Company settings show them again."),
         Err(error) => Flash::refused(error)?,

@@ -57,10 +57,10 @@ struct Sent {
 
 async fn begin(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<Sent>,
 ) -> Result<Response, Problem> {
-    match prepare(&web, &visit.actor, sent.address.trim()).await {
+    match prepare(&web, &context.actor, sent.address.trim()).await {
         Ok((number, expires)) => {
             let message = format!(
                 "{number} is a test reward, approved for “Test partner”; it expires after {expires}. Add it to a \

@@ -106,11 +106,11 @@ impl ListPage {
 
 async fn list(
     State(app): State<App>,
-    visit: PageContext,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    context: PageContext,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
-    let what = ask.what.as_deref().map(|word| ImportKind::parse(word).ok_or(word));
-    let state = ask.state.as_deref().map(|word| ImportState::parse(word).ok_or(word));
+    let what = params.what.as_deref().map(|word| ImportKind::parse(word).ok_or(word));
+    let state = params.state.as_deref().map(|word| ImportState::parse(word).ok_or(word));
     let problem = match (&what, &state) {
         (Some(Err(word)), _) => Some(format!("There is no import type “{word}”.")),
         (_, Some(Err(word))) => Some(format!("There is no state “{word}”.")),
@@ -137,19 +137,19 @@ async fn list(
         chip: chip(one.state),
         counts: (one.checked_at.is_some())
             .then(|| [one.counts.accepted, one.counts.duplicates, one.counts.rejected].map(count)),
-        error_file: has_error_file(&one) && visit.may(verbs::permission(one.what)),
+        error_file: has_error_file(&one) && context.may(verbs::permission(one.what)),
         file: one.file_name,
     };
     let page = ListPage {
-        frame: visit.frame("Imports", MenuItem::Imports),
+        frame: context.frame("Imports", MenuItem::Imports),
         problem,
         rows: found.into_iter().map(row).collect(),
         turn,
         alike: external_ids::collisions(&mut db, MOST_COLLISIONS).await?.into_iter().map(id_row).collect(),
-        may: ImportKind::ALL.iter().any(|what| visit.may(verbs::permission(*what))),
-        ask,
+        may: ImportKind::ALL.iter().any(|what| context.may(verbs::permission(*what))),
+        ask: params,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// An external id that normalizes to that of another record.
@@ -211,28 +211,28 @@ impl<'de> Deserialize<'de> for ImportKind {
 
 fn new_page(
     app: &App,
-    visit: &PageContext,
+    context: &PageContext,
     what: Option<ImportKind>,
     pasted: String,
     refused: Option<String>,
 ) -> Result<Response, Problem> {
     let kinds: Vec<ImportKind> =
-        ImportKind::ALL.into_iter().filter(|what| visit.may(verbs::permission(*what))).collect();
+        ImportKind::ALL.into_iter().filter(|what| context.may(verbs::permission(*what))).collect();
     let what =
         what.or(kinds.first().copied()).filter(|what| kinds.contains(what)).ok_or_else(Problem::forbidden)?;
     let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let frame = visit.frame(format!("Import {}", what.as_str()), MenuItem::Imports);
+    let frame = context.frame(format!("Import {}", what.as_str()), MenuItem::Imports);
     let tab =
         |kind: &ImportKind| (format!("/imports/new?what={}", kind.as_str()), kind.label(), *kind == what);
     let kinds = kinds.iter().map(tab).collect();
     let page = NewPage { frame, what, kinds, once: app.clock.secret(), pasted, refused };
-    Ok((status, visit.show(&page)?).into_response())
+    Ok((status, context.show(&page)?).into_response())
 }
 
 /// An example file to start from.
-async fn example_file(visit: PageContext, Path(what): Path<String>) -> Result<Response, Problem> {
+async fn example_file(context: PageContext, Path(what): Path<String>) -> Result<Response, Problem> {
     let what = what.strip_suffix(".csv").and_then(ImportKind::parse).ok_or_else(Problem::missing)?;
-    if !visit.may(verbs::permission(what)) {
+    if !context.may(verbs::permission(what)) {
         return Err(Problem::forbidden());
     }
     let named = format!("attachment; filename=\"{}-example.csv\"", what.as_str());
@@ -242,10 +242,10 @@ async fn example_file(visit: PageContext, Path(what): Path<String>) -> Result<Re
 
 async fn new_form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Query(ask): Query<AskNew>,
 ) -> Result<Response, Problem> {
-    new_page(&app, &visit, ask.what, String::new(), None)
+    new_page(&app, &context, ask.what, String::new(), None)
 }
 
 #[derive(Deserialize)]
@@ -257,37 +257,37 @@ struct UploadFields {
 
 async fn new(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     file: Option<Extension<Upload>>,
     key: Key,
     Form(sent): Form<UploadFields>,
 ) -> Result<Response, Problem> {
-    if !visit.may(verbs::permission(sent.what)) {
+    if !context.may(verbs::permission(sent.what)) {
         return Err(Problem::forbidden());
     }
     let pasted = sent.pasted.unwrap_or_default();
     let file =
         file.map(|Extension(file)| file).filter(|file| !file.name.is_empty() || !file.bytes.is_empty());
     if let Some(message) = file.as_ref().and_then(|file| not_taken(&file.name)) {
-        return new_page(&app, &visit, Some(sent.what), pasted, Some(message));
+        return new_page(&app, &context, Some(sent.what), pasted, Some(message));
     }
     let (name, bytes) = match (&file, pasted.trim().is_empty()) {
         (Some(file), true) => (file.name.as_str(), file.bytes.as_slice()),
         (None, false) => ("", pasted.as_bytes()),
         (Some(_), false) => {
             let message = "Choose a file or paste its rows, not both. Nothing was imported.".to_owned();
-            return new_page(&app, &visit, Some(sent.what), pasted, Some(message));
+            return new_page(&app, &context, Some(sent.what), pasted, Some(message));
         }
         (None, true) => {
             let message = "Choose a file, or paste its rows. Nothing was imported.".to_owned();
-            return new_page(&app, &visit, Some(sent.what), pasted, Some(message));
+            return new_page(&app, &context, Some(sent.what), pasted, Some(message));
         }
     };
     let once = key.once(uploaded);
-    match verbs::upload(&app, &visit.actor, sent.what, name, bytes, once.as_ref()).await {
+    match verbs::upload(&app, &context.actor, sent.what, name, bytes, once.as_ref()).await {
         Ok(import) => Ok(uploaded(&import).into_response()),
         Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => {
-            new_page(&app, &visit, Some(sent.what), pasted, Some(refusal.sentence))
+            new_page(&app, &context, Some(sent.what), pasted, Some(refusal.sentence))
         }
         Err(error) => Err(error.into()),
     }

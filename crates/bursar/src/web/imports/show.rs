@@ -42,9 +42,9 @@ const EXAMPLES: usize = 3;
 const LEFT_OUT: &str = "-";
 
 /// The import, if this person may import its kind.
-async fn mine(db: &mut Db, visit: &PageContext, number: &str) -> Result<Import, Problem> {
+async fn mine(db: &mut Db, context: &PageContext, number: &str) -> Result<Import, Problem> {
     let import = imports::find(db, number).await?;
-    if visit.may(verbs::permission(import.what)) { Ok(import) } else { Err(Problem::forbidden()) }
+    if context.may(verbs::permission(import.what)) { Ok(import) } else { Err(Problem::forbidden()) }
 }
 
 fn rows(number: i64) -> String {
@@ -114,12 +114,12 @@ impl ImportPage {
 
 async fn show(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let import = imports::find(&mut db, &number).await?;
-    let may = visit.may(verbs::permission(import.what));
+    let may = context.may(verbs::permission(import.what));
     if import.state == ImportState::Uploaded && may {
         return Ok(Redirect::to(&format!("/imports/{}/columns", import.number())).into_response());
     }
@@ -141,7 +141,7 @@ async fn show(
     let checked = import.state == ImportState::Checked;
     let sample = verbs::sample(&import)?;
     let page = ImportPage {
-        frame: visit.frame(import.number(), MenuItem::Imports),
+        frame: context.frame(import.number(), MenuItem::Imports),
         number: import.number(),
         cancel: format!("/imports/{}/cancel", import.number()),
         what: import.what,
@@ -182,7 +182,7 @@ async fn show(
         history: history::of(&mut db, &import.id.to_string(), 20).await?,
         file: import.file_name,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The state of the import in a sentence, announced to screen readers when it changes.
@@ -270,10 +270,10 @@ async fn events(
     State(app): State<App>,
     CurrentActor(actor): CurrentActor,
     Path(number): Path<String>,
-    Query(ask): Query<sse::StreamParams>,
+    Query(params): Query<sse::StreamParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    sse::watching(app, actor.id, sse::LiveSubject::Import(number), &ask, &headers).await
+    sse::watching(app, actor.id, sse::LiveSubject::Import(number), &params, &headers).await
 }
 
 /// A column of the file: its name, its first values, and which of ours it maps to.
@@ -302,22 +302,22 @@ struct ColumnsPage {
 
 async fn columns_form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
-    let import = mine(&mut db, &visit, &number).await?;
+    let import = mine(&mut db, &context, &number).await?;
     let stopped = import.state == ImportState::Failed && import.started.is_none();
     if !matches!(import.state, ImportState::Uploaded | ImportState::Checked) && !stopped {
         return Ok(Redirect::to(&format!("/imports/{}", import.number())).into_response());
     }
     let mapping = verbs::mapping(&mut db, &import).await?;
-    columns_page(&mut db, &visit, import, mapping, None).await
+    columns_page(&mut db, &context, import, mapping, None).await
 }
 
 async fn columns_page(
     db: &mut Db,
-    visit: &PageContext,
+    context: &PageContext,
     import: Import,
     mapping: Vec<Option<String>>,
     refused: Option<String>,
@@ -333,7 +333,7 @@ async fn columns_page(
     let required = verbs::required(import.what);
     let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = ColumnsPage {
-        frame: visit.frame(format!("Columns of {}", import.number()), MenuItem::Imports),
+        frame: context.frame(format!("Columns of {}", import.number()), MenuItem::Imports),
         number: import.number(),
         cancel: format!("/imports/{}/cancel", import.number()),
         what: import.what,
@@ -345,7 +345,7 @@ async fn columns_page(
         refused,
         file: import.file_name,
     };
-    Ok((status, visit.show(&page)?).into_response())
+    Ok((status, context.show(&page)?).into_response())
 }
 
 /// The start of a value, as an example.
@@ -367,11 +367,11 @@ struct ColumnChoices {
 
 async fn name_columns(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
     Form(chosen): Form<ColumnChoices>,
 ) -> Result<Response, Problem> {
-    let import = mine(&mut app.store.read().await?, &visit, &number).await?;
+    let import = mine(&mut app.store.read().await?, &context, &number).await?;
     let mapping: Vec<Option<String>> =
         chosen.stands_for.into_iter().map(|name| Some(name).filter(|name| name != LEFT_OUT)).collect();
     match verbs::name_columns(&app, &import.id.to_string(), &mapping).await {
@@ -380,7 +380,7 @@ async fn name_columns(
             let mut db = app.store.read().await?;
             let fits = mapping.len() == verbs::layout(&import)?.headers.len();
             let mapping = if fits { mapping } else { verbs::mapping(&mut db, &import).await? };
-            columns_page(&mut db, &visit, import, mapping, Some(refusal.sentence)).await
+            columns_page(&mut db, &context, import, mapping, Some(refusal.sentence)).await
         }
         Err(error) => Ok(Flash::refused(error)?.on(&format!("/imports/{}", import.number()))),
     }
@@ -395,13 +395,13 @@ struct Start {
 
 async fn start(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<Start>,
 ) -> Result<Response, Problem> {
-    let import = mine(&mut app.store.read().await?, &visit, &number).await?;
+    let import = mine(&mut app.store.read().await?, &context, &number).await?;
     let page = format!("/imports/{}", import.number());
-    match verbs::start(&app, &visit.actor, &import.id.to_string(), sent.seen).await {
+    match verbs::start(&app, &context.actor, &import.id.to_string(), sent.seen).await {
         Ok(_) => Ok(Redirect::to(&page).into_response()),
         Err(error) => Ok(Flash::refused(error)?.on(&page)),
     }
@@ -409,12 +409,12 @@ async fn start(
 
 async fn cancel(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
-    let import = mine(&mut app.store.read().await?, &visit, &number).await?;
+    let import = mine(&mut app.store.read().await?, &context, &number).await?;
     let page = format!("/imports/{}", import.number());
-    match verbs::cancel(&app, &visit.actor, &import.id.to_string()).await {
+    match verbs::cancel(&app, &context.actor, &import.id.to_string()).await {
         Ok(_) => Ok(Redirect::to(&page).into_response()),
         Err(error) => Ok(Flash::refused(error)?.on(&page)),
     }
@@ -422,11 +422,11 @@ async fn cancel(
 
 async fn error_file(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
-    let import = mine(&mut db, &visit, &number).await?;
+    let import = mine(&mut db, &context, &number).await?;
     if !has_error_file(&import) {
         return Err(StoreError::Missing.into());
     }

@@ -24,7 +24,11 @@ pub fn has_menu(response: &Response) -> bool {
 
 /// Gives an error response its body. A successful response, or one that has a body already, passes unchanged. `visit` is the
 /// signed-in person, if the page has a menu.
-pub fn render(mut response: Response, context: &RequestContext, visit: Option<&PageContext>) -> Response {
+pub fn render(
+    mut response: Response,
+    context: &RequestContext,
+    page_context: Option<&PageContext>,
+) -> Response {
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(fault) => fault,
@@ -33,7 +37,7 @@ pub fn render(mut response: Response, context: &RequestContext, visit: Option<&P
     };
     let mut rendered = match context.json {
         true => problem_json(&problem, context).into_response(),
-        false => bare_or_page(problem.details(), context, visit),
+        false => bare_or_page(problem.details(), context, page_context),
     };
     *rendered.status_mut() = problem.details().status;
     match problem.details().hides {
@@ -151,7 +155,7 @@ fn to_do(details: &ProblemDetails, context: &RequestContext, has_menu: bool) -> 
 fn page(
     details: &ProblemDetails,
     context: &RequestContext,
-    visit: Option<&PageContext>,
+    page_context: Option<&PageContext>,
 ) -> Result<Response, Problem> {
     let title = match details.status.as_u16() {
         401 => "Sign in first",
@@ -184,17 +188,21 @@ fn page(
         errors: errors.collect(),
         // The page already says that the role does not allow it.
         whys: summarize(details.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
-        to_do: to_do(details, context, visit.is_some()),
+        to_do: to_do(details, context, page_context.is_some()),
         request_id: &context.request_id,
     };
-    match visit {
-        Some(visit) => html(&Framed { frame: visit.frame(title, MenuItem::Elsewhere), words }),
+    match page_context {
+        Some(page_context) => html(&Framed { frame: page_context.frame(title, MenuItem::Elsewhere), words }),
         None => html(&Alone { version: assets_version(), words, csrf: context.csrf.as_deref() }),
     }
 }
 
 /// The page for an error; the caller sets the status.
-fn bare_or_page(details: &ProblemDetails, context: &RequestContext, visit: Option<&PageContext>) -> Response {
+fn bare_or_page(
+    details: &ProblemDetails,
+    context: &RequestContext,
+    page_context: Option<&PageContext>,
+) -> Response {
     // If rendering the error page fails, send its text alone.
-    page(details, context, visit).unwrap_or_else(|_| details.detail.clone().into_response())
+    page(details, context, page_context).unwrap_or_else(|_| details.detail.clone().into_response())
 }

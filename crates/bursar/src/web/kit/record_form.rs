@@ -135,9 +135,9 @@ impl CataloguePage {
 }
 
 /// The form as first shown.
-pub fn show(visit: &PageContext, sheet: RecordForm) -> Result<Response, Problem> {
-    let frame = visit.frame(sheet.title.clone(), sheet.place);
-    visit.show(&CataloguePage { frame, sheet, wrong: None, now: Vec::new() })
+pub fn show(context: &PageContext, sheet: RecordForm) -> Result<Response, Problem> {
+    let frame = context.frame(sheet.title.clone(), sheet.place);
+    context.show(&CataloguePage { frame, sheet, wrong: None, now: Vec::new() })
 }
 
 /// The form after a refusal. `current` has the fields of the current record.
@@ -145,7 +145,7 @@ pub fn show(visit: &PageContext, sheet: RecordForm) -> Result<Response, Problem>
 /// # Errors
 /// An error that is not a refusal.
 pub fn again(
-    visit: &PageContext,
+    context: &PageContext,
     sheet: RecordForm,
     current: &[Field],
     error: OpsError,
@@ -159,9 +159,9 @@ pub fn again(
     let now = sheet.fields.iter().filter_map(|typed| differs(&typed)).map(describe);
     let now = if changed { now.collect() } else { Vec::new() };
     let status = if changed { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let frame = visit.frame(sheet.title.clone(), sheet.place);
+    let frame = context.frame(sheet.title.clone(), sheet.place);
     let page = CataloguePage { frame, sheet, wrong: Some(wrong), now };
-    Ok((status, visit.show(&page)?).into_response())
+    Ok((status, context.show(&page)?).into_response())
 }
 
 /// Redirects to the record's page, with the message that it is saved.

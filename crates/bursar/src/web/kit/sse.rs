@@ -83,11 +83,11 @@ pub async fn watching(
     app: App,
     who: PersonId,
     of: LiveSubject,
-    ask: &StreamParams,
+    params: &StreamParams,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let seen: Option<i64> = last.or(ask.seen);
+    let seen: Option<i64> = last.or(params.seen);
     let (number, at_rest) = of.now(&mut app.store.read().await?).await?;
     if at_rest && seen == Some(number) {
         return Ok(StatusCode::NO_CONTENT.into_response());

@@ -112,19 +112,19 @@ struct ListParams {
 
 async fn list(
     State(app): State<App>,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<axum::Json<Page<MailJson>>, Problem> {
     let unknown = |name: &str, word: &str| {
         let detail = format!("There is no {name} `{word}`.");
         Problem::field(FieldError { pointer: format!("/{name}"), code: "unknown_value", detail })
     };
-    let notice = ask.notice.map(|word| Notice::parse(&word).ok_or_else(|| unknown("notice", &word)));
-    let state = ask.state.map(|word| MailState::parse(&word).ok_or_else(|| unknown("state", &word)));
+    let notice = params.notice.map(|word| Notice::parse(&word).ok_or_else(|| unknown("notice", &word)));
+    let state = params.state.map(|word| MailState::parse(&word).ok_or_else(|| unknown("state", &word)));
     let filter = Filter {
         notice: notice.transpose()?,
-        recipient: ask.recipient.map(|address| address.to_lowercase()),
+        recipient: params.recipient.map(|address| address.to_lowercase()),
         state: state.transpose()?,
-        about: ask.about,
+        about: params.about,
         after: paging.after_parts::<1>()?.map(|[id]| id),
     };
     let found = mails::list(&mut app.store.read().await?, &filter, paging.limit + 1).await?;

@@ -115,13 +115,13 @@ impl OutboxPage {
 
 async fn list(
     State(app): State<App>,
-    visit: PageContext,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    context: PageContext,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let mut problem = None;
-    let notice = ask.notice.as_deref().map(|word| Notice::parse(word).ok_or(word));
-    let state = ask.state.as_deref().map(|word| MailState::parse(word).ok_or(word));
+    let notice = params.notice.as_deref().map(|word| Notice::parse(word).ok_or(word));
+    let state = params.state.as_deref().map(|word| MailState::parse(word).ok_or(word));
     if let Some(Err(word)) = &notice {
         problem = Some(format!("There is no notice “{word}”."));
     } else if let Some(Err(word)) = &state {
@@ -129,7 +129,7 @@ async fn list(
     }
     let filter = Filter {
         notice: notice.and_then(Result::ok),
-        recipient: ask.recipient.as_ref().map(|address| address.trim().to_lowercase()),
+        recipient: params.recipient.as_ref().map(|address| address.trim().to_lowercase()),
         state: state.and_then(Result::ok),
         about: None,
         after: paging.after_parts::<1>()?.map(|[id]| id),
@@ -142,20 +142,20 @@ async fn list(
     let more = found.len() > limit;
     found.truncate(limit);
     let suppressed = mails::suppressions(&mut db, 50).await?;
-    let narrowed = [&ask.notice, &ask.recipient, &ask.state].iter().any(|word| word.is_some());
+    let narrowed = [&params.notice, &params.recipient, &params.state].iter().any(|word| word.is_some());
     let next = found.last().filter(|_| more).map(|last| encode_cursor(&[&last.id]));
     let page = OutboxPage {
-        frame: visit.frame("Outbox", MenuItem::Outbox),
+        frame: context.frame("Outbox", MenuItem::Outbox),
         problem,
         turn: paging.turn(found.len(), next.as_deref(), None),
         rows: found.into_iter().map(|mail| Row::kept(mail, app.config.smtp_url.is_some())).collect(),
         narrowed,
         server: app.config.smtp_url.is_some(),
         suppressed: suppressed.into_iter().map(|one| (one.address, one.why, When(one.at))).collect(),
-        may: visit.may(Permission::Administer),
-        ask,
+        may: context.may(Permission::Administer),
+        ask: params,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 #[derive(Template)]
@@ -189,7 +189,7 @@ struct MailPage {
 
 async fn show(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
@@ -200,7 +200,7 @@ async fn show(
     let recipient = mail.shown_recipient();
     let waiting = mail.state == MailState::Waiting && app.config.smtp_url.is_some();
     let page = MailPage {
-        frame: visit.frame("Outbox", MenuItem::Outbox),
+        frame: context.frame("Outbox", MenuItem::Outbox),
         chip: chip(mail.state),
         notice: mail.notice.label(),
         notice_word: mail.notice.as_str(),
@@ -223,7 +223,7 @@ async fn show(
         suppressed: suppressed.map(|one| (one.why, When(one.at))),
         given_up: matches!(mail.state, MailState::Failed | MailState::Suppressed | MailState::Lapsed),
         hands_on: mail.notice.carries_secret() && app.config.smtp_url.is_none(),
-        may: visit.may(Permission::Administer),
+        may: context.may(Permission::Administer),
         id: mail.id,
         title: mail.title,
         recipient,
@@ -231,7 +231,7 @@ async fn show(
         name: mail.recipient_name,
         answer: mail.answer,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// Both parts of a mail, as shown to others than its recipient: without secret links.
@@ -279,13 +279,13 @@ struct LinkPage {
 /// The link is shown in this response only.
 async fn link(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let back = format!("/outbox/{id}");
-    match post::hand_on(&app, &visit.actor, &id).await {
+    match post::hand_on(&app, &context.actor, &id).await {
         Ok(link) => {
-            visit.show(&LinkPage { frame: visit.frame("One-time link", MenuItem::Outbox), back, link })
+            context.show(&LinkPage { frame: context.frame("One-time link", MenuItem::Outbox), back, link })
         }
         Err(error) => Ok(Flash::refused(error)?.on(&back)),
     }
@@ -293,10 +293,10 @@ async fn link(
 
 async fn again(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let flash = match post::again(&app, &visit.actor, &id).await {
+    let flash = match post::again(&app, &context.actor, &id).await {
         Ok(()) => Flash::good("The mail is queued again."),
         Err(error) => Flash::refused(error)?,
     };
@@ -311,10 +311,10 @@ struct UnblockAddress {
 
 async fn lift(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<UnblockAddress>,
 ) -> Result<Response, Problem> {
     let address = sent.address.unwrap_or_default();
-    post::lift(&app, &visit.actor, &address).await?;
+    post::lift(&app, &context.actor, &address).await?;
     Ok(Flash::good(format!("The suppression of {address} is lifted.")).on("/outbox"))
 }

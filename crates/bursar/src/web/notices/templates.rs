@@ -50,7 +50,7 @@ struct ListPage {
     rows: Vec<ListRow>,
 }
 
-async fn list(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+async fn list(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
     let edited = kept::edited(&mut app.store.read().await?).await?;
     let row = |notice: &Notice| {
         let is_edited = |language: Language| {
@@ -61,8 +61,8 @@ async fn list(State(app): State<App>, visit: PageContext) -> Result<Response, Pr
         let to: Vec<&str> = notice.audience().iter().map(|audience| audience.label()).collect();
         ListRow { label: notice.label(), to: to.join(", "), languages: languages.into() }
     };
-    let frame = visit.frame("Notices", MenuItem::PayoutSettings);
-    visit.show(&ListPage { frame, rows: Notice::ALL.iter().map(row).collect() })
+    let frame = context.frame("Notices", MenuItem::PayoutSettings);
+    context.show(&ListPage { frame, rows: Notice::ALL.iter().map(row).collect() })
 }
 
 fn address(notice: Notice, language: Language) -> String {
@@ -111,26 +111,26 @@ fn named((notice, language): (String, String)) -> Result<(Notice, Language), Pro
 
 async fn edit(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(path): Path<(String, String)>,
-    Query(ask): Query<ShowParams>,
+    Query(params): Query<ShowParams>,
 ) -> Result<Response, Problem> {
     let of = named(path)?;
     let mut db = app.store.read().await?;
     let (mut template, version) = templates::in_force(&mut db, of.0, of.1).await?;
-    if let Some(earlier) = ask.version {
+    if let Some(earlier) = params.version {
         let versions = templates::history(&mut db, of.0, of.1).await?;
         let found = versions.into_iter().find(|one| one.version == earlier).ok_or_else(Problem::missing)?;
         let words = found.words.map(|(subject, body)| Template { subject, body });
         template = words.unwrap_or_else(|| of.1.built_in(of.0));
     }
     drop(db);
-    page(&app, &visit, of, template, version, (ask.version, None)).await
+    page(&app, &context, of, template, version, (params.version, None)).await
 }
 
 async fn page(
     app: &App,
-    visit: &PageContext,
+    context: &PageContext,
     (notice, language): (Notice, Language),
     template: Template,
     version: i64,
@@ -153,7 +153,7 @@ async fn page(
         shown: shown_version.unwrap_or(version) == one.version,
     };
     let page = EditPage {
-        frame: visit.frame(notice.label(), MenuItem::PayoutSettings),
+        frame: context.frame(notice.label(), MenuItem::PayoutSettings),
         label: notice.label(),
         address: address(notice, language),
         languages: Language::ALL.map(|one| (one.label(), address(notice, one), one == language)).into(),
@@ -165,12 +165,12 @@ async fn page(
         with,
         variables: variables(notice),
         versions: versions.into_iter().map(row).collect(),
-        test: post::own_address(app, &visit.actor).await?.ok_or("Your account has no e-mail address."),
-        may: visit.may(Permission::Administer),
+        test: post::own_address(app, &context.actor).await?.ok_or("Your account has no e-mail address."),
+        may: context.may(Permission::Administer),
         wrong,
     };
     let status = if page.wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok((status, visit.show(&page)?).into_response())
+    Ok((status, context.show(&page)?).into_response())
 }
 
 /// The values for a preview: of the newest notice of its kind, or example values if there is none.
@@ -206,19 +206,19 @@ impl FormInput {
 
 async fn save(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(path): Path<(String, String)>,
     Form(typed): Form<FormInput>,
 ) -> Result<Response, Problem> {
     let of = named(path)?;
     let template = typed.template();
-    match templates::save(&app, &visit.actor, of, Some(&template), typed.version).await {
+    match templates::save(&app, &context.actor, of, Some(&template), typed.version).await {
         Ok(version) => {
             Ok(Flash::good(format!("Version {version} is saved and in force.")).on(&address(of.0, of.1)))
         }
         Err(OpsError::Refused(refusal)) => {
             let wrong = format!("{} Nothing was saved.", refusal.sentence);
-            page(&app, &visit, of, template, typed.version.unwrap_or(0), (None, Some(wrong))).await
+            page(&app, &context, of, template, typed.version.unwrap_or(0), (None, Some(wrong))).await
         }
         Err(error) => Ok(Flash::refused(error)?.on(&address(of.0, of.1))),
     }
@@ -243,14 +243,14 @@ async fn preview(
 
 async fn test(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(path): Path<(String, String)>,
     Form(typed): Form<FormInput>,
 ) -> Result<Response, Problem> {
     let of = named(path)?;
     let template = typed.template();
     let (values, _) = values(&app, of.0, of.1).await?;
-    let flash = match post::test(&app, &visit.actor, of, &template, &values).await {
+    let flash = match post::test(&app, &context.actor, of, &template, &values).await {
         Ok(mail) if app.config.smtp_url.is_some() => Flash::good(format!(
             "A test mail is on its way to {}. It is {} in the outbox.",
             mail.recipient, mail.id
@@ -260,7 +260,7 @@ async fn test(
         }
         Err(OpsError::Refused(refusal)) => {
             let wrong = format!("{} Nothing was sent.", refusal.sentence);
-            return page(&app, &visit, of, template, typed.version.unwrap_or(0), (None, Some(wrong))).await;
+            return page(&app, &context, of, template, typed.version.unwrap_or(0), (None, Some(wrong))).await;
         }
         Err(error) => Flash::refused(error)?,
     };
@@ -269,11 +269,11 @@ async fn test(
 
 async fn restore(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(path): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let of = named(path)?;
-    let flash = match templates::save(&app, &visit.actor, of, None, None).await {
+    let flash = match templates::save(&app, &context.actor, of, None, None).await {
         Ok(_) => Flash::good(
             "The built-in template is in force again. What was written before stays in the history.",
         ),

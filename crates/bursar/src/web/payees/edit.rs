@@ -129,26 +129,26 @@ async fn new_partner_sheet(app: &App, typed: &PartnerTyped) -> Result<RecordForm
 
 async fn new_partner_form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Query(within): Query<NewParams>,
 ) -> Result<Response, Problem> {
     let typed =
         PartnerTyped { external_id: by_hand(&app.clock), account: within.account, ..PartnerTyped::default() };
-    record_form::show(&visit, new_partner_sheet(&app, &typed).await?)
+    record_form::show(&context, new_partner_sheet(&app, &typed).await?)
 }
 
 async fn new_partner(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(typed): Form<PartnerTyped>,
 ) -> Result<Response, Problem> {
     let typed = PartnerTyped { seen: None, ..typed };
     let (typed, unclear) = typed.meant(&mut app.store.read().await?).await?;
     if let Some(refusal) = unclear {
-        return record_form::again(&visit, new_partner_sheet(&app, &typed).await?, &[], refusal.into());
+        return record_form::again(&context, new_partner_sheet(&app, &typed).await?, &[], refusal.into());
     }
     let (now, external_id) = (app.clock.now(), given(&typed.external_id).unwrap_or_default());
-    let saved = verbs::save_partner(&app, &visit.actor, &external_id, |before, fresh| {
+    let saved = verbs::save_partner(&app, &context.actor, &external_id, |before, fresh| {
         must_be_new(before.as_ref(), "a partner")?;
         Ok(typed.over(Partner {
             id: fresh,
@@ -169,7 +169,7 @@ async fn new_partner(
         Ok((partner, new)) => {
             Ok(record_form::saved(&partner.name, new, &format!("/partners/{}", partner.id)))
         }
-        Err(error) => record_form::again(&visit, new_partner_sheet(&app, &typed).await?, &[], error),
+        Err(error) => record_form::again(&context, new_partner_sheet(&app, &typed).await?, &[], error),
     }
 }
 
@@ -184,17 +184,17 @@ async fn partner(app: &App, id: &str) -> Result<Partner, Problem> {
 
 async fn partner_form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let found = partner(&app, &id).await?;
     let accounts = offered(&mut app.store.read().await?).await?;
-    record_form::show(&visit, partner_sheet(&PartnerTyped::of(&found), &found, &accounts))
+    record_form::show(&context, partner_sheet(&PartnerTyped::of(&found), &found, &accounts))
 }
 
 async fn edit_partner(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(typed): Form<PartnerTyped>,
 ) -> Result<Response, Problem> {
@@ -203,9 +203,9 @@ async fn edit_partner(
     let (typed, unclear) = typed.meant(&mut app.store.read().await?).await?;
     let accounts = offered(&mut app.store.read().await?).await?;
     if let Some(refusal) = unclear {
-        return record_form::again(&visit, partner_sheet(&typed, &found, &accounts), &[], refusal.into());
+        return record_form::again(&context, partner_sheet(&typed, &found, &accounts), &[], refusal.into());
     }
-    let saved = verbs::save_partner(&app, &visit.actor, &ours, |before, _| {
+    let saved = verbs::save_partner(&app, &context.actor, &ours, |before, _| {
         Ok(typed.over(must_be_as_seen(before, |partner| partner.updated_at, typed.seen)?))
     });
     match saved.await {
@@ -216,7 +216,7 @@ async fn edit_partner(
             let now = partner(&app, &id).await?;
             let typed = PartnerTyped { seen: Some(now.updated_at), ..typed };
             let current = PartnerTyped::of(&now).fields(&accounts);
-            record_form::again(&visit, partner_sheet(&typed, &now, &accounts), &current, error)
+            record_form::again(&context, partner_sheet(&typed, &now, &accounts), &current, error)
         }
     }
 }
@@ -274,19 +274,19 @@ fn new_account_sheet(typed: &AccountTyped) -> RecordForm {
     typed.sheet("New account".to_owned(), back)
 }
 
-async fn new_account_form(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+async fn new_account_form(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
     let typed = AccountTyped { external_id: by_hand(&app.clock), ..AccountTyped::default() };
-    record_form::show(&visit, new_account_sheet(&typed))
+    record_form::show(&context, new_account_sheet(&typed))
 }
 
 async fn new_account(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(typed): Form<AccountTyped>,
 ) -> Result<Response, Problem> {
     let typed = AccountTyped { seen: None, ..typed };
     let (now, external_id) = (app.clock.now(), given(&typed.external_id).unwrap_or_default());
-    let saved = verbs::save_account(&app, &visit.actor, &external_id, |before, fresh| {
+    let saved = verbs::save_account(&app, &context.actor, &external_id, |before, fresh| {
         must_be_new(before.as_ref(), "an account")?;
         Ok(typed.over(Account {
             id: fresh,
@@ -304,7 +304,7 @@ async fn new_account(
         Ok((account, new)) => {
             Ok(record_form::saved(&account.name, new, &format!("/accounts/{}", account.id)))
         }
-        Err(error) => record_form::again(&visit, new_account_sheet(&typed), &[], error),
+        Err(error) => record_form::again(&context, new_account_sheet(&typed), &[], error),
     }
 }
 
@@ -319,22 +319,22 @@ async fn account(app: &App, id: &str) -> Result<Account, Problem> {
 
 async fn account_form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let found = account(&app, &id).await?;
-    record_form::show(&visit, account_sheet(&AccountTyped::of(&found), &found))
+    record_form::show(&context, account_sheet(&AccountTyped::of(&found), &found))
 }
 
 async fn edit_account(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(typed): Form<AccountTyped>,
 ) -> Result<Response, Problem> {
     let found = account(&app, &id).await?;
     let ours = found.id.to_string();
-    let saved = verbs::save_account(&app, &visit.actor, &ours, |before, _| {
+    let saved = verbs::save_account(&app, &context.actor, &ours, |before, _| {
         Ok(typed.over(must_be_as_seen(before, |account| account.updated_at, typed.seen)?))
     });
     match saved.await {
@@ -344,7 +344,7 @@ async fn edit_account(
         Err(error) => {
             let now = account(&app, &id).await?;
             let typed = AccountTyped { seen: Some(now.updated_at), ..typed };
-            record_form::again(&visit, account_sheet(&typed, &now), &AccountTyped::of(&now).fields(), error)
+            record_form::again(&context, account_sheet(&typed, &now), &AccountTyped::of(&now).fields(), error)
         }
     }
 }

@@ -43,7 +43,7 @@ async fn find(app: &App, id: &str) -> Result<Payee, Problem> {
 /// The page again, with the reason why nothing was done.
 async fn again(
     app: &App,
-    visit: PageContext,
+    context: PageContext,
     payee: Payee,
     error: OpsError,
     typed: FormInput,
@@ -51,7 +51,7 @@ async fn again(
     let flash = Flash::refused(error)?;
     let wrong = Some(std::iter::once(flash.words).chain(flash.items).collect::<Vec<_>>().join(" "));
     let mut db = app.store.read().await?;
-    show(&mut db, app, &visit, payee, None, FormInput { wrong, ..typed }).await
+    show(&mut db, app, &context, payee, None, FormInput { wrong, ..typed }).await
 }
 
 #[derive(Deserialize)]
@@ -64,15 +64,15 @@ struct StandingSent {
 
 async fn standing(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<StandingSent>,
 ) -> Result<Response, Problem> {
     let payee = find(&app, &id).await?;
     let wanted = partners::standing(&sent.standing)?;
-    match verbs::set_standing(&app, &visit.actor, payee, wanted, &sent.reason).await {
+    match verbs::set_standing(&app, &context.actor, payee, wanted, &sent.reason).await {
         Ok(()) => Ok(Flash::good("Standing changed.").on(&address(payee))),
-        Err(error) => again(&app, visit, payee, error, FormInput::default()).await,
+        Err(error) => again(&app, context, payee, error, FormInput::default()).await,
     }
 }
 
@@ -86,7 +86,7 @@ struct ProfileSent {
 
 async fn profile(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<ProfileSent>,
 ) -> Result<Response, Problem> {
@@ -97,7 +97,7 @@ async fn profile(
     // Trim a line break copied along with the address; one inside it is refused.
     let destination = vendor.and_then(|vendor| Destination::at(vendor, sent.address.trim()));
     let set = match destination {
-        Ok(destination) => connect::set_profile(&web.work, &visit.actor, payee, destination).await,
+        Ok(destination) => connect::set_profile(&web.work, &context.actor, payee, destination).await,
         Err(refusal) => Err(refusal.into()),
     };
     match set {
@@ -117,7 +117,7 @@ async fn profile(
                 open: "profile",
                 ..FormInput::default()
             };
-            again(&web.app, visit, payee, error, typed).await
+            again(&web.app, context, payee, error, typed).await
         }
     }
 }
@@ -132,14 +132,14 @@ struct ReasonSent {
 
 async fn clear(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<ReasonSent>,
 ) -> Result<Response, Problem> {
     let payee = find(&app, &id).await?;
-    match verbs::clear_shared(&app, &visit.actor, payee, &sent.reason).await {
+    match verbs::clear_shared(&app, &context.actor, payee, &sent.reason).await {
         Ok(_) => Ok(Flash::good("The shared destination is cleared.").on(&address(payee))),
-        Err(error) => again(&app, visit, payee, error, FormInput::default()).await,
+        Err(error) => again(&app, context, payee, error, FormInput::default()).await,
     }
 }
 
@@ -159,7 +159,7 @@ struct TaxSent {
 
 async fn tax_report(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<TaxSent>,
 ) -> Result<Response, Problem> {
@@ -173,12 +173,12 @@ async fn tax_report(
         name: sent.name.clone(),
         certified: Some(sent.certified.is_some()),
     };
-    match tax::file(&app, &visit.actor, payee, &entry).await {
+    match tax::file(&app, &context.actor, payee, &entry).await {
         Ok(_) => Ok(Flash::good(format!("The {} is on file.", form.label())).on(&address(payee))),
         Err(error) => {
             let typed =
                 FormInput { name: sent.name, signed_on: sent.signed_on, open: "tax", ..FormInput::default() };
-            again(&app, visit, payee, error, typed).await
+            again(&app, context, payee, error, typed).await
         }
     }
 }
@@ -195,7 +195,7 @@ struct RevealedPage {
 /// The number is in this response only, which is neither cached nor stored.
 async fn reveal(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<ReasonSent>,
 ) -> Result<Response, Problem> {
@@ -204,11 +204,11 @@ async fn reveal(
         let message = "Confirm that your name and reason are kept. The number was not shown.";
         return Ok(Flash::bad(message).on(&address(payee)));
     }
-    match tax::reveal(&app, &visit.actor, payee, &sent.reason).await {
+    match tax::reveal(&app, &context.actor, payee, &sent.reason).await {
         Ok(tin) => {
-            let frame = visit.frame("Tax number", MenuItem::Partners);
-            visit.show(&RevealedPage { frame, back: address(payee), tin, reason: sent.reason })
+            let frame = context.frame("Tax number", MenuItem::Partners);
+            context.show(&RevealedPage { frame, back: address(payee), tin, reason: sent.reason })
         }
-        Err(error) => again(&app, visit, payee, error, FormInput::default()).await,
+        Err(error) => again(&app, context, payee, error, FormInput::default()).await,
     }
 }

@@ -36,7 +36,7 @@ struct InvitePage {
 
 async fn page(
     db: &mut Db,
-    visit: &PageContext,
+    context: &PageContext,
     partner: Partner,
     made: Option<Invitation>,
 ) -> Result<Response, Problem> {
@@ -47,8 +47,8 @@ async fn page(
         (None, None) => "They were invited but have not signed in yet. A new link replaces the previous one.",
     });
     let made = made.map(|made| (made.link, When(made.expires_at)));
-    let frame = visit.frame(format!("Invite {}", partner.name), MenuItem::Partners);
-    visit.show(&InvitePage { frame, partner, login, made })
+    let frame = context.frame(format!("Invite {}", partner.name), MenuItem::Partners);
+    context.show(&InvitePage { frame, partner, login, made })
 }
 
 async fn find(db: &mut Db, id: &str) -> Result<Partner, Problem> {
@@ -57,12 +57,12 @@ async fn find(db: &mut Db, id: &str) -> Result<Partner, Problem> {
 
 async fn form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let partner = find(&mut db, &id).await?;
-    page(&mut db, &visit, partner, None).await
+    page(&mut db, &context, partner, None).await
 }
 
 #[derive(Deserialize)]
@@ -73,17 +73,17 @@ struct InviteFields {
 
 async fn invite(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<InviteFields>,
 ) -> Result<Response, Problem> {
     let whole = sent.role.as_deref() == Some(Role::PartnerAdmin.as_str());
     let role = if whole { Role::PartnerAdmin } else { Role::Partner };
-    let (made, visit) = match invitations::invite(&app, &visit.actor, &id, role).await {
-        Ok(made) => (Some(made), visit),
-        Err(error) => (None, visit.telling(Flash::refused(error)?)),
+    let (made, context) = match invitations::invite(&app, &context.actor, &id, role).await {
+        Ok(made) => (Some(made), context),
+        Err(error) => (None, context.telling(Flash::refused(error)?)),
     };
     let mut db = app.store.read().await?;
     let partner = find(&mut db, &id).await?;
-    page(&mut db, &visit, partner, made).await
+    page(&mut db, &context, partner, made).await
 }

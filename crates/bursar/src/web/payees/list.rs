@@ -300,15 +300,15 @@ struct ListPage {
 
 async fn list(
     State(app): State<App>,
-    visit: PageContext,
-    ListQuery(mut ask, paging): ListQuery<ListParams>,
+    context: PageContext,
+    ListQuery(mut params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
-    ask.sort.clone_from(&paging.sort);
+    params.sort.clone_from(&paging.sort);
     let now = app.clock.now();
     let after = paging.after_parts::<2>()?.map(|[name, id]| (name, id));
     let mut db = app.store.read().await?;
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
-    let (found, of, problem) = match ask.filter(now, after) {
+    let (found, of, problem) = match params.filter(now, after) {
         Ok(filter) => {
             let found = directory::list(&mut db, &filter, paging.limit + 1).await?;
             let of = match found.len() > limit {
@@ -325,55 +325,55 @@ async fn list(
         );
     let more = found.len() > limit;
     let next = found.iter().take(limit).next_back().filter(|_| more).map(|last| {
-        let by_age = matches!(ask.sort(), Ok(Sort::Newest | Sort::Oldest));
+        let by_age = matches!(params.sort(), Ok(Sort::Newest | Sort::Oldest));
         let place = if by_age { last.created_at.to_string() } else { last.name.clone() };
         encode_cursor(&[&place, &last.payee.to_string()])
     });
-    let account = match &ask.account {
+    let account = match &params.account {
         Some(id) => programs::account(&mut db, RecordRef::Either(id)).await?.map(|account| account.name),
         None => None,
     };
     let shown = found.len().min(limit);
-    let countries = directory::countries(&mut db, ask.companies()).await?;
+    let countries = directory::countries(&mut db, params.companies()).await?;
     let page = ListPage {
-        frame: visit.frame("Partners", MenuItem::Partners),
-        facets: facets(&ask, &countries),
+        frame: context.frame("Partners", MenuItem::Partners),
+        facets: facets(&params, &countries),
         countries,
-        on: ask.on(account.as_deref()),
-        may_manage: visit.may(Permission::ManagePartners),
-        selects: selects(&ask),
+        on: params.on(account.as_deref()),
+        may_manage: context.may(Permission::ManagePartners),
+        selects: selects(&params),
         problem,
         rows: found.into_iter().take(limit).map(|listed| Row::of(listed, now)).collect(),
         turn: paging.turn(shown, next.as_deref(), of.as_deref()),
-        narrowed: ask.is_filtered(),
-        ask,
+        narrowed: params.is_filtered(),
+        ask: params,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
-fn selects(ask: &ListParams) -> Vec<Select> {
+fn selects(params: &ListParams) -> Vec<Select> {
     let chosen = |word: &Option<String>| word.clone().unwrap_or_default();
     vec![
-        ("vendor", "Paid through", &VENDORS, chosen(&ask.vendor)),
-        ("profile", "Payout profile", &PROFILES, chosen(&ask.profile)),
-        ("tax", "Tax report", &TAXES, chosen(&ask.tax)),
-        ("standing", "Standing", &STANDINGS, chosen(&ask.standing)),
+        ("vendor", "Paid through", &VENDORS, chosen(&params.vendor)),
+        ("profile", "Payout profile", &PROFILES, chosen(&params.profile)),
+        ("tax", "Tax report", &TAXES, chosen(&params.tax)),
+        ("standing", "Standing", &STANDINGS, chosen(&params.standing)),
     ]
 }
 
 /// The filters, to be added one at a time.
-fn facets(ask: &ListParams, countries: &[String]) -> Facets {
-    let link = |name: &str, value: &str, words: &str| (words.to_owned(), ask.with(name, value));
+fn facets(params: &ListParams, countries: &[String]) -> Facets {
+    let link = |name: &str, value: &str, words: &str| (words.to_owned(), params.with(name, value));
     let choices = |(name, words, choices, _): Select| {
         Facet::links(words, choices.iter().map(|(value, words)| link(name, value, words)).collect::<Vec<_>>())
     };
-    let mut facets: Vec<Facet> = selects(ask).into_iter().map(choices).collect();
+    let mut facets: Vec<Facet> = selects(params).into_iter().map(choices).collect();
     let name = |code: &str| payout::country::name(code).unwrap_or(code).to_owned();
     let known = countries.iter().map(|code| link("country", code, &name(code)));
     facets.push(Facet::links("Country", known.chain([link("country", "none", "Not known")])));
-    if !ask.companies() {
-        let account = vec![Typed::of("account", "Account", "text", &ask.account, "External id")];
+    if !params.companies() {
+        let account = vec![Typed::of("account", "Account", "text", &params.account, "External id")];
         facets.push(Facet::typed("Account", account));
     }
-    Facets::of(facets, ask.besides(&[]))
+    Facets::of(facets, params.besides(&[]))
 }

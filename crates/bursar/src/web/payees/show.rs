@@ -173,24 +173,26 @@ struct ShowParams {
 
 async fn partner(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
-    Query(ask): Query<ShowParams>,
+    Query(params): Query<ShowParams>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let found = programs::partner(&mut db, RecordRef::Either(&id)).await?.ok_or_else(Problem::missing)?;
-    show(&mut db, &app, &visit, Payee::Partner(found.id), ask.year.as_deref(), FormInput::default()).await
+    show(&mut db, &app, &context, Payee::Partner(found.id), params.year.as_deref(), FormInput::default())
+        .await
 }
 
 async fn account(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
-    Query(ask): Query<ShowParams>,
+    Query(params): Query<ShowParams>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let found = programs::account(&mut db, RecordRef::Either(&id)).await?.ok_or_else(Problem::missing)?;
-    show(&mut db, &app, &visit, Payee::Account(found.id), ask.year.as_deref(), FormInput::default()).await
+    show(&mut db, &app, &context, Payee::Account(found.id), params.year.as_deref(), FormInput::default())
+        .await
 }
 
 /// The page of a payee, with the input of a refused form.
@@ -200,7 +202,7 @@ async fn account(
 pub async fn show(
     db: &mut Db,
     app: &App,
-    visit: &PageContext,
+    context: &PageContext,
     payee: Payee,
     year: Option<&str>,
     typed: FormInput,
@@ -221,7 +223,7 @@ pub async fn show(
     };
     let status = if typed.wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = PayeePage {
-        frame: visit.frame(person.name.clone(), MenuItem::Partners),
+        frame: context.frame(person.name.clone(), MenuItem::Partners),
         id: payee.to_string(),
         standing: standing_chip(facts.standing),
         found: found::holding(db, payee).await?,
@@ -257,11 +259,11 @@ pub async fn show(
         history: history::of(db, &payee.to_string(), SHOWN).await?,
         typed,
         today: clock::date(now),
-        may_manage: visit.may(Permission::ManagePartners),
-        may_reveal: visit.may(Permission::Administer),
+        may_manage: context.may(Permission::ManagePartners),
+        may_reveal: context.may(Permission::Administer),
         person,
     };
-    Ok((status, visit.show(&page)?).into_response())
+    Ok((status, context.show(&page)?).into_response())
 }
 
 async fn person(db: &mut Db, payee: Payee) -> Result<Person, Problem> {

@@ -40,7 +40,7 @@ pub fn answer(bytes: Vec<u8>, year: i32) -> Response {
 
 async fn show(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path((id, file)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let year = year(&file)?;
@@ -66,5 +66,5 @@ async fn show(
         }
     };
     drop(db);
-    Ok(answer(statements::of_year(&app, &visit.actor, receiver, year).await?, year))
+    Ok(answer(statements::of_year(&app, &context.actor, receiver, year).await?, year))
 }

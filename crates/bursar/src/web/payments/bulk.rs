@@ -91,10 +91,10 @@ struct AskPage {
 }
 
 /// The confirmation page: which payments, to whom, and the total. Nothing is done yet.
-async fn ask(web: &Web, visit: &PageContext, sent: BulkForm, list: String) -> Result<Response, Problem> {
+async fn ask(web: &Web, context: &PageContext, sent: BulkForm, list: String) -> Result<Response, Problem> {
     let resubmits = sent.action == "resubmit";
     let mut db = web.app.store.read().await?;
-    let held = show::ActionsBlocked::of(&mut db, visit).await?;
+    let held = show::ActionsBlocked::of(&mut db, context).await?;
     let (mut rows, mut sums, mut many) = (Vec::new(), BTreeMap::<Currency, i128>::new(), 0);
     for number in &sent.id {
         let one = transactions::find(&mut db, number).await?;
@@ -129,8 +129,8 @@ async fn ask(web: &Web, visit: &PageContext, sent: BulkForm, list: String) -> Re
             format!("Return {payments} to the pool, {sums}"),
         ),
     };
-    visit.show(&AskPage {
-        frame: visit.frame(title, MenuItem::Dashboard),
+    context.show(&AskPage {
+        frame: context.frame(title, MenuItem::Dashboard),
         title,
         told: message,
         list,
@@ -143,7 +143,7 @@ async fn ask(web: &Web, visit: &PageContext, sent: BulkForm, list: String) -> Re
 
 async fn decide(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<BulkForm>,
 ) -> Result<Response, Problem> {
     let list = format!("/dashboard/transactions?{}", sent.back.as_deref().unwrap_or_default());
@@ -156,7 +156,7 @@ async fn decide(
         return Ok(Flash::bad("Select at least one payment. Nothing was done.").on(&list));
     }
     if sent.checked.is_none() {
-        return ask(&web, &visit, sent, list).await;
+        return ask(&web, &context, sent, list).await;
     }
     let begun = web.app.clock.now();
     let (mut rows, mut done) = (Vec::new(), 0);
@@ -165,7 +165,7 @@ async fn decide(
             true => {
                 Ok(Flash::warn("There was no time left for this payment. Nothing was done. Select it again."))
             }
-            false => one_of_many(&web, &visit, &number, resubmits).await,
+            false => one_of_many(&web, &context, &number, resubmits).await,
         };
         // Report the others anyway.
         let flash = flash.unwrap_or_else(|fault| {
@@ -182,8 +182,8 @@ async fn decide(
     }
     let many = how_many(rows.len(), "payment", "payments");
     let what = if resubmits { "sent again" } else { "returned to the pool" };
-    visit.show(&Page {
-        frame: visit.frame(title, MenuItem::Dashboard),
+    context.show(&Page {
+        frame: context.frame(title, MenuItem::Dashboard),
         title,
         list,
         tone: if done == rows.len() { "good" } else { "warn" },
@@ -194,7 +194,7 @@ async fn decide(
 
 async fn one_of_many(
     web: &Web,
-    visit: &PageContext,
+    context: &PageContext,
     number: &str,
     resubmits: bool,
 ) -> Result<Flash, Problem> {
@@ -203,7 +203,7 @@ async fn one_of_many(
     drop(db);
     match resubmits {
         _ if one.called_not_made && !one.closed() => Ok(Flash::bad(LOOK_FIRST)),
-        true => show::sent_again(web, visit, number, None).await,
-        false => show::taken_back(web, visit, number, None).await,
+        true => show::sent_again(web, context, number, None).await,
+        false => show::taken_back(web, context, number, None).await,
     }
 }

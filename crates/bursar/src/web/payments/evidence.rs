@@ -30,12 +30,12 @@ struct EvidencePage {
 
 async fn show(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path((number, row)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let raw = evidence::open(&app, &visit.actor, &number, &row).await?;
-    visit.show(&EvidencePage {
-        frame: visit.frame(format!("{} of {number}", raw.title), MenuItem::Dashboard),
+    let raw = evidence::open(&app, &context.actor, &number, &row).await?;
+    context.show(&EvidencePage {
+        frame: context.frame(format!("{} of {number}", raw.title), MenuItem::Dashboard),
         number,
         what: raw.title,
         at: When(raw.at),

@@ -54,15 +54,15 @@ fn view(name: &str, now: i64) -> Filter {
 /// The filter of this tab for the database; invalid parameters are reported.
 pub async fn filter(
     db: &mut Db,
-    ask: &FilterParams,
+    params: &FilterParams,
     narrowed: &mut ResolvedFilter,
     now: i64,
 ) -> Result<Filter, Problem> {
-    let mut filter = view(ask.view().unwrap_or(""), now);
+    let mut filter = view(params.view().unwrap_or(""), now);
     (filter.scope, filter.from, filter.to) = (narrowed.scope.clone(), narrowed.range.from, narrowed.range.to);
-    let mut note = |name, words: &str| ask.note(Tab::Transactions, narrowed, name, words);
+    let mut note = |name, words: &str| params.note(Tab::Transactions, narrowed, name, words);
     let mut problems = Vec::new();
-    if let Some(word) = &ask.status {
+    if let Some(word) = &params.status {
         match Status::parse(word) {
             Some(status) => {
                 views::narrow(&mut filter, |state| state.status() == status);
@@ -71,14 +71,14 @@ pub async fn filter(
             None => problems.push(format!("There is no status “{word}”.")),
         }
     }
-    if let Some(word) = &ask.vendor {
+    if let Some(word) = &params.vendor {
         filter.vendor = Vendor::parse(word);
         match filter.vendor {
             Some(vendor) => note("vendor", vendor.label()),
             None => problems.push(format!("There is no vendor “{word}”.")),
         }
     }
-    if let Some(number) = &ask.batch {
+    if let Some(number) = &params.batch {
         match batches::find(db, number).await {
             Ok(batch) => {
                 filter.batch = Some(batch.id);
@@ -88,7 +88,7 @@ pub async fn filter(
             Err(error) => return Err(error.into()),
         }
     }
-    if let Some(id) = &ask.payee {
+    if let Some(id) = &params.payee {
         match payee_verbs::named(db, id).await {
             Ok(Some(payee)) => {
                 filter.payees = Some(vec![payee.to_string()]);
@@ -100,7 +100,7 @@ pub async fn filter(
             Err(error) => return Err(error.into()),
         }
     }
-    if let Some(code) = &ask.reason {
+    if let Some(code) = &params.reason {
         views::because(&mut filter, code);
         note("reason", code);
     }
@@ -206,13 +206,13 @@ struct ListPage {
 
 async fn list(
     State(app): State<App>,
-    visit: PageContext,
-    ListQuery(ask, paging): ListQuery<FilterParams>,
+    context: PageContext,
+    ListQuery(params, paging): ListQuery<FilterParams>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let now = app.clock.now();
-    let mut narrowed = ask.resolve(&mut db, Tab::Transactions, now).await?;
-    let filter = filter(&mut db, &ask, &mut narrowed, now).await?;
+    let mut narrowed = params.resolve(&mut db, Tab::Transactions, now).await?;
+    let filter = filter(&mut db, &params, &mut narrowed, now).await?;
     let after = paging.after_parts::<1>()?.map(|[id]| id);
     let found = match narrowed.problems.is_empty() {
         true => transactions::list(&mut db, &Filter { after, ..filter.clone() }, paging.limit + 1).await?,
@@ -229,22 +229,22 @@ async fn list(
     let statuses = Status::ALL.iter().map(|status| (status.as_str(), status.label()));
     let vendors = Vendor::ALL.into_iter().map(|vendor| (vendor.as_str(), vendor.label()));
     let mut rows = rows(&mut db, found).await?;
-    if visit.may(Permission::Pay) {
+    if context.may(Permission::Pay) {
         rows.iter_mut().for_each(|row| row.ticks = row.open);
     }
     let page = ListPage {
         ticks: rows.iter().any(|row| row.ticks),
         turn: paging.turn(rows.len(), next.as_deref(), of.as_deref()),
-        back: ask.query(Tab::Transactions, &[]),
-        frame: visit.frame("Transactions", MenuItem::Dashboard),
-        views: counted(&mut db, &ask, &narrowed, now).await?,
-        statuses: choices(statuses, ask.status.as_deref()),
-        vendors: choices(vendors, ask.vendor.as_deref()),
+        back: params.query(Tab::Transactions, &[]),
+        frame: context.frame("Transactions", MenuItem::Dashboard),
+        views: counted(&mut db, &params, &narrowed, now).await?,
+        statuses: choices(statuses, params.status.as_deref()),
+        vendors: choices(vendors, params.vendor.as_deref()),
         rows,
-        narrowed: !ask.query(Tab::Transactions, &[]).is_empty(),
-        shared: Shared::of(Tab::Transactions, ask, narrowed),
+        narrowed: !params.query(Tab::Transactions, &[]).is_empty(),
+        shared: Shared::of(Tab::Transactions, params, narrowed),
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// A count that may have stopped at the maximum.
@@ -256,7 +256,7 @@ fn counted_up(many: i64) -> String {
 /// The views with the active filters, and how many of those payments need attention.
 async fn counted(
     db: &mut Db,
-    ask: &FilterParams,
+    params: &FilterParams,
     narrowed: &ResolvedFilter,
     now: i64,
 ) -> Result<Vec<(String, String, bool)>, Problem> {
@@ -274,7 +274,7 @@ async fn counted(
         if !name.is_empty() {
             otherwise.push((name, "true"));
         }
-        all.push((ask.address(Tab::Transactions, &otherwise), words, ask.view().unwrap_or("") == name));
+        all.push((params.address(Tab::Transactions, &otherwise), words, params.view().unwrap_or("") == name));
     }
     Ok(all)
 }

@@ -170,21 +170,21 @@ struct ShowPage {
 
 async fn show(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let app = &web.app;
     let mut db = app.store.read().await?;
     let transaction = match placed::payment(&mut db, &number).await {
         Err(OpsError::Blocked(why)) => {
-            return unreadable::show(&mut db, &visit, (&number, app.clock.now()), &why).await;
+            return unreadable::show(&mut db, &context, (&number, app.clock.now()), &why).await;
         }
         found => found?,
     };
     if transaction.label() != number {
         return Ok(Redirect::to(&format!("/transactions/{}", transaction.label())).into_response());
     }
-    let mut page = page(&mut db, app, &visit, &transaction).await?;
+    let mut page = page(&mut db, app, &context, &transaction).await?;
     if !transaction.state.settled() {
         let known = store::vendors::all(&mut db).await?;
         drop(db);
@@ -194,7 +194,7 @@ async fn show(
         page.webhooks =
             Some((last, if long { wrong_webhooks(&web, &transaction).await } else { Vec::new() }));
     }
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// After this long without news, check the vendor's webhooks.
@@ -218,7 +218,7 @@ async fn wrong_webhooks(web: &Web, transaction: &Transaction) -> Vec<String> {
 async fn page(
     db: &mut Db,
     app: &App,
-    visit: &PageContext,
+    context: &PageContext,
     transaction: &Transaction,
 ) -> Result<ShowPage, Problem> {
     let terms = transaction.terms;
@@ -230,11 +230,11 @@ async fn page(
     let told = mails::Filter { about: Some(transaction.id.to_string()), ..mails::Filter::default() };
     let rows = evidence::of(db, transaction).await?;
     let closed = why::closed_to_resubmit(db, transaction, app.clock.now()).await?;
-    let held = ActionsBlocked::of(db, visit).await?;
+    let held = ActionsBlocked::of(db, context).await?;
     let [refresh, resubmit, return_to_pool, outside_deed] = actions(app, held, transaction, &closed);
     let found = put_back::any_found(db, Some(transaction.id)).await?;
     Ok(ShowPage {
-        frame: visit.frame(transaction.label(), MenuItem::Dashboard),
+        frame: context.frame(transaction.label(), MenuItem::Dashboard),
         number: transaction.label(),
         chip: payment_chip(transaction),
         detail: detail_of(transaction),
@@ -287,7 +287,7 @@ async fn page(
         attempts: attempts.iter().map(|one| attempt(transaction, one, &carriers)).collect(),
         rewards,
         timeline: lines(&transaction.label(), rows),
-        may_read_raw: visit.may(Permission::Evidence),
+        may_read_raw: context.may(Permission::Evidence),
         mails: mails::list(db, &told, 100).await?.into_iter().map(notices::Row::of).collect(),
     })
 }
@@ -503,11 +503,11 @@ fn again(transaction: &Transaction) -> Reply {
 
 async fn refresh(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let id = id_of(&web.app, &number).await?;
-    let flash = match ask::refresh(&web.work, &visit.actor, id).await {
+    let flash = match ask::refresh(&web.work, &context.actor, id).await {
         Ok(after) => match &after.asked {
             Some((_, what)) => {
                 let vendor = after.terms.vendor;
@@ -537,7 +537,7 @@ const NOT_TICKED: &str = "Confirm first that you have checked. Nothing was done.
 
 async fn resubmit(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     key: Key,
     Path(number): Path<String>,
     Form(sent): Form<ConfirmForm>,
@@ -545,20 +545,20 @@ async fn resubmit(
     if !sent.is_sure() {
         return Ok(Flash::bad(NOT_TICKED).on(&format!("/transactions/{number}")));
     }
-    let flash = sent_again(&web, &visit, &number, key.once(again).as_ref()).await?;
+    let flash = sent_again(&web, &context, &number, key.once(again).as_ref()).await?;
     Ok(flash.on(&format!("/transactions/{number}")))
 }
 
 /// Resubmits one payment; returns the message.
 pub(super) async fn sent_again(
     web: &Web,
-    visit: &PageContext,
+    context: &PageContext,
     number: &str,
     once: Option<&Idempotency<Transaction>>,
 ) -> Result<Flash, Problem> {
     let id = id_of(&web.app, number).await?;
     let sent = match ask::before_resubmit(&web.work, id).await {
-        Ok(()) => verbs::resubmit(&web.app, &visit.actor, id, once).await,
+        Ok(()) => verbs::resubmit(&web.app, &context.actor, id, once).await,
         Err(error) => Err(error),
     };
     match sent {
@@ -569,7 +569,7 @@ pub(super) async fn sent_again(
 
 async fn return_to_pool(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     key: Key,
     Path(number): Path<String>,
     Form(sent): Form<ConfirmForm>,
@@ -577,14 +577,14 @@ async fn return_to_pool(
     if !sent.is_sure() {
         return Ok(Flash::bad(NOT_TICKED).on(&format!("/transactions/{number}")));
     }
-    let flash = taken_back(&web, &visit, &number, key.once(again).as_ref()).await?;
+    let flash = taken_back(&web, &context, &number, key.once(again).as_ref()).await?;
     Ok(flash.on(&format!("/transactions/{number}")))
 }
 
 /// Returns the rewards of one payment to the pool; returns the message.
 pub(super) async fn taken_back(
     web: &Web,
-    visit: &PageContext,
+    context: &PageContext,
     number: &str,
     once: Option<&Idempotency<Transaction>>,
 ) -> Result<Flash, Problem> {
@@ -596,7 +596,7 @@ pub(super) async fn taken_back(
     if before.state == Stands::Recalled && before.released_at.is_some() {
         return Ok(recalled(&before));
     }
-    match verbs::return_to_pool(&web.app, &visit.actor, id, once).await {
+    match verbs::return_to_pool(&web.app, &context.actor, id, once).await {
         Ok(asked) if verbs::recalling(&asked) => Ok(recalled(&ask::reversal(&web.work, id).await?)),
         Ok(_) => Ok(Flash::good(format!("The rewards of {number} are back in the pool."))),
         Err(error) => Flash::refused(error),
@@ -605,12 +605,12 @@ pub(super) async fn taken_back(
 
 async fn cancel_unclaimed(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     key: Key,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let id = id_of(&web.app, &number).await?;
-    let asked = verbs::cancel_unclaimed(&web.app, &visit.actor, id, key.once(again).as_ref()).await;
+    let asked = verbs::cancel_unclaimed(&web.app, &context.actor, id, key.once(again).as_ref()).await;
     let flash = match asked {
         Ok(_) => called_back(&ask::cancellation(&web.work, id).await?),
         Err(error) => Flash::refused(error)?,
@@ -663,7 +663,7 @@ struct PaidOutsideForm {
 
 async fn mark_paid_outside(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<PaidOutsideForm>,
 ) -> Result<Response, Problem> {
@@ -671,7 +671,7 @@ async fn mark_paid_outside(
     let (reference, paid_on) = (sent.reference.unwrap_or_default(), sent.paid_on.unwrap_or_default());
     let marked = async {
         ask::before_outside(&web.work, id).await?;
-        verbs::mark_paid_outside(app, &visit.actor, id, &reference, &paid_on, None).await
+        verbs::mark_paid_outside(app, &context.actor, id, &reference, &paid_on, None).await
     };
     let flash = match marked.await {
         Ok(_) => Flash::good(format!("{number} is marked as paid outside on {paid_on}.")),

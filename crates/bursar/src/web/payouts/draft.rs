@@ -241,18 +241,18 @@ fn page_links(count: usize, asked: Option<u32>, address: impl Fn(&str) -> String
 
 async fn active(
     Shared(web): Shared<Web>,
-    visit: PageContext,
+    context: PageContext,
     Query(wanted): Query<PoolParams>,
 ) -> Result<Response, Problem> {
     let mut db = web.app.store.read().await?;
     let draft = batches::open_draft(&mut db).await?;
     drop(db);
-    page(&web, visit, draft.map(|draft| draft.number), "/claims", wanted).await
+    page(&web, context, draft.map(|draft| draft.number), "/claims", wanted).await
 }
 
 async fn one(
     Shared(web): Shared<Web>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
     Query(wanted): Query<PoolParams>,
 ) -> Result<Response, Problem> {
@@ -261,12 +261,12 @@ async fn one(
         return Ok(Redirect::to(&format!("/claims/{}/pay", batch.number)).into_response());
     }
     let path = format!("/claims/{}", batch.number);
-    page(&web, visit, Some(batch.number), &path, wanted).await
+    page(&web, context, Some(batch.number), &path, wanted).await
 }
 
 async fn page(
     web: &Web,
-    visit: PageContext,
+    context: PageContext,
     number: Option<String>,
     path: &str,
     wanted: PoolParams,
@@ -277,7 +277,7 @@ async fn page(
         Some(number) => {
             let view = verbs::view(&mut db, &number, now).await?;
             let balances = balances(&web.work, &view).await;
-            Some(shown(&mut db, &visit, &view, &balances, (path, &wanted), now).await?)
+            Some(shown(&mut db, &context, &view, &balances, (path, &wanted), now).await?)
         }
         None => None,
     };
@@ -296,7 +296,7 @@ async fn page(
     open = open.into_iter().skip(from).take(ON_A_PAGE).collect();
     let (earlier, attention) = payments(&mut db).await?;
     let page = ClaimsPage {
-        frame: visit.frame("Review Claims", MenuItem::Claims),
+        frame: context.frame("Review Claims", MenuItem::Claims),
         open: pooled(&mut db, open, &wishes).await?,
         closed: stopped(&mut db, closed).await?,
         open_count,
@@ -305,14 +305,14 @@ async fn page(
         earlier,
         attention,
         recent: recent(&mut db).await?,
-        may_prepare: visit.may(Permission::Prepare),
+        may_prepare: context.may(Permission::Prepare),
         on: wanted.on(path),
         wanted,
         problems,
         pool_pages,
         active,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The vendor balances, if the batch needs one that can be read; unknown if the vendor is too slow.
@@ -329,19 +329,19 @@ const YOU_CAN: &str = "You can release it, because you neither prepared nor chan
 /// Everything that blocks Pay for this person.
 pub async fn stops(
     db: &mut Db,
-    visit: &PageContext,
+    context: &PageContext,
     view: &BatchView,
     balances: &Balances,
     now: i64,
 ) -> Result<Vec<Blocker>, Problem> {
     let mut stops = view.all_blockers();
     stops.extend(balances.blockers(view));
-    if !visit.may(Permission::Pay) {
-        stops.push(Blocker::new(Code::PermissionDenied, visit.actor.id));
+    if !context.may(Permission::Pay) {
+        stops.push(Blocker::new(Code::PermissionDenied, context.actor.id));
         return Ok(stops);
     }
     // If this person cannot release it for a reason of their own, show that reason.
-    let me = visit.actor.id.to_string();
+    let me = context.actor.id.to_string();
     for stop in stops.iter_mut().filter(|stop| stop.code == Code::ReleaseNeedsOtherPerson) {
         *stop = match verbs::not_the_other(db, view.batch.id, &me, now).await? {
             Some(why) => why,
@@ -359,17 +359,17 @@ pub async fn stops(
 
 async fn shown(
     db: &mut Db,
-    visit: &PageContext,
+    context: &PageContext,
     view: &BatchView,
     balances: &Balances,
     (path, wanted): (&str, &PoolParams),
     now: i64,
 ) -> Result<Active, Problem> {
-    let stops = stops(db, visit, view, balances, now).await?;
+    let stops = stops(db, context, view, balances, now).await?;
     let needs_release = stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson);
-    let me = visit.actor.id.to_string();
+    let me = context.actor.id.to_string();
     let prepared = verbs::not_the_other(db, view.batch.id, &me, now).await?.is_some();
-    let (release, released) = release(db, visit, view, needs_release, prepared).await?;
+    let (release, released) = release(db, context, view, needs_release, prepared).await?;
     let names = names_of_overriders(db, view).await?;
     let mut claims: Vec<&ClaimView> = view.claims.iter().collect();
     // Blocked claims first, then payees who have requested a payout.
@@ -419,7 +419,7 @@ pub fn nets(view: &BatchView) -> Vec<Summed> {
 /// The state of the release: what is still needed, or who gave it.
 async fn release(
     db: &mut Db,
-    visit: &PageContext,
+    context: &PageContext,
     view: &BatchView,
     needed: bool,
     prepared: bool,
@@ -428,7 +428,7 @@ async fn release(
     let names = history::names(db, batch.release_asked_by.as_deref().into_iter()).await?;
     let name = |by: &String| names.get(by).cloned().unwrap_or_default();
     let release = needed.then(|| Release {
-        may: visit.may(Permission::Pay) && !prepared,
+        may: context.may(Permission::Pay) && !prepared,
         asked: batch.release_asked_by.as_ref().map(name).zip(batch.release_asked_at.map(When)),
         void: void_since(view),
     });

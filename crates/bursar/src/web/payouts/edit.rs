@@ -71,7 +71,7 @@ impl Added {
 
 async fn add(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<Added>,
 ) -> Result<Response, Problem> {
     let ids: Vec<RewardId> = sent.id.iter().filter_map(|id| RewardId::parse(id)).collect();
@@ -89,7 +89,7 @@ async fn add(
         }
         None => Selection::Named(ids),
     };
-    let flash = match verbs::form(&app, &visit.actor, &choose, false, None).await {
+    let flash = match verbs::form(&app, &context.actor, &choose, false, None).await {
         Ok(view) => Flash::good(format!("{} now holds {}.", view.batch.number, held(&view))),
         Err(error) => Flash::refused(error)?,
     };
@@ -97,8 +97,8 @@ async fn add(
 }
 
 /// Payees who were reminded recently are skipped, and the page says so.
-async fn remind(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
-    let flash = match notices::remind::remind(&app, &visit.actor, None).await {
+async fn remind(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
+    let flash = match notices::remind::remind(&app, &context.actor, None).await {
         Ok(Reminded { told: 0, lately: 0 }) => {
             Flash::bad("No reward is waiting for its payee, so nobody was reminded.")
         }
@@ -140,7 +140,7 @@ struct Removed {
 
 async fn remove(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<Removed>,
 ) -> Result<Response, Problem> {
@@ -157,7 +157,7 @@ async fn remove(
     if rewards.is_empty() {
         return Ok(Flash::bad("Select at least one reward. Nothing was removed.").on(&back));
     }
-    let flash = match verbs::remove(&app, &visit.actor, view.batch.id, &rewards, None).await {
+    let flash = match verbs::remove(&app, &context.actor, view.batch.id, &rewards, None).await {
         Ok(_) => {
             let words = how_many(rewards.len(), "reward is", "rewards are");
             Flash::good(format!("{words} removed from {number} and back in the pool."))
@@ -169,11 +169,11 @@ async fn remove(
 
 async fn remove_blocked(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let id = id_of(&app, &number).await?;
-    let flash = match verbs::remove_blocked(&app, &visit.actor, id, None).await {
+    let flash = match verbs::remove_blocked(&app, &context.actor, id, None).await {
         Ok(view) => Flash::good(format!(
             "All blocked claims are removed. {number} now holds {}. Their rewards are back in the pool.",
             held(&view)
@@ -194,15 +194,15 @@ struct DeletePage {
 
 async fn delete_form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let view = verbs::view(&mut app.store.read().await?, &number, app.clock.now()).await?;
     if !super::draft::is_draft(view.status) {
         return Ok(Redirect::to(&format!("/claims/{number}/pay")).into_response());
     }
-    visit.show(&DeletePage {
-        frame: visit.frame(format!("Delete {number}"), MenuItem::Claims),
+    context.show(&DeletePage {
+        frame: context.frame(format!("Delete {number}"), MenuItem::Claims),
         told: held(&view),
         totals: view.totals.iter().copied().map(Cash).collect(),
         number,
@@ -211,11 +211,11 @@ async fn delete_form(
 
 async fn delete(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let id = id_of(&app, &number).await?;
-    match verbs::delete(&app, &visit.actor, id).await {
+    match verbs::delete(&app, &context.actor, id).await {
         Ok(freed) => {
             let freed = how_many(usize::try_from(freed).unwrap_or(usize::MAX), "reward is", "rewards are");
             Ok(Flash::good(format!("{number} is deleted; {freed} back in the pool.")).on("/claims"))
@@ -226,11 +226,11 @@ async fn delete(
 
 async fn ask_release(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let id = id_of(&app, &number).await?;
-    let flash = match verbs::ask_release(&app, &visit.actor, id).await {
+    let flash = match verbs::ask_release(&app, &context.actor, id).await {
         Ok(()) => Flash::good(format!("The payers were asked to release {number}.")),
         Err(error) => Flash::refused(error)?,
     };
@@ -247,7 +247,7 @@ struct Released {
 
 async fn release(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<Released>,
 ) -> Result<Response, Problem> {
@@ -256,7 +256,7 @@ async fn release(
         return Ok(Flash::bad(message).on(&format!("/claims/{number}/pay")));
     }
     let id = id_of(&app, &number).await?;
-    let flash = match verbs::release(&app, &visit.actor, id, &sent.digest, None).await {
+    let flash = match verbs::release(&app, &context.actor, id, &sent.digest, None).await {
         Ok(view) => match view.all_blockers().is_empty() {
             true => {
                 Flash::good(format!("{number} is released and can be paid. Any change voids the release."))
@@ -279,7 +279,7 @@ struct Overridden {
 
 async fn override_threshold(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<Overridden>,
 ) -> Result<Response, Problem> {
@@ -288,7 +288,7 @@ async fn override_threshold(
     let of = parts.and_then(|(payee, code)| Some((Payee::parse(payee)?, Currency::parse(code).ok()?)));
     let of = of.ok_or_else(Problem::missing)?;
     let reason = sent.reason.unwrap_or_default();
-    let flash = match claims::override_threshold(&app, &visit.actor, id, of, &reason, None).await {
+    let flash = match claims::override_threshold(&app, &context.actor, id, of, &reason, None).await {
         Ok(_) => Flash::good(
             "The claim can be paid with this total although it is under its threshold. The reason is kept.",
         ),

@@ -126,19 +126,19 @@ struct PayPage {
 
 async fn show(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let now = web.app.clock.now();
     let mut db = web.app.store.read().await?;
     let batch = crate::store::batches::find(&mut db, &number).await?;
     if !batch.open() {
-        return progress::show(&mut db, &visit, batch).await;
+        return progress::show(&mut db, &context, batch).await;
     }
     let view = verbs::view(&mut db, &number, now).await?;
     drop(db);
     let balances = balances(&web.work, &view).await;
-    page(&web, &visit, &view, &balances).await
+    page(&web, &context, &view, &balances).await
 }
 
 /// How many changes of a kind are listed.
@@ -190,22 +190,22 @@ fn named(of: &Difference) -> Vec<String> {
 
 async fn page(
     web: &Web,
-    visit: &PageContext,
+    context: &PageContext,
     view: &BatchView,
     balances: &Balances,
 ) -> Result<Response, Problem> {
     shown_draft::keep(&web.app, view).await;
     let mut db = web.app.store.read().await?;
-    let stops = stops(&mut db, visit, view, balances, web.app.clock.now()).await?;
+    let stops = stops(&mut db, context, view, balances, web.app.clock.now()).await?;
     let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
     let payments = how_many(view.claims.len(), "payment", "payments");
     let blocked = view.claims.iter().filter(|claim| !claim.blockers.is_empty());
     let overridden = view.claims.iter().filter(|claim| claim.overridden.is_some());
     let names = super::draft::names_of_overriders(&mut db, view).await?;
-    let (me, now) = (visit.actor.id.to_string(), web.app.clock.now());
+    let (me, now) = (context.actor.id.to_string(), web.app.clock.now());
     let not_the_other = verbs::not_the_other(&mut db, view.batch.id, &me, now).await?;
     let page = PayPage {
-        frame: visit.frame(format!("Pay {}", view.batch.number), MenuItem::Claims),
+        frame: context.frame(format!("Pay {}", view.batch.number), MenuItem::Claims),
         number: view.batch.number.clone(),
         told: format!("{payments} for {}", how_many(rewards, "reward", "rewards")),
         parts: parts(view, balances),
@@ -216,7 +216,7 @@ async fn page(
         digest: view.digest.clone(),
         released: released(&mut db, view).await?,
         void: void_since(view),
-        may_release: visit.may(Permission::Pay)
+        may_release: context.may(Permission::Pay)
             && stops.iter().any(|stop| stop.code == Code::ReleaseNeedsOtherPerson)
             && not_the_other.is_none(),
         once: web.app.clock.secret(),
@@ -226,10 +226,10 @@ async fn page(
         blocked: blocked.take(50).map(|claim| Row::of(claim, &names)).collect(),
         overridden: overridden.take(50).map(|claim| Row::of(claim, &names)).collect(),
         skipped: skipped(&mut db, view).await?,
-        may_prepare: visit.may(Permission::Prepare),
+        may_prepare: context.may(Permission::Prepare),
         fee_note: fee_note(&mut db).await?,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The warnings about the claims, by kind.
@@ -377,7 +377,7 @@ fn paid(paid: &Paid) -> Reply {
 
 async fn press(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     key: Key,
     Path(number): Path<String>,
     Form(sent): Form<PayForm>,
@@ -398,7 +398,7 @@ async fn press(
     drop(db);
     let balances = ask::balances(&web.work).await;
     let once = key.once(paid);
-    match pay::pay(&web.app, &visit.actor, batch.id, &seen, &balances, once.as_ref()).await {
+    match pay::pay(&web.app, &context.actor, batch.id, &seen, &balances, once.as_ref()).await {
         Ok(done) => {
             let payments = how_many(done.transactions, "payment is", "payments are");
             let message =
@@ -407,7 +407,7 @@ async fn press(
         }
         Err(error @ (OpsError::Conflict(_) | OpsError::Blocked(_))) => {
             let flash = changed(&web, &number, &seen, Flash::refused(error)?).await?;
-            refused(&web, visit.telling(flash), &number, &balances).await
+            refused(&web, context.telling(flash), &number, &balances).await
         }
         Err(error) => Ok(Flash::refused(error)?.on(&here)),
     }
@@ -459,7 +459,7 @@ async fn changed(
 /// The page in its current state, with the reason why nothing was paid.
 async fn refused(
     web: &Web,
-    visit: PageContext,
+    context: PageContext,
     number: &str,
     balances: &Balances,
 ) -> Result<Response, Problem> {
@@ -469,9 +469,9 @@ async fn refused(
         true => {
             let view = verbs::view(&mut db, number, web.app.clock.now()).await?;
             drop(db);
-            page(web, &visit, &view, balances).await?
+            page(web, &context, &view, balances).await?
         }
-        false => progress::show(&mut db, &visit, batch).await?,
+        false => progress::show(&mut db, &context, batch).await?,
     };
     Ok((StatusCode::CONFLICT, page).into_response())
 }

@@ -110,7 +110,7 @@ impl LivePage {
 }
 
 /// The page of a batch that is no longer a draft.
-pub async fn show(db: &mut Db, visit: &PageContext, batch: Batch) -> Result<Response, Problem> {
+pub async fn show(db: &mut Db, context: &PageContext, batch: Batch) -> Result<Response, Problem> {
     // Read first, so that the stream reports every later change.
     let seen = batches::change_number(db, batch.id).await?;
     let (_, unreadable) = transactions::of_batch(db, batch.id).await?;
@@ -141,7 +141,7 @@ pub async fn show(db: &mut Db, visit: &PageContext, batch: Batch) -> Result<Resp
     let so_far = [good, outside, bad, moving, person];
     let share = |part: usize| (part * 1_000).checked_div(all).unwrap_or(0);
     let page = LivePage {
-        frame: visit.frame(batch.number.clone(), MenuItem::Claims),
+        frame: context.frame(batch.number.clone(), MenuItem::Claims),
         chip: batch_chip(status),
         deleted: batch.deleted_at.map(When),
         paid,
@@ -165,7 +165,7 @@ pub async fn show(db: &mut Db, visit: &PageContext, batch: Batch) -> Result<Resp
         groups: groups(db, &batch).await?,
         number: batch.number,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The number of payments that vendors contradict, in a sentence.
@@ -303,11 +303,11 @@ async fn events(
     State(app): State<App>,
     CurrentActor(actor): CurrentActor,
     Path(number): Path<String>,
-    Query(ask): Query<StreamParams>,
+    Query(params): Query<StreamParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let batch = batches::find(&mut app.store.read().await?, &number).await?.id;
-    watching(app, actor.id, LiveSubject::Batch(batch), &ask, &headers).await
+    watching(app, actor.id, LiveSubject::Batch(batch), &params, &headers).await
 }
 
 #[cfg(test)]

@@ -49,10 +49,10 @@ struct OwnPage {
     sessions: Vec<Device>,
 }
 
-async fn show(State(app): State<App>, guest: PartnerContext) -> Result<Response, Problem> {
-    let t = guest.t();
+async fn show(State(app): State<App>, context: PartnerContext) -> Result<Response, Problem> {
+    let t = context.t();
     let mut db = app.store.read().await?;
-    let me = stored::by_id(&mut db, guest.actor().id).await?;
+    let me = stored::by_id(&mut db, context.actor().id).await?;
     let device = |one: users::Device| Device {
         device: one.name.unwrap_or_else(|| t.unknown_device.to_owned()),
         since: t
@@ -63,26 +63,26 @@ async fn show(State(app): State<App>, guest: PartnerContext) -> Result<Response,
         here: one.here,
         id: one.id,
     };
-    let sessions = users::devices(&mut db, &guest.session, app.clock.now()).await?;
+    let sessions = users::devices(&mut db, &context.session, app.clock.now()).await?;
     let page = OwnPage {
-        frame: guest.frame(t.account, MenuItem::Own),
+        frame: context.frame(t.account, MenuItem::Own),
         email: me.as_ref().and_then(|me| me.email.clone()).unwrap_or_default(),
         has_password: me.is_some_and(|me| me.password_hash.is_some()),
-        has_factor: guest.session.has_factor(),
-        has_app: guest.session.has_app,
-        passkey: Button::to_prove(&app, &guest.session, &to_change(PASSWORD)),
+        has_factor: context.session.has_factor(),
+        has_app: context.session.has_app,
+        passkey: Button::to_prove(&app, &context.session, &to_change(PASSWORD)),
         sessions: sessions.into_iter().map(device).collect(),
     };
-    guest.show(&page)
+    context.show(&page)
 }
 
 async fn password(
     State(web): State<Web>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Form(sent): Form<Passwords>,
 ) -> Result<Response, Problem> {
-    let t = guest.t();
-    let flash = match change_password(&web, &guest.session, PASSWORD, &sent).await? {
+    let t = context.t();
+    let flash = match change_password(&web, &context.session, PASSWORD, &sent).await? {
         Changed::Done => Flash::good(t.password_changed),
         Changed::Slow => Flash::bad(t.login_slow),
         Changed::WrongCode => Flash::bad(t.factor_wrong),
@@ -100,12 +100,12 @@ async fn password(
 
 async fn end_sessions(
     State(app): State<App>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Form(sent): Form<EndSessionForm>,
 ) -> Result<Response, Problem> {
-    let message = match users::end_session(&app, &guest.session, &sent).await? {
-        None => guest.t().signed_out_elsewhere,
-        Some(_) => guest.t().signed_out_there,
+    let message = match users::end_session(&app, &context.session, &sent).await? {
+        None => context.t().signed_out_elsewhere,
+        Some(_) => context.t().signed_out_there,
     };
     Ok(Flash::good(message).on(PAGE))
 }
@@ -122,12 +122,12 @@ struct LanguageForm {
 
 async fn language(
     State(app): State<App>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Form(sent): Form<LanguageForm>,
 ) -> Result<Response, Problem> {
     let Some(language) = Language::parse(&sent.language) else { return Err(Problem::missing()) };
-    partners::choose_language(&app, guest.actor(), guest.partner.id, language.code()).await?;
-    let places = guest.frame("", MenuItem::Home).menu();
+    partners::choose_language(&app, context.actor(), context.partner.id, language.code()).await?;
+    let places = context.frame("", MenuItem::Home).menu();
     let back = places.into_iter().map(|(_, address, _)| address).find(|address| *address == sent.back);
     Ok(Flash::good(language.words().language_saved).on(back.unwrap_or("/portal")))
 }

@@ -27,9 +27,9 @@ pub struct Reason {
 
 impl Reason {
     /// The reason for a code, for the partner waiting for this payee's money.
-    pub fn of(code: Code, whose: OnBehalfOf, guest: &PartnerContext, until: Option<i64>) -> Self {
-        let who = Self::who(code.who(), whose, guest.t());
-        let (message, remedy) = guest.language.blocker(code);
+    pub fn of(code: Code, whose: OnBehalfOf, context: &PartnerContext, until: Option<i64>) -> Self {
+        let who = Self::who(code.who(), whose, context.t());
+        let (message, remedy) = context.language.blocker(code);
         Self { message, remedy, who, until: until.map(day) }
     }
 
@@ -68,20 +68,20 @@ pub struct Waiting {
 
 impl Waiting {
     /// Why a reward is waiting, in words.
-    pub fn of(&self, reward: RewardId, whose: OnBehalfOf, guest: &PartnerContext) -> Vec<Reason> {
+    pub fn of(&self, reward: RewardId, whose: OnBehalfOf, context: &PartnerContext) -> Vec<Reason> {
         let codes = self.codes.get(&reward).map(Vec::as_slice).unwrap_or_default();
         let until = |code| {
             let held = self.held_until.get(&reward).copied().filter(|_| code == Code::RewardInHoldPeriod);
             held.or(self.cooling_until.filter(|_| code == Code::ProfileChangedRecently))
         };
-        codes.iter().map(|code| Reason::of(*code, whose, guest, until(*code))).collect()
+        codes.iter().map(|code| Reason::of(*code, whose, context, until(*code))).collect()
     }
 }
 
 /// What a payee's approved rewards are waiting for.
 pub async fn waiting(
     db: &mut Db,
-    guest: &PartnerContext,
+    context: &PartnerContext,
     whose: OnBehalfOf,
     payee: Payee,
     now: i64,
@@ -115,7 +115,7 @@ pub async fn waiting(
             count: rewards.iter().filter(|one| !one.takes_off()).count(),
             taken: rewards.iter().filter(|one| one.takes_off()).count(),
             total: batches::sum(&rewards, currency),
-            reasons: last.map(|last| waiting.of(last, whose, guest)).unwrap_or_default(),
+            reasons: last.map(|last| waiting.of(last, whose, context)).unwrap_or_default(),
         });
     }
     Ok(waiting)

@@ -31,9 +31,9 @@ pub struct ActionRequired {
 
 impl ActionRequired {
     /// Names the account, if the parked money determines which one must be fixed.
-    pub fn account_sentence(&self, guest: &PartnerContext) -> Option<String> {
+    pub fn account_sentence(&self, context: &PartnerContext) -> Option<String> {
         let parked = matches!(self.payment.state, Stands::PayoutFailed | Stands::PayoutCanceled);
-        let describe = || guest.t().mend_told.replace("{account}", &self.payment.destination.masked());
+        let describe = || context.t().mend_told.replace("{account}", &self.payment.destination.masked());
         (self.at_stripe && parked).then(describe)
     }
 }
@@ -41,9 +41,9 @@ impl ActionRequired {
 /// The payments that need action by the partner, and those that failed or came back and need our decision.
 pub async fn of_payments(
     db: &mut Db,
-    guest: &PartnerContext,
+    context: &PartnerContext,
 ) -> Result<(Vec<ActionRequired>, Vec<Transaction>)> {
-    let payees = guest.payees();
+    let payees = context.payees();
     let of: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
     let mut filter = views::needing_attention();
     filter.payees = Some(of.iter().map(ToString::to_string).collect());
@@ -54,9 +54,9 @@ pub async fn of_payments(
     let (mut asking, mut ours) = (Vec::new(), Vec::new());
     for one in found {
         let failed = matches!(one.state.status(), Status::Failed | Status::PayoutFailed);
-        match asks(guest, &one, &now) {
+        match asks(context, &one, &now) {
             Some((whose, code)) => {
-                let (message, remedy) = guest.language.reason(&code);
+                let (message, remedy) = context.language.reason(&code);
                 let at_stripe =
                     one.terms.vendor == Vendor::Stripe && Cause::of(&code) != Cause::AccountUnknown;
                 asking.push(ActionRequired { payment: one, whose, message, remedy, at_stripe });
@@ -70,13 +70,13 @@ pub async fn of_payments(
 
 /// Who must act on a payment, and the reason code.
 fn asks(
-    guest: &PartnerContext,
+    context: &PartnerContext,
     one: &Transaction,
     now: &HashMap<Payee, Destination>,
 ) -> Option<(OnBehalfOf, String)> {
     let code =
         one.reason.as_ref().map(|reason| reason.code.as_str()).or_else(|| default_reason(one.state))?;
-    let (whose, payee) = guest.payees().into_iter().find(|(_, payee)| *payee == one.terms.payee)?;
+    let (whose, payee) = context.payees().into_iter().find(|(_, payee)| *payee == one.terms.payee)?;
     let answered = moved_on(one, now.get(&payee)) && one.state != Stands::Unclaimed;
     let theirs = explain_at(code, one.state).who == Who::Partner && !answered;
     theirs.then(|| (whose, code.to_owned()))

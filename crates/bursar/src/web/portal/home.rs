@@ -94,33 +94,33 @@ struct HomePage {
     payouts: Vec<Row>,
 }
 
-async fn show(State(app): State<App>, guest: PartnerContext) -> Result<Response, Problem> {
+async fn show(State(app): State<App>, context: PartnerContext) -> Result<Response, Problem> {
     let now = app.clock.now();
     let mut db = app.store.read().await?;
-    let t = guest.t();
-    let payees = guest.payees();
-    let (steps, stops) = steps::steps(&mut db, &guest, now).await?;
-    let (tasks, ours) = of_payments(&mut db, &guest).await?;
+    let t = context.t();
+    let payees = context.payees();
+    let (steps, stops) = steps::steps(&mut db, &context, now).await?;
+    let (tasks, ours) = of_payments(&mut db, &context).await?;
     let mut waiting = Vec::new();
     for (whose, payee) in &payees {
-        waiting.push((*whose, blockers::waiting(&mut db, &guest, *whose, *payee, now).await?));
+        waiting.push((*whose, blockers::waiting(&mut db, &context, *whose, *payee, now).await?));
     }
     let year = clock::date(now).get(..4).unwrap_or("").to_owned();
-    let (preparing, purses) = purses(&mut db, &guest, &waiting, &year).await?;
+    let (preparing, purses) = purses(&mut db, &context, &waiting, &year).await?;
     let wishes = store::requests(&mut db).await?;
     let mut heaps = Vec::new();
     for (whose, waiting) in waiting {
-        heaps.extend(waiting.heaps.into_iter().map(|heap| waiting_row(&guest, whose, heap, &wishes)));
+        heaps.extend(waiting.heaps.into_iter().map(|heap| waiting_row(&context, whose, heap, &wishes)));
     }
     let prepared = !preparing.is_empty();
     heaps.extend(preparing);
     let next = next_payout(t, prepared, &heaps);
     let done = steps.iter().filter(|step| step.done()).count();
     let of = t.steps_done.replace("{done}", &done.to_string()).replace("{count}", &steps.len().to_string());
-    let in_review = Filter { view: View::Pending, visible: guest.visible(), ..Filter::default() };
+    let in_review = Filter { view: View::Pending, visible: context.visible(), ..Filter::default() };
     let all: Vec<String> = payees.iter().map(|(_, payee)| payee.to_string()).collect();
     let page = HomePage {
-        frame: guest.frame(t.hello.replace("{name}", &guest.partner.name), MenuItem::Home),
+        frame: context.frame(t.hello.replace("{name}", &context.partner.name), MenuItem::Home),
         progress: (done < steps.len()).then_some(of),
         steps,
         tasks,
@@ -131,41 +131,41 @@ async fn show(State(app): State<App>, guest: PartnerContext) -> Result<Response,
         paid_in: t.paid_in.replace("{year}", &year),
         in_review: rewards::count(&mut db, &in_review, now).await?,
         heaps,
-        payouts: newest(&mut db, &guest, &all, None, LATEST).await?,
+        payouts: newest(&mut db, &context, &all, None, LATEST).await?,
     };
-    guest.show(&page)
+    context.show(&page)
 }
 
 /// The payments that need action by the partner, as in the mails; and those that need our decision.
 async fn of_payments(
     db: &mut Db,
-    guest: &PartnerContext,
+    context: &PartnerContext,
 ) -> Result<(Vec<Task>, Vec<(String, Amount, &'static str)>), Problem> {
-    let (asking, ours) = failed::of_payments(db, guest).await?;
+    let (asking, ours) = failed::of_payments(db, context).await?;
     let task = |one: failed::ActionRequired| Task {
-        who: guest.named(one.whose),
+        who: context.named(one.whose),
         number: one.payment.label(),
-        amount: guest.cash(one.payment.terms.net),
+        amount: context.cash(one.payment.terms.net),
         act: (
             format!("/portal/profile/{}", one.whose.as_str()),
-            if one.at_stripe { guest.t().mend_at_stripe } else { guest.t().act_profile },
+            if one.at_stripe { context.t().mend_at_stripe } else { context.t().act_profile },
         ),
-        note: one.account_sentence(guest),
+        note: one.account_sentence(context),
         message: one.message,
         remedy: one.remedy,
     };
-    let row = |one: Transaction| (one.label(), guest.cash(one.terms.net), guest.t().meaning(one.state));
+    let row = |one: Transaction| (one.label(), context.cash(one.terms.net), context.t().meaning(one.state));
     Ok((asking.into_iter().map(task).collect(), ours.into_iter().map(row).collect()))
 }
 
 /// The four totals of each payee and currency; rewards in a draft count as waiting.
 async fn purses(
     db: &mut Db,
-    guest: &PartnerContext,
+    context: &PartnerContext,
     waiting: &[(OnBehalfOf, Waiting)],
     year: &str,
 ) -> Result<(Vec<WaitingRow>, Vec<BalanceRow>), Problem> {
-    let payees = guest.payees();
+    let payees = context.payees();
     let ids: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
     let preparing = store::in_preparation(db, &ids).await?;
     let mut purses = Vec::new();
@@ -177,18 +177,18 @@ async fn purses(
         purses.extend(columns.into_iter().map(|(currency, sums)| {
             let failed = sums.iter().skip(3).any(|minor| *minor != 0);
             let [waiting, on_its_way, paid, came_back] =
-                sums.map(|minor| guest.cash(money::Sum::new(minor, currency)));
-            let payee = (payees.len() > 1).then(|| guest.named(*whose));
+                sums.map(|minor| context.cash(money::Sum::new(minor, currency)));
+            let payee = (payees.len() > 1).then(|| context.named(*whose));
             BalanceRow { payee, waiting, on_its_way, paid, came_back: Some(came_back).filter(|_| failed) }
         }));
     }
     let preparing = preparing.into_iter().map(|(payee, count, money)| WaitingRow {
-        amount: guest.cash(money),
+        amount: context.cash(money),
         can_be_paid: false,
-        rewards: guest.rewards(usize::try_from(count).unwrap_or(0)),
-        payee: guest.tag(payee),
+        rewards: context.rewards(usize::try_from(count).unwrap_or(0)),
+        payee: context.tag(payee),
         reasons: Vec::new(),
-        when: guest.t().in_preparation,
+        when: context.t().in_preparation,
         request: None,
         requested: None,
     });
@@ -242,17 +242,17 @@ async fn columns(
 }
 
 /// The number of rewards in a group, and of clawbacks among them.
-fn how_many(guest: &PartnerContext, heap: &blockers::WaitingGroup) -> String {
-    let taken = guest.t().some_taken_back.replace("{count}", &heap.taken.to_string());
+fn how_many(context: &PartnerContext, heap: &blockers::WaitingGroup) -> String {
+    let taken = context.t().some_taken_back.replace("{count}", &heap.taken.to_string());
     match (heap.count, heap.taken) {
         (0, _) => taken,
-        (count, 0) => guest.rewards(count),
-        (count, _) => format!("{}, {taken}", guest.rewards(count)),
+        (count, 0) => context.rewards(count),
+        (count, _) => format!("{}, {taken}", context.rewards(count)),
     }
 }
 
 fn waiting_row(
-    guest: &PartnerContext,
+    context: &PartnerContext,
     whose: OnBehalfOf,
     heap: blockers::WaitingGroup,
     wishes: &HashMap<Payee, i64>,
@@ -260,11 +260,11 @@ fn waiting_row(
     let ready = heap.reasons.is_empty() && heap.total.minor > 0;
     let requested = wishes.get(&heap.payee).copied();
     WaitingRow {
-        amount: guest.cash(heap.total),
+        amount: context.cash(heap.total),
         can_be_paid: heap.total.minor > 0,
-        rewards: how_many(guest, &heap),
-        payee: guest.tag(heap.payee),
-        when: guest.t().next_payout,
+        rewards: how_many(context, &heap),
+        payee: context.tag(heap.payee),
+        when: context.t().next_payout,
         request: (ready && requested.is_none()).then_some(whose.as_str()),
         requested: requested.filter(|_| ready).map(day),
         reasons: heap.reasons,
@@ -280,13 +280,13 @@ struct ReconfirmForm {
 
 async fn request(
     State(app): State<App>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Form(sent): Form<ReconfirmForm>,
 ) -> Result<Response, Problem> {
-    let (_, payee) = guest.whose(&sent.whose)?;
-    let flash = match requests::request_payout(&app, guest.actor(), payee).await {
-        Ok(()) => Flash::good(guest.t().request_sent),
-        Err(error) => guest.refused(error)?,
+    let (_, payee) = context.whose(&sent.whose)?;
+    let flash = match requests::request_payout(&app, context.actor(), payee).await {
+        Ok(()) => Flash::good(context.t().request_sent),
+        Err(error) => context.refused(error)?,
     };
     Ok(flash.on("/portal"))
 }

@@ -118,7 +118,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let visit = PageContext::from_request_parts(parts, state).await?;
+        let context = PageContext::from_request_parts(parts, state).await?;
         let session = parts.extensions.get::<Session>().cloned().ok_or_else(unauthenticated)?;
         let is_partner = matches!(session.actor.role, Role::Partner | Role::PartnerAdmin);
         let id = session.actor.partner.filter(|_| is_partner).ok_or_else(Problem::forbidden)?;
@@ -129,7 +129,7 @@ where
         let account = account.ok_or_else(Problem::missing)?;
         let language = partner.language.as_deref().and_then(Language::parse).unwrap_or(Language::English);
         let ours = company::read(&mut db).await?;
-        Ok(Self { session, partner, account, language, ours, visit })
+        Ok(Self { session, partner, account, language, ours, visit: context })
     }
 }
 

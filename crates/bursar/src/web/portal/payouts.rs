@@ -48,16 +48,16 @@ pub struct Row {
 
 impl Row {
     /// A payment in the partner's language.
-    pub fn of(guest: &PartnerContext, one: &Transaction, name: Option<&str>) -> Self {
-        let t = guest.t();
+    pub fn of(context: &PartnerContext, one: &Transaction, name: Option<&str>) -> Self {
+        let t = context.t();
         let status = one.state.status();
-        let own = one.terms.payee == Payee::Partner(guest.partner.id);
+        let own = one.terms.payee == Payee::Partner(context.partner.id);
         // Texts that say *your* do not fit a colleague's payment.
-        let theirs = is_a_colleagues(guest, one);
+        let theirs = is_a_colleagues(context, one);
         Self {
             number: one.label(),
             day: day(one.created_at),
-            amount: guest.cash(one.given()),
+            amount: context.cash(one.given()),
             chip: Chip { words: t.status(status), ..status_chip(status) },
             told: match (theirs, one.closed()) {
                 (true, _) => "",
@@ -73,14 +73,14 @@ impl Row {
 }
 
 /// Whether a payment goes to someone else in the company that the partner administers.
-fn is_a_colleagues(guest: &PartnerContext, one: &Transaction) -> bool {
-    !guest.payees().iter().any(|(_, payee)| *payee == one.terms.payee)
+fn is_a_colleagues(context: &PartnerContext, one: &Transaction) -> bool {
+    !context.payees().iter().any(|(_, payee)| *payee == one.terms.payee)
 }
 
 /// The newest payments to some payees.
 pub async fn newest(
     db: &mut Db,
-    guest: &PartnerContext,
+    context: &PartnerContext,
     of: &[String],
     after: Option<String>,
     limit: i64,
@@ -90,12 +90,12 @@ pub async fn newest(
     let ids: Vec<Payee> = found.iter().map(|one| one.terms.payee).collect();
     let names = payees::names(db, &ids).await?;
     let name = |one: &Transaction| names.get(&one.terms.payee).map(|named| named.name.clone());
-    Ok(found.iter().map(|one| Row::of(guest, one, name(one).as_deref())).collect())
+    Ok(found.iter().map(|one| Row::of(context, one, name(one).as_deref())).collect())
 }
 
 /// The payees whose payments the partner may see.
-pub async fn looked_after(db: &mut Db, guest: &PartnerContext) -> Result<Vec<String>, Problem> {
-    Ok(payees::of_partner(db, guest.partner.id, guest.administers()).await?)
+pub async fn looked_after(db: &mut Db, context: &PartnerContext) -> Result<Vec<String>, Problem> {
+    Ok(payees::of_partner(db, context.partner.id, context.administers()).await?)
 }
 
 #[derive(Template)]
@@ -123,20 +123,20 @@ struct ListParams {
 
 async fn list(
     State(app): State<App>,
-    guest: PartnerContext,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    context: PartnerContext,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
-    let own: Vec<String> = guest.payees().iter().map(|(_, payee)| payee.to_string()).collect();
-    let others = guest.administers() && ask.of.as_deref() == Some("others");
+    let own: Vec<String> = context.payees().iter().map(|(_, payee)| payee.to_string()).collect();
+    let others = context.administers() && params.of.as_deref() == Some("others");
     let theirs = if others {
-        let all = looked_after(&mut db, &guest).await?;
+        let all = looked_after(&mut db, &context).await?;
         all.into_iter().filter(|one| !own.contains(one)).collect()
     } else {
         own
     };
     let after = paging.after_parts::<1>()?.map(|[id]| id);
-    let year = years::named(ask.year.as_deref())?;
+    let year = years::named(params.year.as_deref())?;
     let span = year.as_ref().map(|(_, from, to)| (*from, *to));
     let (from, to) = (span.map(|(from, _)| from), span.map(|(_, to)| to));
     let filter = Filter { payees: Some(theirs), after, from, to, ..Filter::default() };
@@ -155,23 +155,23 @@ async fn list(
     let name = |one: &Transaction| names.get(&one.terms.payee).map(|named| named.name.clone());
     let now = app.clock.now();
     let here = if others { "/portal/payouts?of=others" } else { "/portal/payouts" };
-    let t = guest.t();
-    let named = |words: &str| words.replace("{company}", &guest.account.name);
+    let t = context.t();
+    let named = |words: &str| words.replace("{company}", &context.account.name);
     let page = PayoutsPage {
-        under: match (guest.administers(), others) {
+        under: match (context.administers(), others) {
             (false, _) => t.payouts_under.to_owned(),
             (true, false) => named(t.payouts_own),
             (true, true) => named(t.payouts_others),
         },
-        tabs: guest.administers().then(|| (named(t.tab_own), named(t.tab_others), others)),
-        frame: guest.frame(guest.t().payouts, MenuItem::Payouts),
-        rows: found.iter().map(|one| Row::of(&guest, one, name(one).as_deref())).collect(),
-        years: years::year_links(&guest, now, here, year.as_ref().map(|(year, ..)| year.as_str())),
+        tabs: context.administers().then(|| (named(t.tab_own), named(t.tab_others), others)),
+        frame: context.frame(context.t().payouts, MenuItem::Payouts),
+        rows: found.iter().map(|one| Row::of(&context, one, name(one).as_deref())).collect(),
+        years: years::year_links(&context, now, here, year.as_ref().map(|(year, ..)| year.as_str())),
         // Statements cover only their own payments.
-        statements: if others { Vec::new() } else { years::known(&guest, now) },
+        statements: if others { Vec::new() } else { years::known(&context, now) },
         next,
     };
-    guest.show(&page)
+    context.show(&page)
 }
 
 /// A payment by its number, if the partner may see it.
@@ -180,7 +180,7 @@ async fn list(
 /// 404 for anything else.
 pub async fn one_of_theirs(
     db: &mut Db,
-    guest: &PartnerContext,
+    context: &PartnerContext,
     number: &str,
 ) -> Result<Transaction, Problem> {
     let found = match transactions::find(db, number).await {
@@ -188,7 +188,7 @@ pub async fn one_of_theirs(
         Err(StoreError::Missing) => return Err(Problem::missing()),
         Err(error) => return Err(error.into()),
     };
-    let theirs = looked_after(db, guest).await?;
+    let theirs = looked_after(db, context).await?;
     if theirs.contains(&found.terms.payee.to_string()) { Ok(found) } else { Err(Problem::missing()) }
 }
 
@@ -201,7 +201,7 @@ pub struct Line {
     pub amount: Amount,
 }
 
-pub async fn covered(db: &mut Db, guest: &PartnerContext, of: &Transaction) -> Result<Vec<Line>, Problem> {
+pub async fn covered(db: &mut Db, context: &PartnerContext, of: &Transaction) -> Result<Vec<Line>, Problem> {
     let rows = transactions::covered(db, of.id).await?;
     let ids: Vec<RewardId> = rows.iter().filter_map(|row| RewardId::parse(&row.id)).collect();
     let named = rewards::named(db, &ids).await?;
@@ -211,15 +211,15 @@ pub async fn covered(db: &mut Db, guest: &PartnerContext, of: &Transaction) -> R
             number: format!("RW-{:06}", row.number),
             activity: reward.map(|reward| reward.activity.name.clone()).unwrap_or_default(),
             owner: reward.map(|reward| reward.owner.name.clone()).unwrap_or_default(),
-            amount: guest.cash(Money::new(row.amount_minor, of.terms.amount.currency)),
+            amount: context.cash(Money::new(row.amount_minor, of.terms.amount.currency)),
         }
     };
     Ok(rows.iter().map(line).collect())
 }
 
 /// The gross amount and the fee, if the payee bears the fee.
-pub fn fee(guest: &PartnerContext, of: &Transaction) -> Option<(Amount, Amount)> {
-    (of.given() != of.terms.amount).then(|| (guest.cash(of.terms.amount), guest.cash(of.fee)))
+pub fn fee(context: &PartnerContext, of: &Transaction) -> Option<(Amount, Amount)> {
+    (of.given() != of.terms.amount).then(|| (context.cash(of.terms.amount), context.cash(of.fee)))
 }
 
 /// Why a payment is in its state.
@@ -229,20 +229,23 @@ struct StatusReason {
     who: &'static str,
 }
 
-fn why(guest: &PartnerContext, of: &Transaction, moved_on: bool) -> Option<StatusReason> {
+fn why(context: &PartnerContext, of: &Transaction, moved_on: bool) -> Option<StatusReason> {
     let code = of.reason.as_ref().map(|reason| reason.code.clone()).or_else(|| of.waiting.clone())?;
-    let whose =
-        if of.terms.payee == Payee::Partner(guest.partner.id) { OnBehalfOf::Me } else { OnBehalfOf::Company };
+    let whose = if of.terms.payee == Payee::Partner(context.partner.id) {
+        OnBehalfOf::Me
+    } else {
+        OnBehalfOf::Company
+    };
     if moved_on && explain_at(&code, of.state).who == Who::Partner {
         // They have changed their destination since, so the rest is up to us.
-        let (message, remedy) = guest.language.blocker(Code::DestinationChanged);
-        return Some(StatusReason { message, remedy, who: Reason::who(Who::Payer, whose, guest.t()) });
+        let (message, remedy) = context.language.blocker(Code::DestinationChanged);
+        return Some(StatusReason { message, remedy, who: Reason::who(Who::Payer, whose, context.t()) });
     }
-    let (message, remedy) = guest.language.reason(&code);
+    let (message, remedy) = context.language.reason(&code);
     Some(StatusReason {
         message,
         remedy,
-        who: Reason::who(explain_at(&code, of.state).who, whose, guest.t()),
+        who: Reason::who(explain_at(&code, of.state).who, whose, context.t()),
     })
 }
 
@@ -269,11 +272,11 @@ struct PayoutPage {
 
 async fn show(
     State(app): State<App>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
-    let one = one_of_theirs(&mut db, &guest, &number).await?;
+    let one = one_of_theirs(&mut db, &context, &number).await?;
     let names = payees::names(&mut db, &[one.terms.payee]).await?;
     let name = names.get(&one.terms.payee).map(|named| named.name.as_str());
     let profile = payees::profile_of(&mut db, one.terms.payee).await?;
@@ -281,19 +284,19 @@ async fn show(
     let under_way = !one.state.settled() && !one.closed();
     let succeeded = one.state.status() == Status::Success;
     let page = PayoutPage {
-        frame: guest.frame(one.label(), MenuItem::Payouts),
-        row: Row::of(&guest, &one, name),
-        reason: why(&guest, &one, moved_on)
-            .filter(|_| !one.closed() && !succeeded && !is_a_colleagues(&guest, &one)),
+        frame: context.frame(one.label(), MenuItem::Payouts),
+        row: Row::of(&context, &one, name),
+        reason: why(&context, &one, moved_on)
+            .filter(|_| !one.closed() && !succeeded && !is_a_colleagues(&context, &one)),
         asked: one.asked.clone().filter(|_| under_way).map(|(at, said)| {
             let word = word_of(&said, one.terms.vendor).map(str::to_owned);
             (moment(at), word)
         }),
         ask_at: one.ask_at.filter(|_| under_way).map(moment),
-        fee: fee(&guest, &one),
+        fee: fee(&context, &one),
         arrived: one.settled_at.filter(|_| succeeded).map(day),
         outside: one.outside.clone().map(|(_, on, reference)| (on, reference)),
-        covered: covered(&mut db, &guest, &one).await?,
+        covered: covered(&mut db, &context, &one).await?,
     };
-    guest.show(&page)
+    context.show(&page)
 }

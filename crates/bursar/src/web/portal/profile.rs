@@ -60,8 +60,8 @@ struct Current {
 }
 
 impl Current {
-    fn of(profile: &Profile, cooling_off_us: i64, guest: &PartnerContext, now: i64) -> Self {
-        let t = guest.t();
+    fn of(profile: &Profile, cooling_off_us: i64, context: &PartnerContext, now: i64) -> Self {
+        let t = context.t();
         let until = profile.changed_at.map(|at| (at, at + cooling_off_us)).filter(|(_, until)| now < *until);
         let cooling =
             until.map(|(at, until)| t.cooling.replace("{day}", &day(at)).replace("{until}", &moment(until)));
@@ -72,19 +72,19 @@ impl Current {
                 Some(_) => Chip { tone: "fine", words: t.ready },
                 None => Chip { tone: "warn", words: t.not_ready },
             },
-            why: profile.not_payable_why.clone().map(|why| match guest.language.reads_english() {
+            why: profile.not_payable_why.clone().map(|why| match context.language.reads_english() {
                 true => why,
-                false => guest.language.blocker(Code::ProfileIncomplete).0,
+                false => context.language.blocker(Code::ProfileIncomplete).0,
             }),
             cooling,
         }
     }
 
     /// Marks the profile as not ready if a payment failed and the partner must act, whatever the vendor says.
-    fn asked(mut self, guest: &PartnerContext, asking: &[ActionRequired]) -> Self {
+    fn asked(mut self, context: &PartnerContext, asking: &[ActionRequired]) -> Self {
         if let Some(one) = asking.first() {
-            self.chip = Chip { tone: "warn", words: guest.t().needs_you };
-            let sentence = one.account_sentence(guest).unwrap_or_default();
+            self.chip = Chip { tone: "warn", words: context.t().needs_you };
+            let sentence = one.account_sentence(context).unwrap_or_default();
             self.why = Some(format!("{} {} {sentence}", one.message, one.remedy).trim_end().to_owned());
         }
         self
@@ -92,8 +92,8 @@ impl Current {
 }
 
 /// The payments to a payee that require action on the current destination.
-async fn asking(db: &mut Db, guest: &PartnerContext, payee: Payee) -> Result<Vec<ActionRequired>, Problem> {
-    let (mut asking, _) = failed::of_payments(db, guest).await?;
+async fn asking(db: &mut Db, context: &PartnerContext, payee: Payee) -> Result<Vec<ActionRequired>, Problem> {
+    let (mut asking, _) = failed::of_payments(db, context).await?;
     asking.retain(|one| one.payment.terms.payee == payee);
     Ok(asking)
 }
@@ -121,32 +121,32 @@ fn kind(whose: OnBehalfOf, t: &Words) -> &'static str {
 }
 
 /// Who administers the company, for a partner who does not.
-async fn who_can(db: &mut Db, guest: &PartnerContext) -> Result<String, Problem> {
-    let names = store::onboarding::administrators(db, guest.account.id).await?;
+async fn who_can(db: &mut Db, context: &PartnerContext) -> Result<String, Problem> {
+    let names = store::onboarding::administrators(db, context.account.id).await?;
     Ok(match names.is_empty() {
-        true => guest.t().company_nobody.to_owned(),
-        false => guest.t().company_ask.replace("{names}", &names.join(", ")),
+        true => context.t().company_nobody.to_owned(),
+        false => context.t().company_ask.replace("{names}", &names.join(", ")),
     })
 }
 
-async fn choose(State(app): State<App>, guest: PartnerContext) -> Result<Response, Problem> {
-    let (t, now) = (guest.t(), app.clock.now());
+async fn choose(State(app): State<App>, context: PartnerContext) -> Result<Response, Problem> {
+    let (t, now) = (context.t(), app.clock.now());
     let mut db = app.store.read().await?;
     let cooling_off_us = settings::load(&mut db).await?.cooling_off_us();
     let mut cards = Vec::new();
-    for (whose, payee) in guest.payees() {
+    for (whose, payee) in context.payees() {
         let profile = payees::profile_of(&mut db, payee).await?;
-        let asking = asking(&mut db, &guest, payee).await?;
+        let asking = asking(&mut db, &context, payee).await?;
         cards.push(Card {
             kind: kind(whose, t),
-            name: guest.named(whose),
+            name: context.named(whose),
             address: page_of(whose),
             current: profile
-                .map(|profile| Current::of(&profile, cooling_off_us, &guest, now).asked(&guest, &asking)),
+                .map(|profile| Current::of(&profile, cooling_off_us, &context, now).asked(&context, &asking)),
         });
     }
-    let company = if guest.administers() { None } else { Some(who_can(&mut db, &guest).await?) };
-    guest.show(&ProfilesPage { frame: guest.frame(t.profile, MenuItem::Profile), cards, company })
+    let company = if context.administers() { None } else { Some(who_can(&mut db, &context).await?) };
+    context.show(&ProfilesPage { frame: context.frame(t.profile, MenuItem::Profile), cards, company })
 }
 
 #[derive(Template)]
@@ -181,36 +181,36 @@ struct RetainedInput {
 
 async fn show(
     State(app): State<App>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(whose): Path<String>,
     Query(kept): Query<RetainedInput>,
 ) -> Result<Response, Problem> {
-    let (whose, payee) = guest.whose(&whose)?;
-    page(&app, &guest, whose, payee, kept.paypal_email.map(|typed| (typed, None))).await
+    let (whose, payee) = context.whose(&whose)?;
+    page(&app, &context, whose, payee, kept.paypal_email.map(|typed| (typed, None))).await
 }
 
 /// The page, with an address that was entered and the refusal, if any.
 async fn page(
     app: &App,
-    guest: &PartnerContext,
+    context: &PartnerContext,
     whose: OnBehalfOf,
     payee: Payee,
     typed: Option<(String, Option<String>)>,
 ) -> Result<Response, Problem> {
-    let (t, now) = (guest.t(), app.clock.now());
+    let (t, now) = (context.t(), app.clock.now());
     let mut db = app.store.read().await?;
     let profile = payees::profile_of(&mut db, payee).await?;
     let cooling_off_us = settings::load(&mut db).await?.cooling_off_us();
-    let choice = onboarding::choice(&mut db, guest.actor().role).await?;
+    let choice = onboarding::choice(&mut db, context.actor().role).await?;
     let offers = |vendor| choice.as_ref().is_ok_and(|vendors| vendors.contains(&vendor));
     let (stripe, paypal) = (offers(Vendor::Stripe), offers(Vendor::PayPal));
     let barred = match &choice {
         Ok(_) => None,
         Err(SetupDenial::Off) => Some(t.barred_off.to_owned()),
         Err(SetupDenial::NoVendor) => Some(t.barred_vendor.to_owned()),
-        Err(SetupDenial::Role) => Some(format!("{} {}", t.barred_role, who_can(&mut db, guest).await?)),
+        Err(SetupDenial::Role) => Some(format!("{} {}", t.barred_role, who_can(&mut db, context).await?)),
     };
-    let asking = asking(&mut db, guest, payee).await?;
+    let asking = asking(&mut db, context, payee).await?;
     let made = store::onboarding::newest(&mut db, payee).await?;
     let made = made.filter(|one| one.refused_at.is_none()).and_then(|one| one.account);
     let used = profile.as_ref().map(|profile| profile.destination.address());
@@ -221,22 +221,22 @@ async fn page(
     });
     let (typed, wrong) = typed.unwrap_or_default();
     let country = match whose {
-        OnBehalfOf::Me => guest.partner.country.clone().or_else(|| guest.account.country.clone()),
-        OnBehalfOf::Company => guest.account.country.clone(),
+        OnBehalfOf::Me => context.partner.country.clone().or_else(|| context.account.country.clone()),
+        OnBehalfOf::Company => context.account.country.clone(),
     };
     let page = ProfilePage {
         kind: kind(whose, t),
-        name: guest.named(whose),
+        name: context.named(whose),
         address: page_of(whose),
         begun: made.is_some() && made.as_deref() != used,
         on_stripe: made.is_some() && made.as_deref() == used,
         mends: profile.as_ref().is_some_and(|profile| profile.destination.vendor() == Vendor::Stripe)
             && made.as_deref() != used,
         current: profile
-            .map(|profile| Current::of(&profile, cooling_off_us, guest, now).asked(guest, &asking)),
-        countries: countries::choices(guest.language, country.as_deref().unwrap_or_default()),
+            .map(|profile| Current::of(&profile, cooling_off_us, context, now).asked(context, &asking)),
+        countries: countries::choices(context.language, country.as_deref().unwrap_or_default()),
         country: country.unwrap_or_default(),
-        frame: guest.frame(t.profile, MenuItem::Profile),
+        frame: context.frame(t.profile, MenuItem::Profile),
         stripe,
         paypal,
         barred,
@@ -244,13 +244,13 @@ async fn page(
         typed,
         wrong,
     };
-    guest.show(&page)
+    context.show(&page)
 }
 
 /// Whether a step-up is needed: the payee already has a destination, so this is a change.
-async fn needs_step_up(app: &App, guest: &PartnerContext, payee: Payee) -> Result<bool, Problem> {
+async fn needs_step_up(app: &App, context: &PartnerContext, payee: Payee) -> Result<bool, Problem> {
     let profile = payees::profile_of(&mut app.store.read().await?, payee).await?;
-    Ok(profile.is_some() && !is_fresh(&guest.session, app.clock.now()))
+    Ok(profile.is_some() && !is_fresh(&context.session, app.clock.now()))
 }
 
 #[derive(Deserialize)]
@@ -262,26 +262,26 @@ struct Address {
 
 async fn paypal(
     State(app): State<App>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(whose): Path<String>,
     Form(sent): Form<Address>,
 ) -> Result<Response, Problem> {
-    let (whose, payee) = guest.whose(&whose)?;
-    if needs_step_up(&app, &guest, payee).await? {
+    let (whose, payee) = context.whose(&whose)?;
+    if needs_step_up(&app, &context, payee).await? {
         let mut kept = url::form_urlencoded::Serializer::new(String::new());
         kept.append_pair("paypal_email", &sent.paypal_email);
         return Ok(prove_first(&format!("{}?{}", page_of(whose), kept.finish())));
     }
-    match onboarding::enter_address(&app, guest.actor(), payee, &sent.paypal_email).await {
+    match onboarding::enter_address(&app, context.actor(), payee, &sent.paypal_email).await {
         Ok(entered) => {
-            let message = guest.t().paypal_sent.replace("{address}", &entered.masked());
+            let message = context.t().paypal_sent.replace("{address}", &entered.masked());
             Ok(Flash::good(message).on(&page_of(whose)))
         }
         Err(OpsError::Refused(refusal)) if refusal.field == Some("paypal_email") => {
-            let wrong = Some(guest.of_refusal(&refusal));
-            page(&app, &guest, whose, payee, Some((sent.paypal_email, wrong))).await
+            let wrong = Some(context.of_refusal(&refusal));
+            page(&app, &context, whose, payee, Some((sent.paypal_email, wrong))).await
         }
-        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
+        Err(error) => Ok(context.refused(error)?.on(&page_of(whose))),
     }
 }
 
@@ -294,48 +294,48 @@ struct Begun {
 
 async fn stripe(
     State(web): State<Web>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(whose): Path<String>,
     Form(sent): Form<Begun>,
 ) -> Result<Response, Problem> {
-    let (whose, payee) = guest.whose(&whose)?;
-    if needs_step_up(&web.app, &guest, payee).await? {
+    let (whose, payee) = context.whose(&whose)?;
+    if needs_step_up(&web.app, &context, payee).await? {
         return Ok(prove_first(&page_of(whose)));
     }
     let country = sent.country.trim().to_ascii_uppercase();
     let begun =
-        onboard::begin(&web.work, &onboarding_trip(&guest, whose, payee), &country, &guest.partner.email)
+        onboard::begin(&web.work, &onboarding_trip(&context, whose, payee), &country, &context.partner.email)
             .await;
-    away(&guest, begun, whose)
+    away(&context, begun, whose)
 }
 
 /// Redirects to the payee's current account at Stripe, to fix it there.
 async fn mend(
     State(web): State<Web>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(whose): Path<String>,
     Form(EmptyForm {}): Form<EmptyForm>,
 ) -> Result<Response, Problem> {
-    let (whose, payee) = guest.whose(&whose)?;
-    if needs_step_up(&web.app, &guest, payee).await? {
+    let (whose, payee) = context.whose(&whose)?;
+    if needs_step_up(&web.app, &context, payee).await? {
         return Ok(prove_first(&page_of(whose)));
     }
-    away(&guest, onboard::account_url(&web.work, &onboarding_trip(&guest, whose, payee)).await, whose)
+    away(&context, onboard::account_url(&web.work, &onboarding_trip(&context, whose, payee)).await, whose)
 }
 
-fn onboarding_trip(guest: &PartnerContext, whose: OnBehalfOf, payee: Payee) -> OnboardingTrip<'_> {
-    OnboardingTrip { actor: guest.actor(), session_hash: &guest.session.id, payee, page: page_of(whose) }
+fn onboarding_trip(context: &PartnerContext, whose: OnBehalfOf, payee: Payee) -> OnboardingTrip<'_> {
+    OnboardingTrip { actor: context.actor(), session_hash: &context.session.id, payee, page: page_of(whose) }
 }
 
 /// Redirects to Stripe's pages, or back to ours with Stripe's answer.
 fn away(
-    guest: &PartnerContext,
+    context: &PartnerContext,
     link: crate::ops::Result<String>,
     whose: OnBehalfOf,
 ) -> Result<Response, Problem> {
     match link {
         Ok(url) => Ok(Redirect::to(&url).into_response()),
-        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
+        Err(error) => Ok(context.refused(error)?.on(&page_of(whose))),
     }
 }
 
@@ -348,35 +348,39 @@ struct Back {
 
 async fn stripe_again(
     State(web): State<Web>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(whose): Path<String>,
     Query(back): Query<Back>,
 ) -> Result<Response, Problem> {
-    let (whose, payee) = guest.whose(&whose)?;
-    match onboard::again(&web.work, &onboarding_trip(&guest, whose, payee), &back.state).await {
-        Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => Ok(refused_way(&guest, whose)),
-        link => away(&guest, link, whose),
+    let (whose, payee) = context.whose(&whose)?;
+    match onboard::again(&web.work, &onboarding_trip(&context, whose, payee), &back.state).await {
+        Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => {
+            Ok(refused_way(&context, whose))
+        }
+        link => away(&context, link, whose),
     }
 }
 
-fn refused_way(guest: &PartnerContext, whose: OnBehalfOf) -> Response {
-    Flash::bad(guest.t().state_refused).on(&page_of(whose))
+fn refused_way(context: &PartnerContext, whose: OnBehalfOf) -> Response {
+    Flash::bad(context.t().state_refused).on(&page_of(whose))
 }
 
 async fn stripe_return(
     State(web): State<Web>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(whose): Path<String>,
     Query(back): Query<Back>,
 ) -> Result<Response, Problem> {
-    let (whose, payee) = guest.whose(&whose)?;
-    match onboard::returned(&web.work, &onboarding_trip(&guest, whose, payee), &back.state).await {
+    let (whose, payee) = context.whose(&whose)?;
+    match onboard::returned(&web.work, &onboarding_trip(&context, whose, payee), &back.state).await {
         Ok(found) => {
             let from = sent_from(&web.app, payee).await?;
-            Ok(account_status(&guest, &found, from).on(&page_of(whose)))
+            Ok(account_status(&context, &found, from).on(&page_of(whose)))
         }
-        Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => Ok(refused_way(&guest, whose)),
-        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
+        Err(OpsError::Refused(refusal)) if refusal.code == "state_refused" => {
+            Ok(refused_way(&context, whose))
+        }
+        Err(error) => Ok(context.refused(error)?.on(&page_of(whose))),
     }
 }
 
@@ -389,9 +393,9 @@ async fn sent_from(app: &App, payee: Payee) -> Result<Option<i64>, Problem> {
 }
 
 /// Stripe's status of the account, in words. Outstanding requirements are in English.
-fn account_status(guest: &PartnerContext, found: &FoundAccount, from: Option<i64>) -> Flash {
-    let t = guest.t();
-    let named = |why: &String| guest.language.reads_english().then(|| why.clone());
+fn account_status(context: &PartnerContext, found: &FoundAccount, from: Option<i64>) -> Flash {
+    let t = context.t();
+    let named = |why: &String| context.language.reads_english().then(|| why.clone());
     match (&found.standing, found.in_use) {
         (DestinationStatus::Payable(_), true) => match from {
             Some(from) => Flash::good(t.stripe_ready_from.replace("{day}", &day(from))),
@@ -411,20 +415,20 @@ struct EmptyForm {}
 
 async fn stripe_check(
     State(web): State<Web>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(whose): Path<String>,
     Form(EmptyForm {}): Form<EmptyForm>,
 ) -> Result<Response, Problem> {
-    let (whose, payee) = guest.whose(&whose)?;
-    if needs_step_up(&web.app, &guest, payee).await? {
+    let (whose, payee) = context.whose(&whose)?;
+    if needs_step_up(&web.app, &context, payee).await? {
         return Ok(prove_first(&page_of(whose)));
     }
-    let choice = onboarding::choice(&mut web.app.store.read().await?, guest.actor().role).await?;
+    let choice = onboarding::choice(&mut web.app.store.read().await?, context.actor().role).await?;
     let adopt = choice.is_ok_and(|vendors| vendors.contains(&Vendor::Stripe));
-    let flash = match onboard::look(&web.work, guest.actor(), payee, adopt).await {
-        Ok(Some(found)) => account_status(&guest, &found, sent_from(&web.app, payee).await?),
-        Ok(None) => Flash::bad(guest.t().profile_none),
-        Err(error) => guest.refused(error)?,
+    let flash = match onboard::look(&web.work, context.actor(), payee, adopt).await {
+        Ok(Some(found)) => account_status(&context, &found, sent_from(&web.app, payee).await?),
+        Ok(None) => Flash::bad(context.t().profile_none),
+        Err(error) => context.refused(error)?,
     };
     Ok(flash.on(&page_of(whose)))
 }

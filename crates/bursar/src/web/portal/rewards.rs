@@ -64,12 +64,12 @@ struct ListParams {
 
 async fn list(
     State(app): State<App>,
-    guest: PartnerContext,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    context: PartnerContext,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
-    let year = years::named(ask.year.as_deref())?;
+    let year = years::named(params.year.as_deref())?;
     let filter = Filter {
-        visible: guest.visible(),
+        visible: context.visible(),
         created_from: year.as_ref().map(|(_, from, _)| *from),
         created_before: year.as_ref().map(|(_, _, to)| *to),
         ..Filter::default()
@@ -87,18 +87,18 @@ async fn list(
     let mut waiting: BTreeMap<Payee, Waiting> = BTreeMap::new();
     let approved = found.iter().filter(|one| one.shown(now) == Shown::Approved);
     let payees: BTreeSet<Payee> = approved.filter_map(|one| one.entered.payee).collect();
-    let own: Vec<Payee> = guest.payees().iter().map(|(_, own)| *own).collect();
+    let own: Vec<Payee> = context.payees().iter().map(|(_, own)| *own).collect();
     for payee in payees.into_iter().filter(|payee| own.contains(payee)) {
-        waiting.insert(payee, blockers::waiting(&mut db, &guest, whose(payee), payee, now).await?);
+        waiting.insert(payee, blockers::waiting(&mut db, &context, whose(payee), payee, now).await?);
     }
     let beside = RelatedPayments::of(&mut db, &found).await?;
-    let rows = found.into_iter().map(|reward| row(&guest, reward, &waiting, &beside, now)).collect();
-    guest.show(&RewardsPage {
-        frame: guest.frame(guest.t().rewards, MenuItem::Rewards),
-        company: guest.administers(),
+    let rows = found.into_iter().map(|reward| row(&context, reward, &waiting, &beside, now)).collect();
+    context.show(&RewardsPage {
+        frame: context.frame(context.t().rewards, MenuItem::Rewards),
+        company: context.administers(),
         rows,
         years: years::year_links(
-            &guest,
+            &context,
             now,
             "/portal/rewards",
             year.as_ref().map(|(year, ..)| year.as_str()),
@@ -133,8 +133,8 @@ impl RelatedPayments {
     }
 
     /// The chip of a reward; it shows if its payment failed or came back.
-    fn chip(&self, guest: &PartnerContext, reward: &Reward, shown: Shown) -> Chip {
-        let t = guest.t();
+    fn chip(&self, context: &PartnerContext, reward: &Reward, shown: Shown) -> Chip {
+        let t = context.t();
         if reward.entered.entry == Entry::Clawback
             && matches!(shown, Shown::Approved | Shown::InPayout | Shown::Paid)
         {
@@ -151,13 +151,13 @@ impl RelatedPayments {
     }
 
     /// For a clawback: which reward it claws back, and what it is deducted from.
-    fn clawback_sentence(&self, guest: &PartnerContext, reward: &Reward) -> Option<String> {
+    fn clawback_sentence(&self, context: &PartnerContext, reward: &Reward) -> Option<String> {
         let standing = matches!(reward.entered.status, RewardStatus::Approved);
         if reward.entered.entry != Entry::Clawback || !standing {
             return None;
         }
         let number = self.taken_from.get(reward.entered.form_reference.as_deref()?)?;
-        let words = if reward.paid_at.is_some() { guest.t().came_off } else { guest.t().taken_back_from };
+        let words = if reward.paid_at.is_some() { context.t().came_off } else { context.t().taken_back_from };
         Some(words.replace("{number}", number))
     }
 }
@@ -170,17 +170,17 @@ fn whose(payee: Payee) -> OnBehalfOf {
 }
 
 fn row(
-    guest: &PartnerContext,
+    context: &PartnerContext,
     reward: Reward,
     waiting: &BTreeMap<Payee, Waiting>,
     beside: &RelatedPayments,
     now: i64,
 ) -> Row {
-    let t = guest.t();
+    let t = context.t();
     let shown = reward.shown(now);
     let sign = if reward.entered.entry == Entry::Clawback { "−" } else { "" };
     let value = match reward.entered.worth {
-        RewardValue::Cash(money) => guest.cash(money).to_string(),
+        RewardValue::Cash(money) => context.cash(money).to_string(),
         RewardValue::Points(points) => {
             format!("<span class=\"m\">{} <small>{}</small></span>", count(points), t.points)
         }
@@ -188,13 +188,13 @@ fn row(
     let payee = reward.entered.payee;
     let whys = payee.and_then(|payee| Some((payee, waiting.get(&payee)?)));
     // A colleague's blockers and payouts are shown only to the colleague.
-    let own = guest.payees().iter().any(|(_, own)| Some(*own) == payee);
-    let taken = beside.clawback_sentence(guest, &reward).filter(|_| own);
+    let own = context.payees().iter().any(|(_, own)| Some(*own) == payee);
+    let taken = beside.clawback_sentence(context, &reward).filter(|_| own);
     // Show a payment's number only to partners who may open it.
-    let theirs = own || guest.administers();
+    let theirs = own || context.administers();
     Row {
         number: reward.number(),
-        chip: beside.chip(guest, &reward, shown),
+        chip: beside.chip(context, &reward, shown),
         value: format!("{sign}{value}"),
         reason: reward.reason_shown_at.and(reward.entered.reason.clone()),
         taken: taken.clone(),
@@ -203,7 +203,7 @@ fn row(
         // Clawbacks are not paid, so nothing blocks them.
         whys: whys
             .filter(|_| own && taken.is_none())
-            .map(|(payee, why)| why.of(reward.entered.id, whose(payee), guest))
+            .map(|(payee, why)| why.of(reward.entered.id, whose(payee), context))
             .unwrap_or_default(),
         day: day(reward.entered.created_at),
         organization: matches!(payee, Some(Payee::Account(_))),

@@ -55,8 +55,8 @@ struct StatementPage {
     totals: Vec<Amount>,
 }
 
-async fn part(db: &mut Db, guest: &PartnerContext, of: &Transaction) -> Result<Part, Problem> {
-    let t = guest.t();
+async fn part(db: &mut Db, context: &PartnerContext, of: &Transaction) -> Result<Part, Problem> {
+    let t = context.t();
     let outside = of.outside.as_ref().map(|(_, on, reference)| (on.clone(), reference.clone()));
     let status = match &outside {
         Some((_, reference)) => format!("{} ({reference})", t.paid_outside),
@@ -67,64 +67,64 @@ async fn part(db: &mut Db, guest: &PartnerContext, of: &Transaction) -> Result<P
         status,
         day: outside.map_or_else(|| day(of.settled_at.unwrap_or(of.created_at)), |(on, _)| on),
         to: format!("{} {}", of.terms.vendor.label(), of.destination.masked()),
-        fee: fee(guest, of),
-        amount: guest.cash(of.given()),
-        covered: covered(db, guest, of).await?,
+        fee: fee(context, of),
+        amount: context.cash(of.given()),
+        covered: covered(db, context, of).await?,
     })
 }
 
 async fn one(
     State(app): State<App>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
-    let found = one_of_theirs(&mut db, &guest, &number).await?;
+    let found = one_of_theirs(&mut db, &context, &number).await?;
     let names = payees::names(&mut db, &[found.terms.payee]).await?;
     let receiver = names.get(&found.terms.payee).map(|named| named.name.clone()).unwrap_or_default();
-    let frame = guest.frame(format!("{} {}", guest.t().statement, found.label()), MenuItem::Payouts);
+    let frame = context.frame(format!("{} {}", context.t().statement, found.label()), MenuItem::Payouts);
     let mut parts = Vec::new();
     for one in statements::made(found) {
-        parts.push(part(&mut db, &guest, &one).await?);
+        parts.push(part(&mut db, &context, &one).await?);
     }
     let page = StatementPage {
         frame,
         today: day(app.clock.now()),
-        company: company(&guest, &receiver),
+        company: company(&context, &receiver),
         receiver,
         parts,
         totals: Vec::new(),
     };
-    guest.show(&page)
+    context.show(&page)
 }
 
 /// The yearly statement as a PDF, for themselves and the payees they administer.
-async fn on_paper(app: &App, guest: &PartnerContext, file: &str) -> Result<Response, Problem> {
+async fn on_paper(app: &App, context: &PartnerContext, file: &str) -> Result<Response, Problem> {
     let year = staff::statement_year(file)?;
-    let names: Vec<String> = guest.payees().iter().map(|(whose, _)| guest.named(*whose)).collect();
+    let names: Vec<String> = context.payees().iter().map(|(whose, _)| context.named(*whose)).collect();
     let receiver = names.join(", ");
     let receiver = Receiver {
-        payees: guest.payees().into_iter().map(|(_, payee)| payee).collect(),
-        company: Some(company(guest, &receiver)).filter(|company| !company.is_empty()),
+        payees: context.payees().into_iter().map(|(_, payee)| payee).collect(),
+        company: Some(company(context, &receiver)).filter(|company| !company.is_empty()),
         name: receiver,
-        language: guest.partner.language.clone(),
+        language: context.partner.language.clone(),
     };
-    Ok(staff::statement(statements::of_year(app, guest.actor(), receiver, year).await?, year))
+    Ok(staff::statement(statements::of_year(app, context.actor(), receiver, year).await?, year))
 }
 
 async fn of_year(
     State(app): State<App>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(year): Path<String>,
 ) -> Result<Response, Problem> {
     if year.ends_with(".pdf") {
-        return on_paper(&app, &guest, &year).await;
+        return on_paper(&app, &context, &year).await;
     }
     if year.len() != 4 || !year.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Problem::missing());
     }
     let mut db = app.store.read().await?;
-    let theirs: Vec<String> = guest.payees().iter().map(|(_, payee)| payee.to_string()).collect();
+    let theirs: Vec<String> = context.payees().iter().map(|(_, payee)| payee.to_string()).collect();
     let filter = Filter { payees: Some(theirs), ..Filter::default() };
     let (from, to) = span(&year);
     let in_year = |one: &Transaction| match &one.outside {
@@ -138,24 +138,24 @@ async fn of_year(
     let found: Vec<Transaction> = all.flat_map(statements::made).filter(in_year).collect();
     let (mut parts, mut totals) = (Vec::new(), BTreeMap::<Currency, i128>::new());
     for one in &found {
-        parts.push(part(&mut db, &guest, one).await?);
+        parts.push(part(&mut db, &context, one).await?);
         let given = one.given();
         *totals.entry(given.currency).or_default() += i128::from(given.minor);
     }
-    let names: Vec<String> = guest.payees().iter().map(|(whose, _)| guest.named(*whose)).collect();
+    let names: Vec<String> = context.payees().iter().map(|(whose, _)| context.named(*whose)).collect();
     let receiver = names.join(", ");
     let page = StatementPage {
-        frame: guest.frame(guest.t().statement_of.replace("{year}", &year), MenuItem::Payouts),
+        frame: context.frame(context.t().statement_of.replace("{year}", &year), MenuItem::Payouts),
         today: day(app.clock.now()),
-        company: company(&guest, &receiver),
+        company: company(&context, &receiver),
         receiver,
         parts,
-        totals: totals.into_iter().map(|(currency, minor)| guest.cash(Sum::new(minor, currency))).collect(),
+        totals: totals.into_iter().map(|(currency, minor)| context.cash(Sum::new(minor, currency))).collect(),
     };
-    guest.show(&page)
+    context.show(&page)
 }
 
 /// The company, unless it is the recipient.
-fn company(guest: &PartnerContext, receiver: &str) -> String {
-    if receiver.contains(&guest.account.name) { String::new() } else { guest.account.name.clone() }
+fn company(context: &PartnerContext, receiver: &str) -> String {
+    if receiver.contains(&context.account.name) { String::new() } else { context.account.name.clone() }
 }

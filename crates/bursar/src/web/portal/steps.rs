@@ -31,17 +31,18 @@ impl Step {
 /// The steps for those of the partner's payees that have earnings, and what else blocks payment.
 pub async fn steps(
     db: &mut Db,
-    guest: &PartnerContext,
+    context: &PartnerContext,
     now: i64,
 ) -> Result<(Vec<Step>, Vec<Reason>), Problem> {
-    let payees = guest.payees();
+    let payees = context.payees();
     let ids: Vec<Payee> = payees.iter().map(|(_, payee)| *payee).collect();
     let earning = store::earning(db, &ids).await?;
     let (rules, vendors) = (settings::load(db).await?, vendors::facts(db).await?);
     let mut facts = payees::facts(db, &ids).await?;
     let general = batches::closed_for_all(db).await?.into_iter();
-    let mut stops: Vec<Reason> = general.map(|code| Reason::of(code, OnBehalfOf::Me, guest, None)).collect();
-    let mut steps = vec![Step { title: guest.t().step_login, who: None, missing: Vec::new(), act: None }];
+    let mut stops: Vec<Reason> =
+        general.map(|code| Reason::of(code, OnBehalfOf::Me, context, None)).collect();
+    let mut steps = vec![Step { title: context.t().step_login, who: None, missing: Vec::new(), act: None }];
     let several = payees.len() > 1;
     for (whose, payee) in payees {
         // A partner who has not earned anything yet sees what is missing too, but not for a company that is never paid.
@@ -53,15 +54,15 @@ pub async fn steps(
         let (mut profile, mut tax) = (Vec::new(), Vec::new());
         for code in eligibility::payee(&facts, &rules, &vendors, now) {
             let until = changed_at.filter(|_| code == Code::ProfileChangedRecently);
-            let reason = Reason::of(code, whose, guest, until.map(|at| at + rules.cooling_off_us()));
+            let reason = Reason::of(code, whose, context, until.map(|at| at + rules.cooling_off_us()));
             match code.who() {
                 Who::Partner if is_of_tax(code) => tax.push((reason.message, reason.remedy)),
                 Who::Partner => profile.push((reason.message, reason.remedy)),
                 Who::Preparer | Who::Payer | Who::Admin | Who::Vendor | Who::Nobody => stops.push(reason),
             }
         }
-        let who = several.then(|| guest.named(whose));
-        steps.extend(of_payee(guest, whose, who, profile, rules.us_tax_tracking.then_some(tax)));
+        let who = several.then(|| context.named(whose));
+        steps.extend(of_payee(context, whose, who, profile, rules.us_tax_tracking.then_some(tax)));
     }
     Ok((steps, stops))
 }
@@ -71,13 +72,13 @@ fn is_of_tax(code: Code) -> bool {
 }
 
 fn of_payee(
-    guest: &PartnerContext,
+    context: &PartnerContext,
     whose: OnBehalfOf,
     who: Option<String>,
     profile: Vec<(String, String)>,
     tax: Option<Vec<(String, String)>>,
 ) -> Vec<Step> {
-    let t = guest.t();
+    let t = context.t();
     let step = |title, path: &str, words, missing: Vec<(String, String)>| Step {
         title,
         who: who.clone(),

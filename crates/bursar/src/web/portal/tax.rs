@@ -36,19 +36,19 @@ fn page_of(whose: OnBehalfOf) -> String {
 }
 
 /// A partner with one payee is not asked whose report it is.
-async fn choose(State(app): State<App>, guest: PartnerContext) -> Result<Response, Problem> {
-    if !guest.administers() {
+async fn choose(State(app): State<App>, context: PartnerContext) -> Result<Response, Problem> {
+    if !context.administers() {
         return Ok(Redirect::to(&page_of(OnBehalfOf::Me)).into_response());
     }
-    let (t, now) = (guest.t(), app.clock.now());
+    let (t, now) = (context.t(), app.clock.now());
     let mut db = app.store.read().await?;
     let mut cards = Vec::new();
-    for (whose, payee) in guest.payees() {
+    for (whose, payee) in context.payees() {
         let filed = store::of(&mut db, payee).await?;
         let message = filed.map_or_else(|| t.tax_none.to_owned(), |filed| on_file(&filed, t, now).0);
-        cards.push((page_of(whose), guest.named(whose), message));
+        cards.push((page_of(whose), context.named(whose), message));
     }
-    guest.show(&ChoosePage { frame: guest.frame(t.tax, MenuItem::Tax), cards })
+    context.show(&ChoosePage { frame: context.frame(t.tax, MenuItem::Tax), cards })
 }
 
 #[derive(Template)]
@@ -126,33 +126,33 @@ struct FormInput {
 
 async fn show(
     State(app): State<App>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(whose): Path<String>,
     Query(answers): Query<Answers>,
 ) -> Result<Response, Problem> {
-    let (whose, payee) = guest.whose(&whose)?;
+    let (whose, payee) = context.whose(&whose)?;
     let yes = |answer: &Option<String>| answer.as_deref().map(|answer| answer == "yes");
     let form = match (yes(&answers.us), yes(&answers.entity)) {
         (Some(us), Some(entity)) => Some(TaxForm::for_answers(us, entity)),
         (Some(_) | None, None) | (None, Some(_)) => None,
     };
-    let typed = FormInput { name: guest.named(whose), ..FormInput::default() };
-    page(&app, &guest, (whose, payee), (answers, form), typed, None).await
+    let typed = FormInput { name: context.named(whose), ..FormInput::default() };
+    page(&app, &context, (whose, payee), (answers, form), typed, None).await
 }
 
 async fn page(
     app: &App,
-    guest: &PartnerContext,
+    context: &PartnerContext,
     (whose, payee): (OnBehalfOf, Payee),
     (answers, form): (Answers, Option<TaxForm>),
     typed: FormInput,
     wrong: Option<(&'static str, String)>,
 ) -> Result<Response, Problem> {
-    let (t, now) = (guest.t(), app.clock.now());
+    let (t, now) = (context.t(), app.clock.now());
     let mut db = app.store.read().await?;
     let filed = store::of(&mut db, payee).await?;
     let page = TaxPage {
-        name: guest.named(whose),
+        name: context.named(whose),
         address: page_of(whose),
         on_file: filed.map(|filed| {
             let (message, until, holds) = on_file(&filed, t, now);
@@ -166,22 +166,22 @@ async fn page(
         }),
         form,
         today: clock::date(now),
-        frame: guest.frame(t.tax, MenuItem::Tax),
+        frame: context.frame(t.tax, MenuItem::Tax),
         typed,
         wrong,
     };
-    guest.show(&page)
+    context.show(&page)
 }
 
 async fn file(
     State(app): State<App>,
-    guest: PartnerContext,
+    context: PartnerContext,
     Path(whose): Path<String>,
     Form(typed): Form<FormInput>,
 ) -> Result<Response, Problem> {
-    let (whose, payee) = guest.whose(&whose)?;
+    let (whose, payee) = context.whose(&whose)?;
     let replaces = store::of(&mut app.store.read().await?, payee).await?.is_some();
-    if replaces && !is_fresh(&guest.session, app.clock.now()) {
+    if replaces && !is_fresh(&context.session, app.clock.now()) {
         return Ok(prove_first(&page_of(whose)));
     }
     let entry = TaxEntry {
@@ -191,13 +191,13 @@ async fn file(
         name: typed.name.clone(),
         certified: Some(typed.certified.is_some()),
     };
-    match verbs::file(&app, guest.actor(), payee, &entry).await {
-        Ok(_) => Ok(Flash::good(guest.t().tax_filed).on(&page_of(whose))),
+    match verbs::file(&app, context.actor(), payee, &entry).await {
+        Ok(_) => Ok(Flash::good(context.t().tax_filed).on(&page_of(whose))),
         Err(OpsError::Refused(refusal)) => {
             let form = TaxForm::parse(&typed.form);
-            let wrong = Some((refusal.field.unwrap_or("form"), guest.of_refusal(&refusal)));
-            page(&app, &guest, (whose, payee), (Answers::default(), form), typed, wrong).await
+            let wrong = Some((refusal.field.unwrap_or("form"), context.of_refusal(&refusal)));
+            page(&app, &context, (whose, payee), (Answers::default(), form), typed, wrong).await
         }
-        Err(error) => Ok(guest.refused(error)?.on(&page_of(whose))),
+        Err(error) => Ok(context.refused(error)?.on(&page_of(whose))),
     }
 }

@@ -15,9 +15,9 @@ pub fn span(year: &str) -> (i64, i64) {
 }
 
 /// The years since the partner or their company was created, newest first.
-pub fn known(guest: &PartnerContext, now: i64) -> Vec<String> {
+pub fn known(context: &PartnerContext, now: i64) -> Vec<String> {
     let year = |at: i64| clock::date(at).get(..4).and_then(|year| year.parse::<i32>().ok());
-    let first = guest.partner.created_at.min(guest.account.created_at);
+    let first = context.partner.created_at.min(context.account.created_at);
     let (Some(first), Some(last)) = (year(first), year(now)) else { return Vec::new() };
     // Last year's statement is always offered: payments made outside Bursar may be older than the partner's record.
     (first.min(last - 1)..=last).rev().take(MOST).map(|year| format!("{year:04}")).collect()
@@ -38,17 +38,17 @@ pub fn named(asked: Option<&str>) -> Result<Option<(String, i64, i64)>, Problem>
 
 /// The links to the years of a list: address, label, whether it is the one shown. Empty if there is only one year.
 pub fn year_links(
-    guest: &PartnerContext,
+    context: &PartnerContext,
     now: i64,
     list: &str,
     chosen: Option<&str>,
 ) -> Vec<(String, String, bool)> {
-    let known = known(guest, now);
+    let known = known(context, now);
     if known.len() < 2 && chosen.is_none() {
         return Vec::new();
     }
     let sign = if list.contains('?') { '&' } else { '?' };
-    let all = (list.to_owned(), guest.t().all_years.to_owned(), chosen.is_none());
+    let all = (list.to_owned(), context.t().all_years.to_owned(), chosen.is_none());
     let year = |year: String| {
         let here = chosen == Some(year.as_str());
         (format!("{list}{sign}year={year}"), year, here)

@@ -56,11 +56,11 @@ struct ListPage {
 
 async fn list(
     State(app): State<App>,
-    visit: PageContext,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    context: PageContext,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
     let after = paging.after_parts::<1>()?.map(|[id]| id);
-    let filter = Filter { q: ask.q.clone(), after, limit: paging.limit + 1, ..Filter::default() };
+    let filter = Filter { q: params.q.clone(), after, limit: paging.limit + 1, ..Filter::default() };
     let mut rows = programs::programs(&mut app.store.read().await?, &filter).await?;
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
@@ -68,13 +68,13 @@ async fn list(
     let next = rows.last().filter(|_| more).map(|last| encode_cursor(&[&last.id.to_string()]));
     let turn = paging.turn(rows.len(), next.as_deref(), None);
     let page = ListPage {
-        frame: visit.frame("Programs", MenuItem::Programs),
-        q: ask.q.unwrap_or_default(),
+        frame: context.frame("Programs", MenuItem::Programs),
+        q: params.q.unwrap_or_default(),
         rows,
         turn,
-        may_manage: visit.may(Permission::ManagePartners),
+        may_manage: context.may(Permission::ManagePartners),
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The label of a reward type; takes a reference because templates pass one.
@@ -109,15 +109,15 @@ async fn program(app: &App, id: &str) -> Result<Program, Problem> {
 
 async fn show(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
     let program = program(&app, &id).await?;
     let after = paging.after_parts::<1>()?.map(|[id]| id);
     let of = Some(program.id.to_string());
     let filter =
-        Filter { q: ask.q.clone(), program: of, after, limit: paging.limit + 1, ..Filter::default() };
+        Filter { q: params.q.clone(), program: of, after, limit: paging.limit + 1, ..Filter::default() };
     let mut found = programs::activities(&mut app.store.read().await?, &filter).await?;
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
@@ -133,15 +133,15 @@ async fn show(
         activity,
     };
     let page = ProgramPage {
-        frame: visit.frame(program.name.clone(), MenuItem::Programs),
+        frame: context.frame(program.name.clone(), MenuItem::Programs),
         changed: When(program.updated_at),
         program,
-        q: ask.q.unwrap_or_default(),
+        q: params.q.unwrap_or_default(),
         rows: found.into_iter().map(row).collect(),
         turn,
-        may_manage: visit.may(Permission::ManagePartners),
+        may_manage: context.may(Permission::ManagePartners),
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 const EXTERNAL_ID: &str = "Your own id. Imports and the API use it.";
@@ -208,20 +208,20 @@ fn new_program_sheet(typed: &ProgramTyped) -> RecordForm {
     typed.sheet("New program".to_owned(), ("/programs".to_owned(), "Programs".to_owned()))
 }
 
-async fn new_program_form(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+async fn new_program_form(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
     let days = Some("0".to_owned());
     let typed = ProgramTyped { external_id: by_hand(&app.clock), hold_days: days, ..ProgramTyped::default() };
-    record_form::show(&visit, new_program_sheet(&typed))
+    record_form::show(&context, new_program_sheet(&typed))
 }
 
 async fn new_program(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(typed): Form<ProgramTyped>,
 ) -> Result<Response, Problem> {
     let typed = ProgramTyped { seen: None, ..typed };
     let (now, external_id) = (app.clock.now(), given(&typed.external_id).unwrap_or_default());
-    let saved = verbs::save_program(&app, &visit.actor, &external_id, |before, fresh| {
+    let saved = verbs::save_program(&app, &context.actor, &external_id, |before, fresh| {
         must_be_new(before.as_ref(), "a program")?;
         typed.over(Program {
             id: fresh,
@@ -238,7 +238,7 @@ async fn new_program(
         Ok((program, new)) => {
             Ok(record_form::saved(&program.name, new, &format!("/programs/{}", program.id)))
         }
-        Err(error) => record_form::again(&visit, new_program_sheet(&typed), &[], error),
+        Err(error) => record_form::again(&context, new_program_sheet(&typed), &[], error),
     }
 }
 
@@ -249,22 +249,22 @@ fn program_sheet(typed: &ProgramTyped, program: &Program) -> RecordForm {
 
 async fn program_form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let found = program(&app, &id).await?;
-    record_form::show(&visit, program_sheet(&ProgramTyped::of(&found), &found))
+    record_form::show(&context, program_sheet(&ProgramTyped::of(&found), &found))
 }
 
 async fn edit_program(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(typed): Form<ProgramTyped>,
 ) -> Result<Response, Problem> {
     let found = program(&app, &id).await?;
     let ours = found.id.to_string();
-    let saved = verbs::save_program(&app, &visit.actor, &ours, |before, _| {
+    let saved = verbs::save_program(&app, &context.actor, &ours, |before, _| {
         typed.over(must_be_as_seen(before, |program| program.updated_at, typed.seen)?)
     });
     match saved.await {
@@ -274,7 +274,7 @@ async fn edit_program(
         Err(error) => {
             let now = program(&app, &id).await?;
             let typed = ProgramTyped { seen: Some(now.updated_at), ..typed };
-            record_form::again(&visit, program_sheet(&typed, &now), &ProgramTyped::of(&now).fields(), error)
+            record_form::again(&context, program_sheet(&typed, &now), &ProgramTyped::of(&now).fields(), error)
         }
     }
 }
@@ -388,7 +388,7 @@ async fn new_activity_sheet(app: &App, typed: &ActivityTyped) -> Result<RecordFo
 
 async fn new_activity_form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Query(within): Query<NewParams>,
 ) -> Result<Response, Problem> {
     let typed = ActivityTyped {
@@ -397,17 +397,17 @@ async fn new_activity_form(
         active: Some("yes".to_owned()),
         ..ActivityTyped::default()
     };
-    record_form::show(&visit, new_activity_sheet(&app, &typed).await?)
+    record_form::show(&context, new_activity_sheet(&app, &typed).await?)
 }
 
 async fn new_activity(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(typed): Form<ActivityTyped>,
 ) -> Result<Response, Problem> {
     let typed = ActivityTyped { seen: None, ..typed };
     let (now, external_id) = (app.clock.now(), given(&typed.external_id).unwrap_or_default());
-    let saved = verbs::save_activity(&app, &visit.actor, &external_id, |before, fresh| {
+    let saved = verbs::save_activity(&app, &context.actor, &external_id, |before, fresh| {
         must_be_new(before.as_ref(), "an activity")?;
         let empty = Activity {
             id: fresh,
@@ -428,7 +428,7 @@ async fn new_activity(
         Ok((activity, new)) => {
             Ok(record_form::saved(&activity.name, new, &format!("/programs/{}", activity.program.0)))
         }
-        Err(error) => record_form::again(&visit, new_activity_sheet(&app, &typed).await?, &[], error),
+        Err(error) => record_form::again(&context, new_activity_sheet(&app, &typed).await?, &[], error),
     }
 }
 
@@ -445,22 +445,22 @@ fn activity_sheet(typed: &ActivityTyped, activity: &Activity, programs: &[Progra
 
 async fn activity_form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let found = activity(&app, &id).await?;
-    record_form::show(&visit, activity_sheet(&ActivityTyped::of(&found), &found, &all(&app).await?))
+    record_form::show(&context, activity_sheet(&ActivityTyped::of(&found), &found, &all(&app).await?))
 }
 
 async fn edit_activity(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(typed): Form<ActivityTyped>,
 ) -> Result<Response, Problem> {
     let (found, now) = (activity(&app, &id).await?, app.clock.now());
     let ours = found.id.to_string();
-    let saved = verbs::save_activity(&app, &visit.actor, &ours, |before, _| {
+    let saved = verbs::save_activity(&app, &context.actor, &ours, |before, _| {
         typed.over(must_be_as_seen(before, |activity| activity.updated_at, typed.seen)?, now)
     });
     match saved.await {
@@ -471,7 +471,7 @@ async fn edit_activity(
             let (now, all) = (activity(&app, &id).await?, all(&app).await?);
             let typed = ActivityTyped { seen: Some(now.updated_at), ..typed };
             let current = ActivityTyped::of(&now).fields(&all);
-            record_form::again(&visit, activity_sheet(&typed, &now, &all), &current, error)
+            record_form::again(&context, activity_sheet(&typed, &now, &all), &current, error)
         }
     }
 }

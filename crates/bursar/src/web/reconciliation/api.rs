@@ -248,9 +248,9 @@ impl From<&DayView> for DayJson {
 
 async fn list(
     State(app): State<App>,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<axum::Json<Page<DayJson>>, Problem> {
-    let (filter, after) = (ask.filter().map_err(Problem::field)?, after(&paging)?);
+    let (filter, after) = (params.filter().map_err(Problem::field)?, after(&paging)?);
     let mut db = app.store.read().await?;
     let days = verbs::list(&mut db, &filter, after.as_ref(), paging.limit + 1).await?;
     Ok(axum::Json(Page::of(days, paging.limit, |day| place(&day.key), |day| DayJson::from(&day))))

@@ -113,14 +113,14 @@ impl Reading {
     }
 }
 
-fn query(ask: &ListParams) -> url::form_urlencoded::Serializer<'static, String> {
+fn query(params: &ListParams) -> url::form_urlencoded::Serializer<'static, String> {
     let mut text = url::form_urlencoded::Serializer::new(String::new());
     let words = [
-        ("vendor", &ask.vendor),
-        ("currency", &ask.currency),
-        ("from", &ask.from),
-        ("to", &ask.to),
-        ("status", &ask.status),
+        ("vendor", &params.vendor),
+        ("currency", &params.currency),
+        ("from", &params.from),
+        ("to", &params.to),
+        ("status", &params.status),
     ];
     for (name, value) in words {
         if let Some(value) = value {
@@ -171,11 +171,11 @@ fn row(view: &DayView) -> Row {
 
 async fn list(
     State(app): State<App>,
-    visit: PageContext,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    context: PageContext,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
-    let (mut views, problem) = match ask.filter() {
+    let (mut views, problem) = match params.filter() {
         Ok(filter) => {
             (verbs::list(&mut db, &filter, after(&paging)?.as_ref(), paging.limit + 1).await?, None)
         }
@@ -189,18 +189,18 @@ async fn list(
     let vendor = |vendor: Vendor| Choice {
         value: vendor.as_str(),
         words: vendor.label(),
-        chosen: chosen(&ask.vendor, vendor.as_str()),
+        chosen: chosen(&params.vendor, vendor.as_str()),
     };
-    let query_string = query(&ask).finish();
+    let query_string = query(&params).finish();
     let put_back = safe_mode::state(&mut db).await?.filter(|state| state.since.is_some());
     let put_back = put_back.map(|state| state.at);
     let page = ListPage {
-        frame: visit.frame("Reconciliation", MenuItem::Reconciliation),
+        frame: context.frame("Reconciliation", MenuItem::Reconciliation),
         vendors: Vendor::ALL.map(vendor).into(),
         statuses: vec![Choice {
             value: "open",
             words: "Does not tie, or waits",
-            chosen: chosen(&ask.status, "open"),
+            chosen: chosen(&params.status, "open"),
         }],
         problem,
         turn: paging.turn(views.len(), next.as_deref(), None),
@@ -208,9 +208,9 @@ async fn list(
         narrowed: !query_string.is_empty(),
         file: format!("/reconciliation/days.csv?{query_string}"),
         readings: kept::pulls(&mut db).await?.into_iter().map(|pull| Reading::of(pull, put_back)).collect(),
-        ask,
+        ask: params,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// Which day, and which of its movements.
@@ -294,7 +294,7 @@ struct DayPage {
 
 async fn day(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     ListQuery(ask, paging): ListQuery<DayAsk>,
 ) -> Result<Response, Problem> {
     let Some(key) = ask.key() else { return Ok(Redirect::to("/reconciliation").into_response()) };
@@ -314,7 +314,7 @@ async fn day(
         |word: &'static str, words| (format!("{}&show={word}", address(&key, "day")), words, show == word);
     let numbers = numbers(&mut db, &view.cases).await?;
     let page = DayPage {
-        frame: visit.frame("Reconciliation", MenuItem::Reconciliation),
+        frame: context.frame("Reconciliation", MenuItem::Reconciliation),
         row: row(&view),
         counted: how_many(usize::try_from(view.read.lines).unwrap_or(0), "movement", "movements"),
         account: key.of.name.clone(),
@@ -329,9 +329,9 @@ async fn day(
         turn: paging.turn(found.len(), next.as_deref(), None),
         movements: found.into_iter().map(movement_row).collect(),
         file: address(&key, "movements.csv"),
-        may: visit.may(Permission::Pay),
+        may: context.may(Permission::Pay),
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 async fn view(db: &mut Db, key: &Key) -> Result<Option<DayView>, Problem> {
@@ -408,15 +408,15 @@ fn file(name: &str, bytes: Vec<u8>) -> Response {
 
 async fn days_file(
     State(app): State<App>,
-    visit: PageContext,
-    Query(ask): Query<ListParams>,
+    context: PageContext,
+    Query(params): Query<ListParams>,
 ) -> Result<Response, Problem> {
-    let filter = ask.filter().map_err(Problem::field)?;
+    let filter = params.filter().map_err(Problem::field)?;
     let mut db = app.store.read().await?;
     let views = verbs::list(&mut db, &filter, None, MOST_DAYS).await?;
     drop(db);
-    let query_string = query(&ask).finish();
-    verbs::audit_export(&app, &visit.actor, "days", &query_string, views.len()).await?;
+    let query_string = query(&params).finish();
+    verbs::audit_export(&app, &context.actor, "days", &query_string, views.len()).await?;
     let head = [
         "day",
         "vendor",
@@ -466,7 +466,7 @@ async fn days_file(
 
 async fn movements_file(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Query(ask): Query<DayAsk>,
 ) -> Result<Response, Problem> {
     let Some(key) = ask.key() else { return Ok(Redirect::to("/reconciliation").into_response()) };
@@ -502,7 +502,7 @@ async fn movements_file(
     }
     drop(db);
     let page_address = address(&key, "day");
-    verbs::audit_export(&app, &visit.actor, "movements", &page_address, rows).await?;
+    verbs::audit_export(&app, &context.actor, "movements", &page_address, rows).await?;
     let name = format!("movements-{}-{}-{}.csv", key.of.vendor.as_str(), key.currency, key.day);
     let name: String =
         name.chars().filter(|sign| sign.is_ascii_alphanumeric() || "-._".contains(*sign)).collect();
@@ -551,10 +551,10 @@ async fn back_to(app: &App, id: &str) -> Result<(Case, String), Problem> {
 async fn look_again(
     State(app): State<App>,
     State(work): State<Work>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    verbs::look_again(&app, &visit.actor, Some(&id)).await?;
+    verbs::look_again(&app, &context.actor, Some(&id)).await?;
     movements::look(&work).await?;
     let (case, back) = back_to(&app, &id).await?;
     let vendor = case.of.vendor.label();
@@ -577,11 +577,11 @@ struct Reason {
 
 async fn explain(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<Reason>,
 ) -> Result<Response, Problem> {
-    let done = verbs::explain(&app, &visit.actor, &id, &sent.reason.unwrap_or_default()).await;
+    let done = verbs::explain(&app, &context.actor, &id, &sent.reason.unwrap_or_default()).await;
     let (_, back) = back_to(&app, &id).await?;
     let flash = match done {
         Ok(_) => {

@@ -53,18 +53,18 @@ struct BulkForm {
 }
 
 /// The list as it was, with what was refused and why: selections and text are kept.
-async fn refused(app: &App, visit: PageContext, sent: BulkForm, flash: Flash) -> Result<Response, Problem> {
+async fn refused(app: &App, context: PageContext, sent: BulkForm, flash: Flash) -> Result<Response, Problem> {
     let kept = again::RetainedInput {
         ticked: sent.id,
         reason: sent.reason.unwrap_or_default(),
         shown: sent.shown.is_some(),
     };
-    again::again(app, &visit.telling(flash), &sent.back.unwrap_or_default(), kept).await
+    again::again(app, &context.telling(flash), &sent.back.unwrap_or_default(), kept).await
 }
 
 async fn decide(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     key: Key,
     Form(sent): Form<BulkForm>,
 ) -> Result<Response, Problem> {
@@ -75,16 +75,16 @@ async fn decide(
         "approve" => Verdict::Approve,
         _ if reason.trim().is_empty() => {
             let message = "Enter a reason to reject rewards. It is kept with them. Nothing was done.";
-            return refused(&app, visit, sent, Flash::bad(message)).await;
+            return refused(&app, context, sent, Flash::bad(message)).await;
         }
         _ => Verdict::Reject { reason, shown: sent.shown.is_some() },
     };
     let which = match &sent.all {
         Some(_) => {
-            let ask: FilterParams =
+            let params: FilterParams =
                 read(&Tree::from_pairs(query.as_bytes()).map_err(Problem::field)?).map_err(Problem::field)?;
             let mut db = app.store.read().await?;
-            let narrowed = ask.resolve(&mut db).await?;
+            let narrowed = params.resolve(&mut db).await?;
             if let Some(problem) = narrowed.problems.into_iter().next() {
                 return Ok(Flash::bad(format!("{problem} Nothing was done.")).on(&back));
             }
@@ -92,7 +92,7 @@ async fn decide(
                 Some(expected) => RewardSelection::All(Box::new(narrowed.filter), expected),
                 None => {
                     let all = rewards::count(&mut db, &narrowed.filter, app.clock.now()).await?;
-                    return confirm(&app, &visit, &sent, &ask, all);
+                    return confirm(&app, &context, &sent, &params, all);
                 }
             }
         }
@@ -102,11 +102,11 @@ async fn decide(
         return Ok(Flash::bad("Select at least one reward. Nothing was done.").on(&back));
     }
     let once = key.once(result);
-    match verbs::decide_and_keep(&app, &visit.actor, &which, &verdict, &query, once.as_ref()).await {
+    match verbs::decide_and_keep(&app, &context.actor, &which, &verdict, &query, once.as_ref()).await {
         Ok(kept) => Ok(axum::response::IntoResponse::into_response(result(&kept))),
         Err(error) => {
             let flash = Flash::refused(error)?;
-            refused(&app, visit, sent, flash).await
+            refused(&app, context, sent, flash).await
         }
     }
 }
@@ -134,14 +134,14 @@ struct AllPage {
 
 fn confirm(
     app: &App,
-    visit: &PageContext,
+    context: &PageContext,
     sent: &BulkForm,
-    ask: &FilterParams,
+    params: &FilterParams,
     all: i64,
 ) -> Result<Response, Problem> {
     let word = if sent.action == "approve" { "Approve" } else { "Reject" };
-    visit.show(&AllPage {
-        frame: visit.frame(format!("{word} all that match"), MenuItem::Rewards),
+    context.show(&AllPage {
+        frame: context.frame(format!("{word} all that match"), MenuItem::Rewards),
         word,
         all: how_many(usize::try_from(all).unwrap_or(usize::MAX), "reward", "rewards"),
         expected: all,
@@ -149,8 +149,8 @@ fn confirm(
         reason: sent.reason.clone().unwrap_or_default(),
         shown: sent.shown.is_some(),
         back: sent.back.clone().unwrap_or_default(),
-        view: ask.view().1,
-        on: ask.filters(),
+        view: params.view().1,
+        on: params.filters(),
         once: app.clock.secret(),
     })
 }
@@ -189,7 +189,7 @@ struct EmptyForm {}
 
 async fn show(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     ListQuery(EmptyForm {}, paging): ListQuery<EmptyForm>,
 ) -> Result<Response, Problem> {
@@ -209,7 +209,7 @@ async fn show(
     let unseen = decision.skipped - i64::try_from(skipped.len()).unwrap_or(0);
     let refusal = rules::undo(decision.at, decision.undone.is_some(), now).err();
     let page = DecisionPage {
-        frame: visit.frame("What was decided", MenuItem::Rewards),
+        frame: context.frame("What was decided", MenuItem::Rewards),
         told: outcome_message(&decision),
         reason: decision.reason.clone(),
         by: name(&mut db, &decision.by).await?,
@@ -218,7 +218,7 @@ async fn show(
             Some((at, by)) => Some((name(&mut db, by).await?, When(*at))),
             None => None,
         },
-        may_review: visit.may(Permission::Review),
+        may_review: context.may(Permission::Review),
         undo_until: When(decision.at.saturating_add(rules::UNDO_US)),
         undo_why_not: refusal.map(|refusal| refusal.sentence),
         more_skipped: (after.is_none() && unseen > 0).then(|| count(unseen)),
@@ -228,7 +228,7 @@ async fn show(
         list: decision.list,
         id,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 async fn name(db: &mut Db, id: &str) -> Result<String, Problem> {
@@ -289,11 +289,11 @@ fn skipped_why(code: &str) -> &'static str {
 
 async fn undo(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let here = format!("/rewards/decisions/{id}");
-    let flash = match verbs::undo(&app, &visit.actor, &id).await {
+    let flash = match verbs::undo(&app, &context.actor, &id).await {
         Ok(undone) => {
             let words =
                 format!("Undone: {} back as before.", how_many(undone.restored, "reward is", "rewards are"));

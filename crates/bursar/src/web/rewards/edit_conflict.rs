@@ -51,7 +51,7 @@ struct EditConflictPage {
 
 pub async fn show(
     db: &mut Db,
-    visit: &PageContext,
+    context: &PageContext,
     reward: &Reward,
     clash: EditConflict,
 ) -> Result<Response, Problem> {
@@ -64,7 +64,7 @@ pub async fn show(
         None => None,
     };
     let number = reward.number();
-    let frame = visit.frame(format!("{number} has changed"), MenuItem::Rewards);
-    let page = visit.show(&EditConflictPage { frame, number, clash, last })?;
+    let frame = context.frame(format!("{number} has changed"), MenuItem::Rewards);
+    let page = context.show(&EditConflictPage { frame, number, clash, last })?;
     Ok((StatusCode::CONFLICT, page).into_response())
 }

@@ -96,12 +96,12 @@ pub struct ResolvedFilter {
 /// A page of the list.
 pub async fn listed(
     db: &mut Db,
-    ask: &FilterParams,
+    params: &FilterParams,
     filter: &Filter,
     window: &Window,
     now: i64,
 ) -> Result<PoolPage, Problem> {
-    if let Some(eligible) = ask.eligible() {
+    if let Some(eligible) = params.eligible() {
         return Ok(verbs::pool(db, filter, window, eligible, now).await?);
     }
     let listed = rewards::list(db, filter, window, now).await?;
@@ -465,28 +465,28 @@ mod tests {
 
     #[test]
     fn an_address_says_again_what_was_asked_and_what_is_asked_otherwise() {
-        let ask = FilterParams {
+        let params = FilterParams {
             view: Some("all".to_owned()),
             owner: Some("Ana & Bo".to_owned()),
             status: vec!["paid".to_owned(), "approved".to_owned()],
             ..FilterParams::default()
         };
-        assert_eq!(ask.query(&[]), "view=all&owner=Ana+%26+Bo&status=paid&status=approved");
+        assert_eq!(params.query(&[]), "view=all&owner=Ana+%26+Bo&status=paid&status=approved");
         assert_eq!(
-            ask.address(&[("sort", "-value"), ("owner", ""), ("status", "")]),
+            params.address(&[("sort", "-value"), ("owner", ""), ("status", "")]),
             "/rewards?view=all&sort=-value"
         );
-        assert!(ask.is_narrowed() && !FilterParams::default().is_narrowed());
+        assert!(params.is_narrowed() && !FilterParams::default().is_narrowed());
     }
 
     #[test]
     fn a_value_needs_its_currency() {
         let mut narrowed = ResolvedFilter::default();
-        let ask = FilterParams { value_min: Some("10".to_owned()), ..FilterParams::default() };
-        ask.read_values(&mut narrowed);
+        let params = FilterParams { value_min: Some("10".to_owned()), ..FilterParams::default() };
+        params.read_values(&mut narrowed);
         assert_eq!((narrowed.problems.len(), narrowed.filter.value_min), (1, None));
         let mut narrowed = ResolvedFilter::default();
-        FilterParams { currency: Some("JPY".to_owned()), ..ask }.read_values(&mut narrowed);
+        FilterParams { currency: Some("JPY".to_owned()), ..params }.read_values(&mut narrowed);
         assert_eq!((narrowed.problems.len(), narrowed.filter.value_min), (0, Some(10)));
     }
 }

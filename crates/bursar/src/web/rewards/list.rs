@@ -40,8 +40,8 @@ struct SettingsPage {
     frame: Frame,
 }
 
-async fn settings(visit: PageContext) -> Result<Response, Problem> {
-    visit.show(&SettingsPage { frame: visit.frame("Reward Settings", MenuItem::RewardSettings) })
+async fn settings(context: PageContext) -> Result<Response, Problem> {
+    context.show(&SettingsPage { frame: context.frame("Reward Settings", MenuItem::RewardSettings) })
 }
 
 /// A row of the list.
@@ -165,10 +165,10 @@ struct Head {
 
 async fn list(
     State(app): State<App>,
-    visit: PageContext,
-    ListQuery(ask, paging): ListQuery<FilterParams>,
+    context: PageContext,
+    ListQuery(params, paging): ListQuery<FilterParams>,
 ) -> Result<Response, Problem> {
-    page(&app, &visit, ask, paging, RetainedInput::default()).await
+    page(&app, &context, params, paging, RetainedInput::default()).await
 }
 
 /// The selection and text from before a decision was refused.
@@ -184,62 +184,62 @@ pub struct RetainedInput {
 /// The list as in the query string, with the selection kept.
 pub async fn again(
     app: &App,
-    visit: &PageContext,
+    context: &PageContext,
     query: &str,
     kept: RetainedInput,
 ) -> Result<Response, Problem> {
-    let ListQuery(ask, paging) = ListQuery::of("/rewards", query)?;
-    page(app, visit, ask, paging, kept).await
+    let ListQuery(params, paging) = ListQuery::of("/rewards", query)?;
+    page(app, context, params, paging, kept).await
 }
 
 async fn page(
     app: &App,
-    visit: &PageContext,
-    mut ask: FilterParams,
+    context: &PageContext,
+    mut params: FilterParams,
     paging: Paging,
     written: RetainedInput,
 ) -> Result<Response, Problem> {
     // The sort order is parsed with the paging.
-    ask.sort.clone_from(&paging.sort);
+    params.sort.clone_from(&paging.sort);
     let now = app.clock.now();
     let mut db = app.store.read().await?;
-    if let Some(id) = ask.opens() {
-        return saved_views::open(&mut db, &visit.actor, id).await;
+    if let Some(id) = params.opens() {
+        return saved_views::open(&mut db, &context.actor, id).await;
     }
-    let mut narrowed = ask.resolve(&mut db).await?;
-    narrowed.problems.extend(unknown(&ask.columns).map(|name| format!("There is no column “{name}”.")));
+    let mut narrowed = params.resolve(&mut db).await?;
+    narrowed.problems.extend(unknown(&params.columns).map(|name| format!("There is no column “{name}”.")));
     let (rows, next, looked_at) = match narrowed.problems.is_empty() {
-        true => rows(&mut db, &ask, &narrowed, &paging, now).await?,
+        true => rows(&mut db, &params, &narrowed, &paging, now).await?,
         false => (Vec::new(), None, None),
     };
     let mut rows = rows;
     rows.iter_mut().for_each(|row| row.ticked = written.ticked.contains(&row.id.to_string()));
-    let may_review = visit.may(Permission::Review);
+    let may_review = context.may(Permission::Review);
     let deciding =
         may_review && !rows.is_empty() && matches!(narrowed.filter.view, View::Pending | View::All);
-    let matching = match next.is_some() && ask.eligible().is_none() {
+    let matching = match next.is_some() && params.eligible().is_none() {
         true => rewards::count_up_to(&mut db, &narrowed.filter, COUNTED, now).await?,
         false => Count::Unknown,
     };
-    let found = views::of(&mut db, visit.actor.id).await?;
-    let opened = found.iter().find(|view| Some(view.id.as_str()) == ask.saved.as_deref());
-    let title = opened.map_or_else(|| ask.view().1.to_owned(), |view| view.name.clone());
-    let (back, columns, shown) = (ask.query(&[]), chosen(&ask.columns), rows.len());
-    let (selects, typed) = selects(&mut db, &ask).await?;
+    let found = views::of(&mut db, context.actor.id).await?;
+    let opened = found.iter().find(|view| Some(view.id.as_str()) == params.saved.as_deref());
+    let title = opened.map_or_else(|| params.view().1.to_owned(), |view| view.name.clone());
+    let (back, columns, shown) = (params.query(&[]), chosen(&params.columns), rows.len());
+    let (selects, typed) = selects(&mut db, &params).await?;
     let page = ListPage {
-        frame: visit.frame(&title, MenuItem::Rewards),
+        frame: context.frame(&title, MenuItem::Rewards),
         title,
         written,
-        views: menu(&ask, &found, visit),
-        facets: facets(&ask, &selects, &typed, now),
+        views: menu(&params, &found, context),
+        facets: facets(&params, &selects, &typed, now),
         selects,
-        inputs: inputs(&ask).into_iter().chain(typed).collect(),
-        statuses: statuses(&ask),
+        inputs: inputs(&params).into_iter().chain(typed).collect(),
+        statuses: statuses(&params),
         on: narrowed.on,
         problems: narrowed.problems,
         candidates: narrowed.candidates,
         all_columns: Column::ALL.iter().skip(1).map(|column| of_column(*column, &columns)).collect(),
-        heads: columns.iter().map(|column| head(&ask, *column)).collect(),
+        heads: columns.iter().map(|column| head(&params, *column)).collect(),
         columns,
         rows,
         turn: paging.turn(shown, next.as_deref(), matched(matching).as_deref()),
@@ -247,14 +247,14 @@ async fn page(
         matching,
         looked_at,
         may_review,
-        empty: empty(narrowed.filter.view, &ask),
+        empty: empty(narrowed.filter.view, &params),
         here: if back.is_empty() { String::new() } else { format!("?{back}") },
         back,
-        kept: ask.kept(),
+        kept: params.kept(),
         once: app.clock.secret(),
-        ask,
+        ask: params,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The number of matches, as far as counted.
@@ -267,16 +267,20 @@ fn matched(matching: Count) -> Option<String> {
 }
 
 /// The built-in views, the person's own, and shared ones.
-fn menu(ask: &FilterParams, found: &[SavedView], visit: &PageContext) -> Vec<(&'static str, Vec<Choice>)> {
-    let here = ask.saved.as_deref();
+fn menu(
+    params: &FilterParams,
+    found: &[SavedView],
+    context: &PageContext,
+) -> Vec<(&'static str, Vec<Choice>)> {
+    let here = params.saved.as_deref();
     let known = here.is_some_and(|here| found.iter().any(|view| view.id == here));
     let ours = VIEWS.iter().map(|(view, words)| (*view, *words));
     let of = |mine: bool| {
-        let views = found.iter().filter(|view| (view.person == visit.actor.id) == mine);
+        let views = found.iter().filter(|view| (view.person == context.actor.id) == mine);
         choices(views.map(|view| (view.id.as_str(), view.name.as_str())), here)
     };
     let groups = vec![
-        ("Views", choices(ours, (!known).then(|| ask.view().0))),
+        ("Views", choices(ours, (!known).then(|| params.view().0))),
         ("My views", of(true)),
         ("Shared views", of(false)),
     ];
@@ -291,16 +295,16 @@ fn of_column(column: Column, shown: &[Column]) -> Choice {
 /// The rows, the cursor of the next page, and how many were checked if too few matched.
 async fn rows(
     db: &mut Db,
-    ask: &FilterParams,
+    params: &FilterParams,
     narrowed: &ResolvedFilter,
     paging: &Paging,
     now: i64,
 ) -> Result<(Vec<Row>, Option<String>, Option<i64>), Problem> {
-    let (sort, descending) = ask.sort();
+    let (sort, descending) = params.sort();
     let after = paging.after_parts::<2>()?;
     let after = after.and_then(|[key, id]| Some((key.parse().ok()?, id)));
     let window = Window { sort, descending, after, limit: paging.limit };
-    let found = listed(db, ask, &narrowed.filter, &window, now).await?;
+    let found = listed(db, params, &narrowed.filter, &window, now).await?;
     let next = found.next.map(|(key, id)| encode_cursor(&[&key.to_string(), &id]));
     let rows = found.rows.into_iter().map(|(reward, blockers)| {
         let reasons: Vec<String> = summarize(&blockers).into_iter().map(|why| why.message).collect();
@@ -364,30 +368,31 @@ fn choices<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>, chosen: Option
 }
 
 /// The filters with a text field.
-fn inputs(ask: &FilterParams) -> Vec<Input> {
+fn inputs(params: &FilterParams) -> Vec<Input> {
     let input = |name, words, value: &Option<String>, kind, hint| {
         let value = value.clone().unwrap_or_default();
         Input { name, words, value, kind, hint }
     };
     vec![
-        input("owner", "Owner", &ask.owner, "text", "Name or id"),
-        input("account", "Account", &ask.account, "text", "Name or id"),
-        input("currency", "Currency", &ask.currency, "text", "Three letters, like USD"),
-        input("value_min", "Value from", &ask.value_min, "text", "Choose a currency first"),
-        input("value_max", "Value to", &ask.value_max, "text", "Choose a currency first"),
-        input("created_from", "Created from (UTC)", &ask.created_from, "date", ""),
-        input("created_to", "Created to (UTC)", &ask.created_to, "date", ""),
-        input("expires_from", "Expires from (UTC)", &ask.expires_from, "date", ""),
-        input("expires_to", "Expires to (UTC)", &ask.expires_to, "date", ""),
-        input("decided_from", "Approved/rejected from (UTC)", &ask.decided_from, "date", ""),
-        input("decided_to", "Approved/rejected to (UTC)", &ask.decided_to, "date", ""),
-        input("batch", "Batch", &ask.batch, "text", "Like PB-2026-0042"),
+        input("owner", "Owner", &params.owner, "text", "Name or id"),
+        input("account", "Account", &params.account, "text", "Name or id"),
+        input("currency", "Currency", &params.currency, "text", "Three letters, like USD"),
+        input("value_min", "Value from", &params.value_min, "text", "Choose a currency first"),
+        input("value_max", "Value to", &params.value_max, "text", "Choose a currency first"),
+        input("created_from", "Created from (UTC)", &params.created_from, "date", ""),
+        input("created_to", "Created to (UTC)", &params.created_to, "date", ""),
+        input("expires_from", "Expires from (UTC)", &params.expires_from, "date", ""),
+        input("expires_to", "Expires to (UTC)", &params.expires_to, "date", ""),
+        input("decided_from", "Approved/rejected from (UTC)", &params.decided_from, "date", ""),
+        input("decided_to", "Approved/rejected to (UTC)", &params.decided_to, "date", ""),
+        input("batch", "Batch", &params.batch, "text", "Like PB-2026-0042"),
     ]
 }
 
 /// The filters, to be added one at a time.
-fn facets(ask: &FilterParams, selects: &Selects, typed: &[Input], now: i64) -> Facets {
-    let ticks = statuses(ask).into_iter().map(|one| ("status", one.value, one.words, one.chosen)).collect();
+fn facets(params: &FilterParams, selects: &Selects, typed: &[Input], now: i64) -> Facets {
+    let ticks =
+        statuses(params).into_iter().map(|one| ("status", one.value, one.words, one.chosen)).collect();
     let mut facets = vec![Facet::ticked("Status", ticks)];
     facets.extend(selects.iter().map(|(name, words, choices)| {
         let options = choices.iter().map(|one| (one.value.clone(), one.words.clone(), one.chosen));
@@ -399,12 +404,12 @@ fn facets(ask: &FilterParams, selects: &Selects, typed: &[Input], now: i64) -> F
     facets.extend(
         typed.iter().map(|input| one(input.name, input.words, &Some(input.value.clone()), input.hint)),
     );
-    facets.push(one("owner", "Owner", &ask.owner, "Name or id"));
-    facets.push(one("account", "Account", &ask.account, "Name or id"));
+    facets.push(one("owner", "Owner", &params.owner, "Name or id"));
+    facets.push(one("account", "Account", &params.account, "Name or id"));
     let values = vec![
-        Typed::of("currency", "Currency", "text", &ask.currency, "USD"),
-        Typed::of("value_min", "From", "text", &ask.value_min, ""),
-        Typed::of("value_max", "To", "text", &ask.value_max, ""),
+        Typed::of("currency", "Currency", "text", &params.currency, "USD"),
+        Typed::of("value_min", "From", "text", &params.value_min, ""),
+        Typed::of("value_max", "To", "text", &params.value_max, ""),
     ];
     facets.push(Facet::typed("Value", values));
     let days = |words, from, to, first: &Option<String>, last: &Option<String>| {
@@ -412,23 +417,30 @@ fn facets(ask: &FilterParams, selects: &Selects, typed: &[Input], now: i64) -> F
         Facet::typed(words, days)
     };
     let presets = date_presets(&crate::clock::date(now)).into_iter().map(|(words, first, last)| {
-        (words.to_owned(), ask.address(&[("created_from", &first), ("created_to", &last)]))
+        (words.to_owned(), params.address(&[("created_from", &first), ("created_to", &last)]))
     });
-    let created = days("Created (UTC)", "created_from", "created_to", &ask.created_from, &ask.created_to);
+    let created =
+        days("Created (UTC)", "created_from", "created_to", &params.created_from, &params.created_to);
     facets.push(created.with(presets.collect()));
-    facets.push(days("Expires (UTC)", "expires_from", "expires_to", &ask.expires_from, &ask.expires_to));
+    facets.push(days(
+        "Expires (UTC)",
+        "expires_from",
+        "expires_to",
+        &params.expires_from,
+        &params.expires_to,
+    ));
     let decided = "Approved/rejected (UTC)";
-    facets.push(days(decided, "decided_from", "decided_to", &ask.decided_from, &ask.decided_to));
-    facets.push(one("batch", "Batch", &ask.batch, "PB-2026-0042"));
-    Facets::of(facets, ask.besides(&[]))
+    facets.push(days(decided, "decided_from", "decided_to", &params.decided_from, &params.decided_to));
+    facets.push(one("batch", "Batch", &params.batch, "PB-2026-0042"));
+    Facets::of(facets, params.besides(&[]))
 }
 
 /// Every status, of which several can be ticked.
-fn statuses(ask: &FilterParams) -> Vec<Choice> {
+fn statuses(params: &FilterParams) -> Vec<Choice> {
     let choice = |status: &Shown| Choice {
         value: status.as_str().to_owned(),
         words: status.label().to_owned(),
-        chosen: ask.status.iter().any(|asked| asked == status.as_str()),
+        chosen: params.status.iter().any(|asked| asked == status.as_str()),
     };
     Shown::ALL.iter().map(choice).collect()
 }
@@ -436,7 +448,7 @@ fn statuses(ask: &FilterParams) -> Vec<Choice> {
 type Selects = Vec<(&'static str, &'static str, Vec<Choice>)>;
 
 /// The filters with a list of options, and those with too many options, as text filters.
-async fn selects(db: &mut Db, ask: &FilterParams) -> Result<(Selects, Vec<Input>), Problem> {
+async fn selects(db: &mut Db, params: &FilterParams) -> Result<(Selects, Vec<Input>), Problem> {
     let all = Catalogue { limit: CHOICES + 1, ..Catalogue::default() };
     let programs = programs::programs(db, &all).await?;
     let activities = programs::activities(db, &all).await?;
@@ -445,24 +457,24 @@ async fn selects(db: &mut Db, ask: &FilterParams) -> Result<(Selects, Vec<Input>
     let kinds = RewardType::ALL.iter().map(|kind| (kind.as_str(), kind.label()));
     let payments = PaymentType::ALL.iter().map(|kind| (kind.as_str(), kind.label()));
     let mut selects = vec![
-        ("program", "Program", choices(of_programs, ask.program.as_deref())),
-        ("activity", "Reward Activity", choices(of_activities, ask.activity.as_deref())),
-        ("type", "Reward Type", choices(kinds, ask.reward_type.as_deref())),
-        ("payment_type", "Payment Type", choices(payments, ask.payment_type.as_deref())),
+        ("program", "Program", choices(of_programs, params.program.as_deref())),
+        ("activity", "Reward Activity", choices(of_activities, params.activity.as_deref())),
+        ("type", "Reward Type", choices(kinds, params.reward_type.as_deref())),
+        ("payment_type", "Payment Type", choices(payments, params.payment_type.as_deref())),
     ];
     let many = |choices: &[Choice]| choices.len() as u64 > CHOICES.unsigned_abs();
     let typed = selects.extract_if(.., |(_, _, choices)| many(choices)).map(|(name, words, _)| {
-        let value = if name == "program" { &ask.program } else { &ask.activity };
+        let value = if name == "program" { &params.program } else { &params.activity };
         Input { name, words, value: value.clone().unwrap_or_default(), kind: "text", hint: "Name or id" }
     });
     let typed = typed.collect();
     Ok((selects, typed))
 }
 
-fn head(ask: &FilterParams, column: Column) -> Head {
+fn head(params: &FilterParams, column: Column) -> Head {
     let (words, right) = (column.words(), column == Column::Value);
     let Some((by, name)) = column.sort() else { return Head { words, right, sorted: None, address: None } };
-    let (sort, descending) = ask.sort();
+    let (sort, descending) = params.sort();
     let here = sort == by;
     // The first click sorts descending: newest and largest first.
     let down = if here { !descending } else { true };
@@ -471,15 +483,15 @@ fn head(ask: &FilterParams, column: Column) -> Head {
         words,
         right,
         sorted: here.then_some(if descending { "descending" } else { "ascending" }),
-        address: Some(ask.address(&[("sort", &wanted)])),
+        address: Some(params.address(&[("sort", &wanted)])),
     }
 }
 
-fn empty(view: View, ask: &FilterParams) -> (&'static str, &'static str) {
-    if ask.is_narrowed() {
+fn empty(view: View, params: &FilterParams) -> (&'static str, &'static str) {
+    if params.is_narrowed() {
         return ("No reward matches these filters.", "Remove a filter, or choose another view.");
     }
-    match (view, ask.eligible()) {
+    match (view, params.eligible()) {
         (_, Some(true)) => (
             "No approved reward can be paid right now.",
             "Approve pending rewards, or open “Approved – not eligible yet” to see what stops the others.",

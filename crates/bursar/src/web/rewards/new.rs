@@ -82,17 +82,17 @@ impl NewPage {
     }
 }
 
-async fn new_form(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+async fn new_form(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
     let chance = payout::ids::encode(app.clock.random());
     let external_id = Some(format!("hand-{}", chance.get(16..).unwrap_or(&chance)));
     // The activity may have its own currency, so none is prefilled: a value without one is refused, never guessed.
     let typed = FormInput { external_id, ..FormInput::default() };
-    new_page(&mut app.store.read().await?, &visit, typed, None).await
+    new_page(&mut app.store.read().await?, &context, typed, None).await
 }
 
 async fn new_page(
     db: &mut Db,
-    visit: &PageContext,
+    context: &PageContext,
     typed: FormInput,
     wrong: Option<Refusal>,
 ) -> Result<Response, Problem> {
@@ -111,7 +111,7 @@ async fn new_page(
     let usual = Some(company::read(db).await?.currency).filter(|code| !code.is_empty());
     let page = NewPage {
         usual: usual.unwrap_or_else(|| "USD".to_owned()),
-        frame: visit.frame("New reward", MenuItem::Rewards),
+        frame: context.frame("New reward", MenuItem::Rewards),
         activities: activities.collect(),
         many_partners: partners.len() > 200,
         partners: partners.into_iter().take(200).map(|one| offer(&one.name, &one.external_id)).collect(),
@@ -119,20 +119,20 @@ async fn new_page(
         wrong,
     };
     let status = if page.wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok((status, visit.show(&page)?).into_response())
+    Ok((status, context.show(&page)?).into_response())
 }
 
 async fn new(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(typed): Form<FormInput>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let draft = match draft(&mut db, &typed).await? {
         Ok(draft) => draft,
-        Err(refusal) => return new_page(&mut db, &visit, typed, Some(refusal)).await,
+        Err(refusal) => return new_page(&mut db, &context, typed, Some(refusal)).await,
     };
-    match verbs::create(&app, &visit.actor, &draft, None).await {
+    match verbs::create(&app, &context.actor, &draft, None).await {
         Ok(created) => {
             let number = created.reward.number();
             let flash = match created.existed {
@@ -144,7 +144,7 @@ async fn new(
             Ok(flash.on(&format!("/rewards/{number}")))
         }
         Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => {
-            new_page(&mut db, &visit, typed, Some(refusal)).await
+            new_page(&mut db, &context, typed, Some(refusal)).await
         }
         Err(error) => Err(error.into()),
     }

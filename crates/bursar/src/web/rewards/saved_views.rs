@@ -63,8 +63,8 @@ struct ViewsPage {
     rows: Vec<Row>,
 }
 
-async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
-    let actor = &visit.actor;
+async fn show(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
+    let actor = &context.actor;
     let found = views::of(&mut app.store.read().await?, actor.id).await?;
     let row = |view: SavedView| Row {
         address: address(&view.id, &view.query),
@@ -76,7 +76,7 @@ async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Pr
         by: view.person_name,
     };
     let rows = found.into_iter().map(row).collect();
-    visit.show(&ViewsPage { frame: visit.frame("Saved views", MenuItem::Rewards), rows })
+    context.show(&ViewsPage { frame: context.frame("Saved views", MenuItem::Rewards), rows })
 }
 
 #[derive(Deserialize)]
@@ -90,15 +90,15 @@ struct Saved {
 
 async fn save(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<Saved>,
 ) -> Result<Response, Problem> {
     let query = sent.query.unwrap_or_default();
     // Parse and rewrite it, so that nothing is saved that the list does not understand.
-    let ask: FilterParams =
+    let params: FilterParams =
         read(&Tree::from_pairs(query.as_bytes()).map_err(Problem::field)?).map_err(Problem::field)?;
-    let (name, query) = (sent.name.unwrap_or_default(), ask.kept());
-    match verbs::save(&app, &visit.actor, &name, &query, sent.shared.is_some()).await {
+    let (name, query) = (sent.name.unwrap_or_default(), params.kept());
+    match verbs::save(&app, &context.actor, &name, &query, sent.shared.is_some()).await {
         Ok(id) => {
             let flash = Flash::good(format!("View saved as “{}”.", name.trim()));
             Ok(flash.on(&address(&id, &query)))
@@ -116,12 +116,12 @@ struct Renamed {
 
 async fn rename(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<Renamed>,
 ) -> Result<Response, Problem> {
     let name = sent.name.unwrap_or_default();
-    let flash = match verbs::rename(&app, &visit.actor, &id, &name, sent.shared.is_some()).await {
+    let flash = match verbs::rename(&app, &context.actor, &id, &name, sent.shared.is_some()).await {
         Ok(()) => Flash::good(format!("“{}” is saved.", name.trim())),
         Err(error) => Flash::refused(error)?,
     };
@@ -130,10 +130,10 @@ async fn rename(
 
 async fn delete(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let flash = match verbs::delete(&app, &visit.actor, &id).await {
+    let flash = match verbs::delete(&app, &context.actor, &id).await {
         Ok(()) => Flash::good("The view is deleted. No reward was changed."),
         Err(error) => Flash::refused(error)?,
     };

@@ -193,9 +193,9 @@ async fn find(db: &mut Db, number: &str) -> Result<Reward, Problem> {
 
 async fn show(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
-    Query(ask): Query<FilterParams>,
+    Query(params): Query<FilterParams>,
 ) -> Result<Response, Problem> {
     let now = app.clock.now();
     let mut db = app.store.read().await?;
@@ -204,7 +204,7 @@ async fn show(
         return Ok(Redirect::to(&format!("/rewards/{}", reward.number())).into_response());
     }
     let blockers = verbs::blockers(&mut db, &reward, now).await?;
-    let standing = standing(&mut db, &reward, &visit).await?;
+    let standing = standing(&mut db, &reward, &context).await?;
     let entered = &reward.entered;
     let decider = entered.decided_by.clone();
     let decided_by = match &decider {
@@ -219,7 +219,7 @@ async fn show(
     };
     let (taken_in_all, verdict) = taken_in_all(entered.worth, &clawbacks, verdict);
     let page = ShowPage {
-        frame: visit.frame(reward.number(), MenuItem::Rewards),
+        frame: context.frame(reward.number(), MenuItem::Rewards),
         chip: reward_chip(reward.shown(now)),
         value: Value(entered.worth),
         form_data: form_data(entered.form_data.as_deref()),
@@ -241,7 +241,7 @@ async fn show(
         taken_in_all,
         taken: clawbacks.into_iter().map(ClawbackRow::of).collect(),
         deeds: actions(standing),
-        may_review: visit.may(Permission::Review),
+        may_review: context.may(Permission::Review),
         edit_why_not: why_not(rules::edit_value(standing)),
         delete_why_not: why_not(rules::delete(standing)),
         takes_back: takes_back(&mut db, &app, &reward).await?,
@@ -252,11 +252,11 @@ async fn show(
             lines.sort_by_key(|line| std::cmp::Reverse(line.at.0));
             lines
         },
-        back: ask.query(&[]),
+        back: params.query(&[]),
         number,
         reward,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// Whether it is a clawback still to be deducted from the payee's next claim.
@@ -299,7 +299,7 @@ struct Clawback {
 
 async fn claw_back(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     key: Key,
     Path(number): Path<String>,
     Form(sent): Form<Clawback>,
@@ -315,7 +315,7 @@ async fn claw_back(
     };
     let once = key.once(|made: &Created| Reply::see_other(format!("/rewards/{}", made.reward.number())));
     let reason = sent.reason.unwrap_or_default();
-    match verbs::claw_back(&app, &visit.actor, &number, value, &reason, once.as_ref()).await {
+    match verbs::claw_back(&app, &context.actor, &number, value, &reason, once.as_ref()).await {
         Ok(made) => {
             let new = made.reward.number();
             let message = format!(
@@ -327,12 +327,12 @@ async fn claw_back(
     }
 }
 
-async fn standing(db: &mut Db, reward: &Reward, visit: &PageContext) -> Result<Standing, Problem> {
+async fn standing(db: &mut Db, reward: &Reward, context: &PageContext) -> Result<Standing, Problem> {
     Ok(Standing {
         status: reward.entered.status,
         placed: reward.batch.is_some() || reward.transaction.is_some() || reward.paid_at.is_some(),
         ever_approved: reward.entered.first_approved_at.is_some(),
-        asked_by_owner: visit.actor.partner == Some(reward.entered.owner),
+        asked_by_owner: context.actor.partner == Some(reward.entered.owner),
         contradicted: contradictions::rewards(db).await?.contains(&reward.entered.id),
     })
 }
@@ -381,7 +381,7 @@ struct Decision {
 
 async fn decide(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<Decision>,
 ) -> Result<Response, Problem> {
@@ -393,7 +393,7 @@ async fn decide(
         Some(_) => next_after(&app, &number, &query).await?,
         None => None,
     };
-    match verbs::decide(&app, &visit.actor, &number, sent.version, &verdict, None).await {
+    match verbs::decide(&app, &context.actor, &number, sent.version, &verdict, None).await {
         Ok(reward) => {
             let flash = Flash::good(format!("{} is {word}.", reward.number()));
             let on = match (sent.next, next) {
@@ -406,9 +406,9 @@ async fn decide(
         Err(error) if is_conflict(&error) => {
             let mut db = app.store.read().await?;
             let reward = find(&mut db, &number).await?;
-            let standing = standing(&mut db, &reward, &visit).await?;
+            let standing = standing(&mut db, &reward, &context).await?;
             let clash = sent.conflict(&reward, standing, app.clock.now());
-            edit_conflict::show(&mut db, &visit, &reward, clash).await
+            edit_conflict::show(&mut db, &context, &reward, clash).await
         }
         Err(error) => Ok(Flash::refused(error)?.on(&here)),
     }
@@ -487,19 +487,19 @@ fn with_query(path: &str, query: &str) -> String {
 /// The number of the next reward in the list, or of the first one after the last. Rewards that have left the list in the
 /// meantime are skipped.
 async fn next_after(app: &App, number: &str, query: &str) -> Result<Option<String>, Problem> {
-    let ask: FilterParams =
+    let params: FilterParams =
         read(&Tree::from_pairs(query.as_bytes()).map_err(Problem::field)?).map_err(Problem::field)?;
     let mut db = app.store.read().await?;
     let this = find(&mut db, number).await?;
-    let narrowed = ask.resolve(&mut db).await?;
+    let narrowed = params.resolve(&mut db).await?;
     if !narrowed.problems.is_empty() {
         return Ok(None);
     }
-    let (sort, descending) = ask.sort();
+    let (sort, descending) = params.sort();
     let place = Some((sort.key(&this), this.entered.id.to_string()));
     for after in [place, None] {
         let window = Window { sort, descending, after, limit: 2 };
-        let found = listed(&mut db, &ask, &narrowed.filter, &window, app.clock.now()).await?.rows;
+        let found = listed(&mut db, &params, &narrowed.filter, &window, app.clock.now()).await?.rows;
         if let Some((next, _)) = found.iter().find(|(reward, _)| reward.entered.id != this.entered.id) {
             return Ok(Some(next.number()));
         }
@@ -523,24 +523,24 @@ struct EditPage {
 
 async fn edit_form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let reward = find(&mut db, &number).await?;
-    edit_page(&mut db, &visit, &reward, &EditForm::of(&reward)).await
+    edit_page(&mut db, &context, &reward, &EditForm::of(&reward)).await
 }
 
 async fn edit_page(
     db: &mut Db,
-    visit: &PageContext,
+    context: &PageContext,
     reward: &Reward,
     shown: &EditForm,
 ) -> Result<Response, Problem> {
-    let standing = standing(db, reward, visit).await?;
+    let standing = standing(db, reward, context).await?;
     let unit = reward.entered.worth.currency().map_or("points", |currency| currency.code());
-    visit.show(&EditPage {
-        frame: visit.frame(format!("Edit {}", reward.number()), MenuItem::Rewards),
+    context.show(&EditPage {
+        frame: context.frame(format!("Edit {}", reward.number()), MenuItem::Rewards),
         number: reward.number(),
         why_not: edit_why_not(reward, standing),
         takes_approval_back: standing.status == rules::RewardStatus::Approved,
@@ -631,7 +631,7 @@ impl EditForm {
 
 async fn edit(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<EditForm>,
 ) -> Result<Response, Problem> {
@@ -639,12 +639,12 @@ async fn edit(
     let edit = match sent.read(reward.entered.worth) {
         Ok(edit) => edit,
         Err(refusal) => {
-            let visit = visit.telling(Flash::bad(refusal.sentence));
-            let page = edit_page(&mut app.store.read().await?, &visit, &reward, &sent).await?;
+            let context = context.telling(Flash::bad(refusal.sentence));
+            let page = edit_page(&mut app.store.read().await?, &context, &reward, &sent).await?;
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
         }
     };
-    match verbs::edit(&app, &visit.actor, &number, sent.version, &edit).await {
+    match verbs::edit(&app, &context.actor, &number, sent.version, &edit).await {
         Ok(after) if after.entered.status != reward.entered.status => {
             let message = format!("{} is changed, and waits for approval again.", after.number());
             Ok(Flash::warn(message).on(&format!("/rewards/{number}")))
@@ -655,12 +655,12 @@ async fn edit(
         Err(error) if is_conflict(&error) => {
             let mut db = app.store.read().await?;
             let reward = find(&mut db, &number).await?;
-            let clash = sent.conflict(&reward, standing(&mut db, &reward, &visit).await?);
-            edit_conflict::show(&mut db, &visit, &reward, clash).await
+            let clash = sent.conflict(&reward, standing(&mut db, &reward, &context).await?);
+            edit_conflict::show(&mut db, &context, &reward, clash).await
         }
         Err(error) => {
-            let visit = visit.telling(Flash::refused(error)?);
-            let page = edit_page(&mut app.store.read().await?, &visit, &reward, &sent).await?;
+            let context = context.telling(Flash::refused(error)?);
+            let page = edit_page(&mut app.store.read().await?, &context, &reward, &sent).await?;
             Ok((StatusCode::CONFLICT, page).into_response())
         }
     }
@@ -680,15 +680,15 @@ struct DeletePage {
 
 async fn delete_form(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let reward = find(&mut db, &number).await?;
-    visit.show(&DeletePage {
-        frame: visit.frame(format!("Delete {}", reward.number()), MenuItem::Rewards),
+    context.show(&DeletePage {
+        frame: context.frame(format!("Delete {}", reward.number()), MenuItem::Rewards),
         number: reward.number(),
-        why_not: why_not(rules::delete(standing(&mut db, &reward, &visit).await?)),
+        why_not: why_not(rules::delete(standing(&mut db, &reward, &context).await?)),
         value: Value(reward.entered.worth),
         owner: reward.owner.name,
         activity: reward.activity.name,
@@ -704,11 +704,11 @@ struct VersionForm {
 
 async fn delete(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
     Form(seen): Form<VersionForm>,
 ) -> Result<Response, Problem> {
-    match verbs::delete(&app, &visit.actor, &number, seen.version).await {
+    match verbs::delete(&app, &context.actor, &number, seen.version).await {
         Ok(()) => Ok(Flash::good(format!("{number} is deleted.")).on("/rewards")),
         Err(error) => Ok(Flash::refused(error)?.on(&format!("/rewards/{number}/delete"))),
     }

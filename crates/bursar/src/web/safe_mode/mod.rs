@@ -111,13 +111,13 @@ struct Page {
     may: bool,
 }
 
-async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+async fn show(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let report = safe_mode::report(&mut db, &[]).await?;
     let found = safe_mode::list(&mut db, MOST_FOUND).await?;
     drop(db);
     let page = Page {
-        frame: Frame { safe_mode: false, found: false, ..visit.frame("Safe mode", MenuItem::Elsewhere) },
+        frame: Frame { safe_mode: false, found: false, ..context.frame("Safe mode", MenuItem::Elsewhere) },
         on: report.state.is_some(),
         since: report.state.as_ref().and_then(|state| when(Some(state.at).filter(|at| *at > 0))),
         to_reenter: report.state.as_ref().and_then(|state| state.since).map(safe_mode::to_reenter),
@@ -129,9 +129,9 @@ async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Pr
         open: report.open,
         found: found.into_iter().map(Row::of).collect(),
         steps: &safe_mode::STEPS,
-        may: visit.may(Permission::Administer),
+        may: context.may(Permission::Administer),
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 #[derive(Deserialize)]
@@ -140,8 +140,12 @@ struct Note {
     note: Option<String>,
 }
 
-async fn on(State(app): State<App>, visit: PageContext, Form(sent): Form<Note>) -> Result<Response, Problem> {
-    safe_mode::switch_on(&app, &visit.actor, None, &sent.note.unwrap_or_default()).await?;
+async fn on(
+    State(app): State<App>,
+    context: PageContext,
+    Form(sent): Form<Note>,
+) -> Result<Response, Problem> {
+    safe_mode::switch_on(&app, &context.actor, None, &sent.note.unwrap_or_default()).await?;
     Ok(Flash::good("Safe mode is on. Nothing is sent.").on(PAGE))
 }
 
@@ -158,7 +162,7 @@ struct EndForm {
 
 async fn off(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<EndForm>,
 ) -> Result<Response, Problem> {
     let goes_out = safe_mode::report(&mut app.store.read().await?, &[]).await?.goes_out;
@@ -170,7 +174,7 @@ async fn off(
     let compared: Vec<Vendor> =
         ticked.into_iter().filter_map(|(tick, vendor)| tick.map(|_| vendor)).collect();
     let vouched = Vouched { compared: &compared, reentered: sent.reentered.is_some() };
-    match safe_mode::leave(&app, &visit.actor, vouched).await {
+    match safe_mode::leave(&app, &context.actor, vouched).await {
         Ok(()) => Ok(Flash::good("Safe mode is off. Payments resume.").listing(sent_now(goes_out)).on(PAGE)),
         Err(error) => Ok(Flash::refused(error)?.on(PAGE)),
     }
@@ -191,12 +195,12 @@ struct Settled {
 
 async fn settle(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<Settled>,
 ) -> Result<Response, Problem> {
     let said =
         SettlementNote { note: sent.note.as_deref().unwrap_or_default(), none_of: sent.none_of.as_deref() };
-    match safe_mode::settle_found(&app, &visit.actor, &sent.object, said).await {
+    match safe_mode::settle_found(&app, &context.actor, &sent.object, said).await {
         Ok(message) => Ok(Flash::good(message).on(PAGE)),
         Err(error) => Ok(Flash::refused(error)?.on(PAGE)),
     }

@@ -78,13 +78,13 @@ struct SearchPage {
 
 async fn show(
     State(app): State<App>,
-    visit: PageContext,
-    Query(ask): Query<SearchParams>,
+    context: PageContext,
+    Query(params): Query<SearchParams>,
 ) -> Result<Response, Problem> {
-    let q: String = ask.q.unwrap_or_default().trim().chars().take(MOST_LETTERS).collect();
-    let frame = visit.frame("Search", MenuItem::Elsewhere);
+    let q: String = params.q.unwrap_or_default().trim().chars().take(MOST_LETTERS).collect();
+    let frame = context.frame("Search", MenuItem::Elsewhere);
     let mut db = app.store.read().await?;
-    if let Some(address) = straight(&mut db, &visit, frame.pays, &q).await? {
+    if let Some(address) = straight(&mut db, &context, frame.pays, &q).await? {
         return Ok(Redirect::to(&address).into_response());
     }
     let mut groups = Vec::new();
@@ -107,11 +107,16 @@ async fn show(
         groups.push(Group::of("Accounts", of_payees(&mut db, of_accounts).await?));
         groups.retain(|group| !group.hits.is_empty());
     }
-    visit.show(&SearchPage { frame, q, groups })
+    context.show(&SearchPage { frame, q, groups })
 }
 
 /// The page of a number or id of ours, if it exists.
-async fn straight(db: &mut Db, visit: &PageContext, pays: bool, q: &str) -> Result<Option<String>, Problem> {
+async fn straight(
+    db: &mut Db,
+    context: &PageContext,
+    pays: bool,
+    q: &str,
+) -> Result<Option<String>, Problem> {
     let upper = q.to_uppercase();
     if upper.starts_with("RW-") || RewardId::parse(q).is_some() {
         let id = if upper.starts_with("RW-") { upper.as_str() } else { q };
@@ -144,7 +149,7 @@ async fn straight(db: &mut Db, visit: &PageContext, pays: bool, q: &str) -> Resu
         let found = programs::program(db, RecordRef::Either(q)).await?;
         return Ok(found.map(|program| format!("/programs/{}", program.id)));
     }
-    if let Some(id) = PersonId::parse(q).filter(|_| visit.may(Permission::Administer)) {
+    if let Some(id) = PersonId::parse(q).filter(|_| context.may(Permission::Administer)) {
         return Ok(Some(format!("/people/{id}")));
     }
     Ok(None)

@@ -52,21 +52,21 @@ impl CompanyPage {
     }
 }
 
-fn page(visit: &PageContext, company: Company, wrong: Option<Refusal>) -> Result<Response, Problem> {
+fn page(context: &PageContext, company: Company, wrong: Option<Refusal>) -> Result<Response, Problem> {
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = CompanyPage {
-        frame: visit.frame("Company", MenuItem::PayoutSettings),
+        frame: context.frame("Company", MenuItem::PayoutSettings),
         currencies: currencies(&company.currency),
-        may: visit.may(Permission::Administer),
+        may: context.may(Permission::Administer),
         company,
         wrong,
     };
-    Ok((status, visit.show(&page)?).into_response())
+    Ok((status, context.show(&page)?).into_response())
 }
 
-async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+async fn show(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
     let company = company::read(&mut app.store.read().await?).await?;
-    page(&visit, company, None)
+    page(&context, company, None)
 }
 
 #[derive(Deserialize)]
@@ -84,7 +84,7 @@ struct FormInput {
 
 async fn save(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(typed): Form<FormInput>,
 ) -> Result<Response, Problem> {
     let over = |before: Company| Company {
@@ -94,9 +94,9 @@ async fn save(
         currency: typed.currency.clone(),
         ..before
     };
-    match company::save(&app, &visit.actor, over).await {
+    match company::save(&app, &context.actor, over).await {
         Ok(_) => Ok(Flash::good("The company is saved.").on(PAGE)),
-        Err(OpsError::Refused(refusal)) => page(&visit, over(Company::default()), Some(refusal)),
+        Err(OpsError::Refused(refusal)) => page(&context, over(Company::default()), Some(refusal)),
         Err(error) => Ok(Flash::refused(error)?.on(PAGE)),
     }
 }

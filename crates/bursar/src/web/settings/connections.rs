@@ -36,7 +36,7 @@ struct StripeKey {
 async fn stripe(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<StripeKey>,
 ) -> Result<Response, Problem> {
     // Credentials are not carried through the step-up page; they must be entered again afterwards.
@@ -45,9 +45,9 @@ async fn stripe(
     }
     let mode = if sent.mode.as_deref() == Some("live") { "live" } else { "test" };
     let key = sent.secret_key.unwrap_or_default();
-    let done = connect::stripe(&web.work, &visit.actor, key.trim(), mode).await;
+    let done = connect::stripe(&web.work, &context.actor, key.trim(), mode).await;
     let good = "Stripe is connected: the key is good and its webhooks are registered.";
-    said(&web, &visit, done, good, (Vendor::Stripe, mode, String::new())).await
+    said(&web, &context, done, good, (Vendor::Stripe, mode, String::new())).await
 }
 
 #[derive(Deserialize)]
@@ -61,7 +61,7 @@ struct PayPalKey {
 async fn paypal(
     State(web): State<Web>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<PayPalKey>,
 ) -> Result<Response, Problem> {
     // Credentials are not carried through the step-up page; they must be entered again afterwards.
@@ -70,15 +70,15 @@ async fn paypal(
     }
     let mode = if sent.mode.as_deref() == Some("live") { "live" } else { "sandbox" };
     let (id, secret) = (sent.client_id.unwrap_or_default(), sent.client_secret.unwrap_or_default());
-    let done = connect::paypal(&web.work, &visit.actor, id.trim(), secret.trim(), mode).await;
+    let done = connect::paypal(&web.work, &context.actor, id.trim(), secret.trim(), mode).await;
     let good = "PayPal is connected: the credentials are good and the webhook is registered.";
-    said(&web, &visit, done, good, (Vendor::PayPal, mode, id)).await
+    said(&web, &context, done, good, (Vendor::PayPal, mode, id)).await
 }
 
 /// Redirects to the page if saved; otherwise shows it again with the vendor's message and the input.
 async fn said(
     web: &Web,
-    visit: &PageContext,
+    context: &PageContext,
     done: crate::ops::Result<()>,
     good: &str,
     (vendor, mode, client_id): (Vendor, &str, String),
@@ -90,7 +90,7 @@ async fn said(
         }
         Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal) | OpsError::Unreachable(refusal)) => {
             let refused = Refused { vendor, sentence: refusal.sentence, mode: mode.to_owned(), client_id };
-            page_after(web, visit, refused).await
+            page_after(web, context, refused).await
         }
         Err(error) => Err(error.into()),
     }

@@ -413,22 +413,22 @@ impl SettingsPage {
     }
 }
 
-async fn show(State(web): State<Web>, visit: PageContext) -> Result<Response, Problem> {
-    page(&web, &visit, None, None).await
+async fn show(State(web): State<Web>, context: PageContext) -> Result<Response, Problem> {
+    page(&web, &context, None, None).await
 }
 
 /// Renders the page with a refusal from one of the vendors.
 pub(super) async fn page_after(
     web: &Web,
-    visit: &PageContext,
+    context: &PageContext,
     refused: Refused,
 ) -> Result<Response, Problem> {
-    page(web, visit, None, Some(refused)).await
+    page(web, context, None, Some(refused)).await
 }
 
 async fn page(
     web: &Web,
-    visit: &PageContext,
+    context: &PageContext,
     refused: Option<(FormInput, Section, Refusal)>,
     at_vendor: Option<Refused>,
 ) -> Result<Response, Problem> {
@@ -444,27 +444,27 @@ async fn page(
         }
     };
     let page = SettingsPage {
-        frame: visit.frame("Payout Settings", MenuItem::PayoutSettings),
+        frame: context.frame("Payout Settings", MenuItem::PayoutSettings),
         on: document.enabled,
         typed,
         tags: Section::ALL.into_iter().map(|section| (section.as_str(), section.tag(&document))).collect(),
         wrong,
         vendors: connected::all(web, at_vendor).await?,
         base_url: web.app.base_url.clone(),
-        may: visit.may(Permission::Administer),
+        may: context.may(Permission::Administer),
     };
     let status = if failed { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok((status, visit.show(&page)?).into_response())
+    Ok((status, context.show(&page)?).into_response())
 }
 
 async fn save(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     Form(typed): Form<FormInput>,
 ) -> Result<Response, Problem> {
     let section = Section::ALL.into_iter().find(|section| section.as_str() == typed.section);
     let section = section.ok_or_else(Problem::missing)?;
-    let saved = settings::save(&web.app, &visit.actor, None, |before| {
+    let saved = settings::save(&web.app, &context.actor, None, |before| {
         if typed.seen != section.tag(&before) {
             let message = "Somebody changed this section since you read it. What you typed is still here; look at it again, then save it";
             return Err(Refusal::new("precondition_failed", message));
@@ -477,7 +477,7 @@ async fn save(
             Ok(Flash::good(section.saved()).within(place).on(&format!("{PAGE}#{place}")))
         }
         Err(OpsError::Refused(refusal) | OpsError::Conflict(refusal)) => {
-            page(&web, &visit, Some((typed, section, refusal)), None).await
+            page(&web, &context, Some((typed, section, refusal)), None).await
         }
         Err(error) => Ok(Flash::refused(error)?.on(PAGE)),
     }

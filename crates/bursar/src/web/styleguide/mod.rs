@@ -68,14 +68,14 @@ const COLOURS: [&str; 21] = [
     "wait-wash",
 ];
 
-async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Problem> {
+async fn show(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
     if !app.config.demonstrates {
         return Err(Problem::missing());
     }
     let amount = |minor, code| Currency::parse(code).ok().map(|currency| Cash(Money::new(minor, currency)));
     let choice = |value, words, chosen| Choice { value, words, chosen };
     let page = StyleguidePage {
-        frame: visit.frame("Parts of pages", MenuItem::Elsewhere),
+        frame: context.frame("Parts of pages", MenuItem::Elsewhere),
         colours: COLOURS,
         statuses: vec![
             ("Rewards", Shown::ALL.iter().map(|status| reward_chip(*status)).collect()),
@@ -100,5 +100,5 @@ async fn show(State(app): State<App>, visit: PageContext) -> Result<Response, Pr
             next: Some("#pages".to_owned()),
         },
     };
-    visit.show(&page)
+    context.show(&page)
 }

@@ -111,10 +111,10 @@ struct ListPage {
 async fn list(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    context: PageContext,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
-    let (all, now) = (ask.revoked.as_deref() == Some("yes"), app.clock.now());
+    let (all, now) = (params.revoked.as_deref() == Some("yes"), app.clock.now());
     let filter = Filter {
         kind: Kind::Keys,
         disabled: (!all).then_some(false),
@@ -136,8 +136,8 @@ async fn list(
     };
     let rows = found.into_iter().take(limit).map(row).collect();
     let required = keys::addresses_required(&mut db).await?;
-    let (frame, fresh) = (visit.frame("API keys", MenuItem::People), is_fresh(&session, now));
-    visit.show(&ListPage { frame, all, rows, next, required, fresh })
+    let (frame, fresh) = (context.frame("API keys", MenuItem::People), is_fresh(&session, now));
+    context.show(&ListPage { frame, all, rows, next, required, fresh })
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -195,20 +195,20 @@ impl NewPage {
 }
 
 fn new_page(
-    visit: &PageContext,
+    context: &PageContext,
     typed: FormInput,
     wrong: Option<Refusal>,
     made: Option<String>,
 ) -> Result<Response, Problem> {
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let page = NewPage { frame: visit.frame("New API key", MenuItem::People), typed, wrong, made };
-    Ok((status, visit.show(&page)?).into_response())
+    let page = NewPage { frame: context.frame("New API key", MenuItem::People), typed, wrong, made };
+    Ok((status, context.show(&page)?).into_response())
 }
 
 async fn form(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
 ) -> Result<Response, Problem> {
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first("/keys/new"));
@@ -216,13 +216,13 @@ async fn form(
     let usual = format!("{USUAL_DAYS}d");
     let typed =
         FormInput { scope: vec![Scope::Read.as_str().to_owned()], ends: Some(usual), ..FormInput::default() };
-    new_page(&visit, typed, None, None)
+    new_page(&context, typed, None, None)
 }
 
 async fn make(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Form(typed): Form<FormInput>,
 ) -> Result<Response, Problem> {
     let now = app.clock.now();
@@ -231,11 +231,11 @@ async fn make(
     }
     let new = match typed.parse(now) {
         Ok(new) => new,
-        Err(refusal) => return new_page(&visit, typed, Some(refusal), None),
+        Err(refusal) => return new_page(&context, typed, Some(refusal), None),
     };
-    match people::make_key(&app, &visit.actor.id.to_string(), &new).await {
-        Ok(key) => new_page(&visit, typed, None, Some(key)),
-        Err(OpsError::Refused(refusal)) => new_page(&visit, typed, Some(refusal), None),
+    match people::make_key(&app, &context.actor.id.to_string(), &new).await {
+        Ok(key) => new_page(&context, typed, None, Some(key)),
+        Err(OpsError::Refused(refusal)) => new_page(&context, typed, Some(refusal), None),
         Err(error) => Err(error.into()),
     }
 }
@@ -269,12 +269,12 @@ struct RevokePage {
 
 async fn ask_revoke(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let one = listed(&app, &id).await?;
-    let frame = visit.frame(format!("Revoke {}?", one.name), MenuItem::People);
-    visit.show(&RevokePage { frame, row: Row::of(one, String::new(), app.clock.now()) })
+    let frame = context.frame(format!("Revoke {}?", one.name), MenuItem::People);
+    context.show(&RevokePage { frame, row: Row::of(one, String::new(), app.clock.now()) })
 }
 
 async fn listed(app: &App, id: &str) -> Result<Listed, Problem> {
@@ -289,12 +289,12 @@ struct EmptyForm {}
 
 async fn revoke(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(EmptyForm {}): Form<EmptyForm>,
 ) -> Result<Response, Problem> {
     let id = PersonId::parse(&id).ok_or_else(Problem::missing)?;
-    people::revoke(&app, &visit.actor, id).await?;
+    people::revoke(&app, &context.actor, id).await?;
     Ok(Flash::good("The key is revoked. Requests with it are refused.").on(PAGE))
 }
 
@@ -310,31 +310,31 @@ struct AddressesPage {
 
 async fn addresses_page(
     app: &App,
-    visit: &PageContext,
+    context: &PageContext,
     id: &str,
     wrong: Option<(String, Refusal)>,
 ) -> Result<Response, Problem> {
     let one = listed(app, id).await?;
-    let frame = visit.frame(format!("Allowed addresses of {}", one.name), MenuItem::People);
+    let frame = context.frame(format!("Allowed addresses of {}", one.name), MenuItem::People);
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let (typed, wrong) = match wrong {
         Some((typed, refusal)) => (typed, Some(refusal.sentence)),
         None => (one.networks.replace(',', "\n"), None),
     };
     let page = AddressesPage { frame, row: Row::of(one, String::new(), app.clock.now()), typed, wrong };
-    Ok((status, visit.show(&page)?).into_response())
+    Ok((status, context.show(&page)?).into_response())
 }
 
 async fn ask_addresses(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(&format!("{PAGE}/{id}/addresses")));
     }
-    addresses_page(&app, &visit, &id, None).await
+    addresses_page(&app, &context, &id, None).await
 }
 
 #[derive(Deserialize)]
@@ -347,7 +347,7 @@ struct Addresses {
 async fn change_addresses(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<Addresses>,
 ) -> Result<Response, Problem> {
@@ -356,13 +356,13 @@ async fn change_addresses(
     }
     let key = PersonId::parse(&id).ok_or_else(Problem::missing)?;
     let changed = match keys::addresses(&sent.addresses) {
-        Ok(all) => keys::change_addresses(&app, &visit.actor, key, &all).await,
+        Ok(all) => keys::change_addresses(&app, &context.actor, key, &all).await,
         Err(refusal) => Err(refusal.into()),
     };
     match changed {
         Ok(()) => Ok(Flash::good("Saved. It applies from the next call.").on(PAGE)),
         Err(OpsError::Refused(refusal)) => {
-            addresses_page(&app, &visit, &id, Some((sent.addresses, refusal))).await
+            addresses_page(&app, &context, &id, Some((sent.addresses, refusal))).await
         }
         Err(error) => Err(error.into()),
     }
@@ -378,14 +378,14 @@ struct Rules {
 async fn keep_rules(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<Rules>,
 ) -> Result<Response, Problem> {
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(PAGE));
     }
     let required = sent.addresses.as_deref() == Some("required");
-    let flash = match keys::require_addresses(&app, &visit.actor, required).await {
+    let flash = match keys::require_addresses(&app, &context.actor, required).await {
         Ok(()) if required => {
             Flash::good("Saved. Keys that pay or administer now work only from their allowed addresses.")
         }

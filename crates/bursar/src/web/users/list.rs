@@ -126,11 +126,11 @@ impl ListPage {
 
 async fn list(
     State(app): State<App>,
-    visit: PageContext,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    context: PageContext,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
     let before = paging.after_parts::<1>()?.map(|[id]| id);
-    let (found, problem) = match ask.filter(before) {
+    let (found, problem) = match params.filter(before) {
         Ok(filter) => (roster::list(&mut app.store.read().await?, &filter, paging.limit + 1).await?, None),
         Err(problem) => (Vec::new(), Some(problem)),
     };
@@ -138,17 +138,17 @@ async fn list(
     let more = found.len() > limit;
     let next = found.iter().take(limit).next_back().filter(|_| more);
     let next = next.map(|last| encode_cursor(&[&last.id.to_string()]));
-    let roles = Role::ALL.iter().filter(|role| role.is_partners() == ask.partners());
+    let roles = Role::ALL.iter().filter(|role| role.is_partners() == params.partners());
     let page = ListPage {
-        frame: visit.frame("People", MenuItem::People),
+        frame: context.frame("People", MenuItem::People),
         roles: roles.map(|role| (role.as_str(), role.label())).collect(),
         problem,
         turn: paging.turn(found.len().min(limit), next.as_deref(), None),
         rows: found.into_iter().take(limit).map(Row::from).collect(),
-        narrowed: [&ask.q, &ask.role, &ask.state].iter().any(|word| word.is_some()),
-        ask,
+        narrowed: [&params.q, &params.role, &params.state].iter().any(|word| word.is_some()),
+        ask: params,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -184,31 +184,31 @@ impl NewPage {
 async fn form(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
 ) -> Result<Response, Problem> {
     // Step up before the form, not after it: the input would be lost on the way.
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first("/people/new"));
     }
-    new_page(&visit, FormInput::default(), None, None)
+    new_page(&context, FormInput::default(), None, None)
 }
 
 fn new_page(
-    visit: &PageContext,
+    context: &PageContext,
     typed: FormInput,
     wrong: Option<Refusal>,
     made: Option<Invitation>,
 ) -> Result<Response, Problem> {
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let frame = visit.frame("Invite a colleague", MenuItem::People);
+    let frame = context.frame("Invite a colleague", MenuItem::People);
     let page = NewPage { frame, typed, roles: our_roles(), wrong, made };
-    Ok((status, visit.show(&page)?).into_response())
+    Ok((status, context.show(&page)?).into_response())
 }
 
 async fn invite(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Form(typed): Form<FormInput>,
 ) -> Result<Response, Problem> {
     if !is_fresh(&session, app.clock.now()) {
@@ -216,16 +216,16 @@ async fn invite(
     }
     let Some(role) = typed.role.as_deref().and_then(Role::parse) else {
         let refusal = Refusal::new("missing", "Choose a role.").at("role");
-        return new_page(&visit, typed, Some(refusal), None);
+        return new_page(&context, typed, Some(refusal), None);
     };
     let new = TeamMember {
         email: typed.email.clone().unwrap_or_default(),
         name: typed.name.clone().unwrap_or_default(),
         role,
     };
-    match team::invite(&app, &visit.actor, &new).await {
-        Ok(made) => new_page(&visit, FormInput::default(), None, Some(made)),
-        Err(OpsError::Refused(refusal)) => new_page(&visit, typed, Some(refusal), None),
+    match team::invite(&app, &context.actor, &new).await {
+        Ok(made) => new_page(&context, FormInput::default(), None, Some(made)),
+        Err(OpsError::Refused(refusal)) => new_page(&context, typed, Some(refusal), None),
         Err(error) => Err(error.into()),
     }
 }

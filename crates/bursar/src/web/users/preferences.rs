@@ -89,13 +89,13 @@ impl From<Identity> for LinkedIdentity {
 async fn show(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let devices = account::devices(&mut db, &session, app.clock.now()).await?;
     let linked = links::of(&mut db, session.actor.id).await?;
     drop(db);
-    let mine = visit.preferences();
+    let mine = context.preferences();
     let theme = |theme: Theme| {
         let words = match theme {
             Theme::System => "Same as the system",
@@ -105,7 +105,7 @@ async fn show(
         (theme.as_str(), words, theme == mine.theme)
     };
     let page = MePage {
-        frame: visit.frame("Preferences", MenuItem::Elsewhere),
+        frame: context.frame("Preferences", MenuItem::Elsewhere),
         themes: Theme::ALL.map(theme),
         zones: zones(mine.zone.as_deref()),
         has_app: session.has_app,
@@ -113,7 +113,7 @@ async fn show(
         linked: linked.into_iter().map(LinkedIdentity::from).collect(),
         devices: devices.into_iter().map(Row::from).collect(),
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 /// The time zones of places, by name.
@@ -157,16 +157,16 @@ struct PreferencesForm {
 
 async fn prefer(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<PreferencesForm>,
 ) -> Result<Response, Problem> {
-    let off_at = visit.preferences().shortcuts_off_at.unwrap_or_else(|| app.clock.now());
+    let off_at = context.preferences().shortcuts_off_at.unwrap_or_else(|| app.clock.now());
     let chosen = Preferences {
         theme: Theme::parse(&sent.theme).unwrap_or_default(),
         zone: sent.zone.filter(|zone| !zone.is_empty()),
         shortcuts_off_at: sent.shortcuts.is_none().then_some(off_at),
     };
-    let flash = match preferences::save(&app, &visit.actor, &chosen).await {
+    let flash = match preferences::save(&app, &context.actor, &chosen).await {
         Ok(()) => Flash::good("Your preferences are kept."),
         Err(error) => Flash::refused(error)?,
     };

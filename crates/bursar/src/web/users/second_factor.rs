@@ -584,9 +584,9 @@ pub async fn slow_code(
 async fn code_form(
     State(app): State<App>,
     headers: HeaderMap,
-    Query(ask): Query<CodeParams>,
+    Query(params): Query<CodeParams>,
 ) -> Result<Response, Problem> {
-    code_page(&app, &headers, ask.next, None).await
+    code_page(&app, &headers, params.next, None).await
 }
 
 #[derive(Deserialize)]

@@ -100,16 +100,16 @@ fn address(id: PersonId) -> String {
 async fn show(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    page(&app, &session, &visit, read(&id)?, None).await
+    page(&app, &session, &context, read(&id)?, None).await
 }
 
 async fn page(
     app: &App,
     session: &Session,
-    visit: &PageContext,
+    context: &PageContext,
     id: PersonId,
     made: Option<Invitation>,
 ) -> Result<Response, Problem> {
@@ -118,7 +118,7 @@ async fn page(
     let one = one.ok_or_else(Problem::missing)?;
     let held = Held {
         role: one.disabled_at.is_none().then_some(one.role),
-        is_oneself: visit.actor.id == id,
+        is_oneself: context.actor.id == id,
         other_admins: people::other_administrators(&mut db, id).await?,
     };
     let why_not = |after| may_become(held, after).err().map(|refusal| refusal.sentence);
@@ -127,7 +127,7 @@ async fn page(
     let makers = history::names(&mut db, one.made_by.iter().map(String::as_str)).await?;
     let partners = one.role.is_partners();
     let page = PersonPage {
-        frame: visit.frame(one.name.clone(), MenuItem::People),
+        frame: context.frame(one.name.clone(), MenuItem::People),
         chip: chip(&one),
         roles: if partners { vec![Role::Partner, Role::PartnerAdmin] } else { our_roles() },
         made_by: one.made_by.as_ref().and_then(|by| makers.get(by).cloned()),
@@ -137,18 +137,18 @@ async fn page(
         factor: when(factors::since(&mut db, id).await?),
         passkeys: passkeys::of(&mut db, id).await?.len(),
         linked: links::of(&mut db, id).await?.into_iter().map(LinkedIdentity::from).collect(),
-        is_oneself: visit.actor.id == id,
+        is_oneself: context.actor.id == id,
         fresh: is_fresh(session, now),
         no_role: if one.role == Role::Admin { why_not(Some(Role::Auditor)) } else { None },
         no_out: why_not(None),
         made: made.map(|made| (made.link, When(made.expires_at))),
-        history: match visit.may(Permission::Audit) {
+        history: match context.may(Permission::Audit) {
             true => history::of(&mut db, &id.to_string(), SHOWN).await?,
             false => Vec::new(),
         },
         one,
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 #[derive(Deserialize)]
@@ -161,7 +161,7 @@ struct RoleSent {
 async fn change_role(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<RoleSent>,
 ) -> Result<Response, Problem> {
@@ -172,7 +172,7 @@ async fn change_role(
     let Some(role) = Role::parse(&sent.role) else {
         return Ok(Flash::bad("Choose a role.").on(&address(id)));
     };
-    let flash = match team::change_role(&app, &visit.actor, id, role).await {
+    let flash = match team::change_role(&app, &context.actor, id, role).await {
         Ok(()) => {
             let ended = if role == Role::Admin { String::new() } else { keys_that_end(&app, id).await? };
             Flash::good(format!("The role is now {}.{ended}", role.label().to_lowercase()))
@@ -197,12 +197,12 @@ struct EmptyForm {}
 
 async fn disable(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(EmptyForm {}): Form<EmptyForm>,
 ) -> Result<Response, Problem> {
     let id = read(&id)?;
-    let flash = match team::disable(&app, &visit.actor, id).await {
+    let flash = match team::disable(&app, &context.actor, id).await {
         Ok(()) => {
             let message = "Disabled: signed out everywhere, and links no longer work.";
             Flash::good(format!("{message}{}", keys_that_end(&app, id).await?))
@@ -215,7 +215,7 @@ async fn disable(
 async fn let_in(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(EmptyForm {}): Form<EmptyForm>,
 ) -> Result<Response, Problem> {
@@ -223,23 +223,23 @@ async fn let_in(
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(&address(id)));
     }
-    team::enable(&app, &visit.actor, id).await?;
+    team::enable(&app, &context.actor, id).await?;
     Ok(Flash::good("Enabled, with the same role and password as before.").on(&address(id)))
 }
 
 async fn end_sessions(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<EndSessionForm>,
 ) -> Result<Response, Problem> {
     let id = read(&id)?;
     if let Some(one) = &sent.one {
-        let ended = sessions::end_one(&app, &visit.actor, id, one).await?;
+        let ended = sessions::end_one(&app, &context.actor, id, one).await?;
         let message = if ended { "The session has ended." } else { "The session had already ended." };
         return Ok(Flash::good(message).on(&address(id)));
     }
-    let ended = team::end_sessions(&app, &visit.actor, id).await?;
+    let ended = team::end_sessions(&app, &context.actor, id).await?;
     let ended = how_many(usize::try_from(ended).unwrap_or(usize::MAX), "session", "sessions");
     Ok(Flash::good(format!("{ended} ended.")).on(&address(id)))
 }
@@ -247,7 +247,7 @@ async fn end_sessions(
 async fn reset_factor(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(EmptyForm {}): Form<EmptyForm>,
 ) -> Result<Response, Problem> {
@@ -255,7 +255,7 @@ async fn reset_factor(
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(&address(id)));
     }
-    let flash = match factor::reset(&app, &visit.actor, id).await {
+    let flash = match factor::reset(&app, &context.actor, id).await {
         Ok(()) => Flash::good("The second factor is removed. They and all administrators are notified."),
         Err(error) => Flash::refused(error)?,
     };
@@ -264,12 +264,12 @@ async fn reset_factor(
 
 async fn unlink(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(EmptyForm {}): Form<EmptyForm>,
 ) -> Result<Response, Problem> {
     let id = read(&id)?;
-    let flash = match links::unlink(&app, &visit.actor, id).await {
+    let flash = match links::unlink(&app, &context.actor, id).await {
         Ok(()) => {
             Flash::good("Unlinked, and signed out everywhere. That account can no longer sign in here.")
         }
@@ -288,12 +288,12 @@ struct Allowed {
 
 async fn relink(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(sent): Form<Allowed>,
 ) -> Result<Response, Problem> {
     let id = read(&id)?;
-    let flash = match links::allow_again(&app, &visit.actor, id, Some(&sent.subject)).await {
+    let flash = match links::allow_again(&app, &context.actor, id, Some(&sent.subject)).await {
         Ok(()) => Flash::good("Allowed: the next sign-in with that account links it."),
         Err(error) => Flash::refused(error)?,
     };
@@ -303,7 +303,7 @@ async fn relink(
 async fn fresh_link(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Path(id): Path<String>,
     Form(EmptyForm {}): Form<EmptyForm>,
 ) -> Result<Response, Problem> {
@@ -311,8 +311,8 @@ async fn fresh_link(
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(&address(id)));
     }
-    match team::fresh_link(&app, &visit.actor, id).await {
-        Ok(made) => page(&app, &session, &visit, id, Some(made)).await,
+    match team::fresh_link(&app, &context.actor, id).await {
+        Ok(made) => page(&app, &session, &context, id, Some(made)).await,
         Err(error) => Ok(Flash::refused(error)?.on(&address(id))),
     }
 }

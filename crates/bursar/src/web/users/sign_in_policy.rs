@@ -51,7 +51,7 @@ struct SignInPage {
 async fn show(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let (wanted, _) = factor::policy(&mut db).await?;
@@ -59,7 +59,7 @@ async fn show(
     let concerned = |role: &Role| needs_second_factor(*role);
     let roles: Vec<&str> = Role::ALL.iter().copied().filter(concerned).map(Role::label).collect();
     let page = SignInPage {
-        frame: visit.frame("Signing in", MenuItem::People),
+        frame: context.frame("Signing in", MenuItem::People),
         choices: choices(app.config.smtp_url.is_some())
             .into_iter()
             .map(|(one, word, told)| (word, told, one == wanted))
@@ -71,7 +71,7 @@ async fn show(
             .collect(),
         fresh: is_fresh(&session, app.clock.now()),
     };
-    visit.show(&page)
+    context.show(&page)
 }
 
 #[derive(Deserialize)]
@@ -84,7 +84,7 @@ struct PolicyForm {
 async fn save(
     State(app): State<App>,
     SignedIn(session): SignedIn,
-    visit: PageContext,
+    context: PageContext,
     Form(sent): Form<PolicyForm>,
 ) -> Result<Response, Problem> {
     if !is_fresh(&session, app.clock.now()) {
@@ -94,7 +94,7 @@ async fn save(
     let Some((wanted, ..)) = found else {
         return Ok(Flash::bad("Choose when a second factor is required.").on(PAGE));
     };
-    let flash = match factor::want(&app, &visit.actor, wanted).await {
+    let flash = match factor::want(&app, &context.actor, wanted).await {
         Ok(()) => {
             Flash::good("Kept. Whoever needs a second factor and has none sets it up with their next click.")
         }

@@ -94,13 +94,13 @@ struct EventsPage {
 
 async fn list(
     State(app): State<App>,
-    visit: PageContext,
-    ListQuery(ask, paging): ListQuery<ListParams>,
+    context: PageContext,
+    ListQuery(params, paging): ListQuery<ListParams>,
 ) -> Result<Response, Problem> {
     let filter = Filter {
-        vendor: ask.vendor.as_deref().and_then(Vendor::parse),
-        kind: ask.q.clone(),
-        without_payment: ask.without_payment.unwrap_or(false),
+        vendor: params.vendor.as_deref().and_then(Vendor::parse),
+        kind: params.q.clone(),
+        without_payment: params.without_payment.unwrap_or(false),
     };
     let before = paging.after_parts()?.map(|[at, id]| (at.parse().unwrap_or(i64::MAX), id));
     let mut db = app.store.read().await?;
@@ -112,11 +112,11 @@ async fn list(
     let next = next.map(|last| encode_cursor(&[&last.received_at.to_string(), &last.id]));
     let turn = paging.turn(rows.len(), next.as_deref(), None);
     let rows = rows.into_iter().map(row).collect();
-    let frame = visit.frame("Vendor events", MenuItem::PayoutSettings);
-    let vendors = Vendor::ALL.map(|vendor| (vendor.label(), ask.with("vendor", vendor.as_str())));
-    let alone = Facet::links("Payment", [(ALONE, ask.with("without_payment", "true"))]);
-    let facets = Facets::of(vec![Facet::links("Vendor", vendors), alone], ask.besides(""));
-    visit.show(&EventsPage { frame, facets, on: ask.on(), ask, rows, turn })
+    let frame = context.frame("Vendor events", MenuItem::PayoutSettings);
+    let vendors = Vendor::ALL.map(|vendor| (vendor.label(), params.with("vendor", vendor.as_str())));
+    let alone = Facet::links("Payment", [(ALONE, params.with("without_payment", "true"))]);
+    let facets = Facets::of(vec![Facet::links("Vendor", vendors), alone], params.besides(""));
+    context.show(&EventsPage { frame, facets, on: params.on(), ask: params, rows, turn })
 }
 
 fn row(event: EventRow) -> Row {

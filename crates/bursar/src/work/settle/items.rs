@@ -59,18 +59,18 @@ async fn ask_batch(
     source: &'static str,
 ) -> Result<Vec<ObjectAnswer>> {
     let few = due.len() <= ITEMS_ONE_BY_ONE && due.iter().all(|one| one.attempt.vendor_id.is_some());
-    if few && let Some(said) = ask_items(work, client, due, source).await? {
-        return Ok(said);
+    if few && let Some(answers) = ask_items(work, client, due, source).await? {
+        return Ok(answers);
     }
     let Some(batch) = due.first().map(|one| one.object.as_str()) else { return Ok(Vec::new()) };
     match work.ask(Vendor::PayPal, client.batch(batch)).await {
         Ok(batch) => Ok(of_batch(&batch, due, source, work.app.clock.now())),
         Err(error) => {
-            let mut said = Vec::new();
+            let mut answers = Vec::new();
             for one in due {
-                said.push(failed_to_ask(work, Vendor::PayPal, one, &error).await?);
+                answers.push(failed_to_ask(work, Vendor::PayPal, one, &error).await?);
             }
-            Ok(said)
+            Ok(answers)
         }
     }
 }
@@ -83,18 +83,18 @@ async fn ask_items(
     due: &[Question],
     source: &'static str,
 ) -> Result<Option<Vec<ObjectAnswer>>> {
-    let mut said = Vec::new();
+    let mut answers = Vec::new();
     for one in due {
         let item = client.item(one.attempt.vendor_id.as_deref().unwrap_or_default());
         match work.ask(Vendor::PayPal, item).await {
             Ok(item) => match paypal_batch::item_fact(&item) {
                 None | Some(Fact::ItemPending) => return Ok(None),
-                fact => said.push(of_item(one, &item, fact, source, work.app.clock.now())),
+                fact => answers.push(of_item(one, &item, fact, source, work.app.clock.now())),
             },
-            Err(error) => said.push(failed_to_ask(work, Vendor::PayPal, one, &error).await?),
+            Err(error) => answers.push(failed_to_ask(work, Vendor::PayPal, one, &error).await?),
         }
     }
-    Ok(Some(said))
+    Ok(Some(answers))
 }
 
 /// The facts from an item, including PayPal's fee, which it may report long afterwards.
@@ -104,8 +104,8 @@ fn of_item(of: &Question, item: &Item, fact: Option<Fact>, source: &'static str,
         vendor_id: Some(item.payout_item_id.clone()),
         ..observation(&of.attempt, fact, source, &item.status)
     };
-    let heard = fact.map(|fact| [fact].into_iter().chain(fee).map(told).collect());
-    believed(of, &item.status, about_ours(&of.transaction, item), heard, now)
+    let observations = fact.map(|fact| [fact].into_iter().chain(fee).map(told).collect());
+    believed(of, &item.status, about_ours(&of.transaction, item), observations, now)
 }
 
 /// Whether an item is about this payment. PayPal always reports the amount; everything else it reports must match.

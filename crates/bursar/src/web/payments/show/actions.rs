@@ -36,8 +36,8 @@ pub struct ActionsBlocked {
 }
 
 impl ActionsBlocked {
-    pub async fn of(db: &mut Db, visit: &PageContext) -> Result<Self, Problem> {
-        Ok(Self { role: !visit.may(Permission::Pay), safe_mode: safe_mode::on(db).await? })
+    pub async fn of(db: &mut Db, context: &PageContext) -> Result<Self, Problem> {
+        Ok(Self { role: !context.may(Permission::Pay), safe_mode: safe_mode::on(db).await? })
     }
 
     fn why_not(self) -> Option<String> {

@@ -32,7 +32,7 @@ pub(super) struct SettleForm {
 
 pub(super) async fn settle_by_hand(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     key: Key,
     Path(number): Path<String>,
     Form(sent): Form<SettleForm>,
@@ -56,7 +56,7 @@ pub(super) async fn settle_by_hand(
     let settled = match finding {
         Ok(finding) => {
             let (how, once) = (sent.note.unwrap_or_default(), key.once(again));
-            by_hand_verbs::settle_by_hand(&web.app, &visit.actor, id, &finding, &how, once.as_ref()).await
+            by_hand_verbs::settle_by_hand(&web.app, &context.actor, id, &finding, &how, once.as_ref()).await
         }
         Err(error) => Err(error),
     };
@@ -159,7 +159,7 @@ pub(super) struct ParkedForm {
 
 pub(super) async fn settle_parked(
     State(web): State<Web>,
-    visit: PageContext,
+    context: PageContext,
     key: Key,
     Path(number): Path<String>,
     Form(sent): Form<ParkedForm>,
@@ -178,7 +178,7 @@ pub(super) async fn settle_parked(
     let settled = match ask::parked(&web.work, id, how).await {
         Ok(()) => {
             let once = key.once(again);
-            by_hand_verbs::settle_parked(&web.app, &visit.actor, id, &found, once.as_ref()).await
+            by_hand_verbs::settle_parked(&web.app, &context.actor, id, &found, once.as_ref()).await
         }
         Err(error) => Err(error),
     };

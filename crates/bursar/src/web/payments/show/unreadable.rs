@@ -50,7 +50,7 @@ struct UnreadablePage {
 /// If there is no such payment, or the database fails.
 pub(super) async fn show(
     db: &mut Db,
-    visit: &PageContext,
+    context: &PageContext,
     (number, now): (&str, i64),
     blockers: &[Blocker],
 ) -> Result<Response, Problem> {
@@ -70,11 +70,11 @@ pub(super) async fn show(
         Some((id, from)) if looked.is_none() => Some((named(db, id).await?, When(from))),
         Some(_) | None => None,
     };
-    let administers = visit.may(Permission::Administer);
+    let administers = context.may(Permission::Administer);
     let currency = Currency::parse(&of.currency).ok();
     let number = format!("PT-{:06}", of.number);
     let page = UnreadablePage {
-        frame: visit.frame(number.clone(), MenuItem::Dashboard),
+        frame: context.frame(number.clone(), MenuItem::Dashboard),
         number,
         payee,
         net: currency
@@ -88,7 +88,7 @@ pub(super) async fn show(
         asked,
         looked,
     };
-    Ok((StatusCode::CONFLICT, visit.show(&page)?).into_response())
+    Ok((StatusCode::CONFLICT, context.show(&page)?).into_response())
 }
 
 /// A person's display name; their ID if they have none.
@@ -106,11 +106,11 @@ pub(super) struct NoteForm {
 /// An administrator confirms that they have investigated.
 pub(super) async fn say_looked(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
     Form(sent): Form<NoteForm>,
 ) -> Result<Response, Problem> {
-    let flash = match looked::say(&app, &visit.actor, &number, &sent.note).await {
+    let flash = match looked::say(&app, &context.actor, &number, &sent.note).await {
         Ok(()) => Flash::good("Recorded. This payment no longer holds its payee."),
         Err(error) => Flash::refused(error)?,
     };
@@ -120,10 +120,10 @@ pub(super) async fn say_looked(
 /// An administrator states that another one's statement is wrong.
 pub(super) async fn hold_again(
     State(app): State<App>,
-    visit: PageContext,
+    context: PageContext,
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
-    let flash = match looked::hold_again(&app, &visit.actor, &number).await {
+    let flash = match looked::hold_again(&app, &context.actor, &number).await {
         Ok(()) => Flash::good("This payment holds its payee."),
         Err(error) => Flash::refused(error)?,
     };
