@@ -83,7 +83,7 @@ GRANT SELECT, INSERT, UPDATE ON
     TO bursar_serve;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    address_confirmation, factor, factor_begun, half_login, idempotency, import_refused, login_identity, login_link, meta, node,
+    address_confirmation, former_email, factor, factor_begun, half_login, idempotency, import_refused, login_identity, login_link, meta, node,
     onboarding_state, passkey, recovery_code, reward, saved_view, session, vendor_connection
     TO bursar_serve;
 

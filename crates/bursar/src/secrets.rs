@@ -26,6 +26,24 @@ pub fn for_its_owner() -> OpenOptions {
     options
 }
 
+/// Whether systemd passes the file to this process as a credential (`LoadCredential=`): a copy in memory, which ends with
+/// the service. Whatever is written there is lost.
+pub fn is_credential(path: &Path) -> bool {
+    let given = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().map(real);
+    given.zip(folder).is_some_and(|(given, folder)| folder.starts_with(real(Path::new(&given))))
+}
+
+/// Refuses to write a file that would be lost.
+fn must_last(path: &Path) -> std::io::Result<()> {
+    if !is_credential(path) {
+        return Ok(());
+    }
+    let message = "systemd passes it as a credential (LoadCredential=), a copy that ends with the service, so nothing is written there";
+    Err(std::io::Error::new(std::io::ErrorKind::ReadOnlyFilesystem, message))
+}
+
 /// Syncs a file's folder, without which a new name in it is not durable.
 ///
 /// # Errors

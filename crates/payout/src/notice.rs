@@ -94,9 +94,11 @@ notices! {
     /// A person has to find out the outcome.
     PaymentNeedsReview = "payment_needs_review", [Admins], "Payment needs review";
     /// A payee set a destination for the first time.
-    ProfileCompleted = "payout_profile_completed", [Partner, Internal], "Payout profile completed";
+    ProfileCompleted = "payout_profile_completed", [Partner, Named, Internal], "Payout profile completed";
     /// A payee's destination changed: the old and the new address are notified.
     ProfileChanged = "payout_profile_changed", [Partner, Named, Internal], "Payout profile changed";
+    /// A partner has another mail address: the old one is told.
+    PartnerAddressChanged = "partner_address_changed", [Named, Internal], "Partner's address changed";
     /// An address is asked to confirm that it is the payee's.
     ProfileConfirm = "payout_profile_confirm", [Named], "Confirm a payout address";
     /// A partner is invited to the portal.

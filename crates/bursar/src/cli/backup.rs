@@ -15,7 +15,8 @@ use crate::backup::{self, Manifest};
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::ops::backups::{self, Taken};
-use crate::ops::{epoch, key_rotation, master_key};
+use crate::ops::key_rotation::{self, NotResealed};
+use crate::ops::{epoch, master_key};
 use crate::secrets::MasterKey;
 use crate::store::{Store, copy, put_back};
 
@@ -250,7 +251,9 @@ async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
         Some(key) => {
             let asks = asks.map_err(words)?;
             if asks.opens_with(&key) {
-                let Some(shut) = shut(url, &key).await? else { return Ok(()) };
+                let all = everything(url, &key).await?;
+                tell_gone(&all);
+                let Some(shut) = all.shut() else { return Ok(()) };
                 return Err(Failure(format!(
                     "the backup of {made} is whole, and can be restored with the key in {file}, but {shut}. {OTHER_KEYS} Nothing was changed."
                 )));
@@ -271,14 +274,21 @@ async fn checked(config: &Config, url: &str, manifest: &Manifest) -> Outcome {
 
 const OTHER_KEYS: &str = "If the key was changed at that time, add the other key of it to the file as another line below; `bursar key status` names those that are kept and `bursar key old` writes one. What no key opens is entered again after the restore.";
 
-/// The sealed values that the key does not open, in words. Migrates the copy first.
-async fn shut(url: &str, key: &MasterKey) -> Result<Option<String>, Failure> {
+/// Says once what is lost with its key: that does not make a backup a bad one, and no check can be green otherwise.
+fn tell_gone(all: &NotResealed) {
+    if let Some((what, remedy)) = all.gone() {
+        output::complain(&format!("{what}. {remedy}"));
+    }
+}
+
+/// Tries all that is sealed. The tables are brought up to date for that: they are a copy's.
+async fn everything(url: &str, key: &MasterKey) -> Result<NotResealed, Failure> {
     let store = Store::open(url).await.map_err(|error| {
         Failure(format!("the backup's tables cannot be brought up to date: {error}. Nothing was changed."))
     })?;
     let all = key_rotation::all(&mut store.read().await?, key).await?;
     store.close().await;
-    Ok(all.shut())
+    Ok(all)
 }
 
 async fn warn_of_another_key(config: &Config, store: &Store) -> Outcome {
@@ -287,6 +297,7 @@ async fn warn_of_another_key(config: &Config, store: &Store) -> Outcome {
     let opens = key.as_ref().filter(|key| asks.opens_with(key));
     if let Some(key) = opens {
         let all = key_rotation::all(&mut store.read().await?, key).await?;
+        tell_gone(&all);
         if let Some(shut) = all.shut() {
             output::complain(&format!("{shut}. {OTHER_KEYS}"));
         }

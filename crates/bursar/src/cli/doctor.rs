@@ -178,7 +178,9 @@ async fn examined(
         return Ok(());
     }
     if let Some(key) = key.as_ref().filter(|_| opens) {
-        found.extend(shut(&key_rotation::all(&mut store.read().await?, key).await?));
+        let all = key_rotation::all(&mut store.read().await?, key).await?;
+        found.extend(shut(&all));
+        found.extend(gone(&all));
     }
     found.extend(mark(config, store).await?);
     let known = Installation {
@@ -241,6 +243,12 @@ fn shut(all: &NotResealed) -> Option<Finding> {
     let remedy = "If their key lies elsewhere (`bursar key status` names those that are kept, `bursar key old` writes one), add it to the key file as another line below and run `bursar key finish`. Otherwise enter these values again.";
     let shut = all.shut()?;
     Some(Finding::new(Severity::Act, "values_shut", format!("{shut}."), remedy))
+}
+
+/// Some of what is sealed is known to be lost. Nothing must be done here that is not reported where it is missing.
+fn gone(all: &NotResealed) -> Option<Finding> {
+    let (what, remedy) = all.gone()?;
+    Some(Finding::new(Severity::Know, "values_lost", format!("{what}."), remedy))
 }
 
 /// A change of the key that was begun and has not ended.

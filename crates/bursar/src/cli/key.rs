@@ -17,8 +17,8 @@ use crate::ops::key_rotation::{self, AT_ONCE, FinishOutcome, NotResealed};
 use crate::ops::master_key;
 use crate::ops::people::MachineUser;
 use crate::points::{self, PointSide};
-use crate::secrets::OneKey;
 use crate::secrets::key_file::{self, Locked};
+use crate::secrets::{self, OneKey};
 use crate::store::sealed::Column;
 
 /// How often, and at what interval, to check whether every node has the new key. Twice per second, each node reloads a
@@ -145,13 +145,26 @@ async fn has_just_ended(app: &App, seals: &OneKey) -> Result<bool, Failure> {
     let retired = master_key::retired(&mut app.store.read().await?, &app.master_key).await?;
     let since = retired.first().map(|one| one.at).filter(|at| app.clock.now() - at < NEW_US);
     let Some(since) = since else { return Ok(false) };
+    let left = nothing_left(app, seals).await?;
     output::print_line(&format!(
-        "The key {} seals since {}, and there is nothing left to do here. Nothing was changed. To change the key once more, add --again.",
+        "The key {} seals, and another one was retired on {}. {left} No new key was made. To change the key once more, add --again.",
         seals.id(),
         clock::human(since)
     ));
     Ok(true)
 }
+
+/// Says that nothing is left to do with a single key in the file. Somebody may have taken the old one out too early.
+async fn nothing_left(app: &App, seals: &OneKey) -> Result<&'static str, Failure> {
+    let left = key_rotation::left(&mut app.store.read().await?, &app.master_key, seals).await?;
+    match left.shut() {
+        None => Ok("There is nothing left to do here."),
+        Some(shut) => Err(Failure(format!("{shut}. {FIND_THE_KEY}"))),
+    }
+}
+
+/// What to do about values that open with no key.
+const FIND_THE_KEY: &str = "If their key is elsewhere (`bursar key old` writes those that are kept), add it to the key file on a line below, and run this again. If it is lost, enter these values again, or run `bursar key finish --leave-unreadable`, which reports them as lost from then on.";
 
 /// Starts a rotation, or continues one.
 async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
@@ -164,10 +177,11 @@ async fn change(app: &App, makes: Makes, despite: bool) -> Outcome {
             let _ = std::fs::remove_file(spare_path(app, &seals));
         }
         if makes == Makes::None {
-            output::print_line(&format!(
-                "{path} has one key, {}. There is nothing left to do here.",
-                seals.id()
-            ));
+            if despite {
+                end(app, &seals, true).await?;
+            }
+            let left = nothing_left(app, &seals).await?;
+            output::print_line(&format!("{path} has one key, {}. {left}", seals.id()));
             return Ok(());
         }
         if makes == Makes::One && has_just_ended(app, &seals).await? {
@@ -214,13 +228,23 @@ fn make(app: &App, file: &mut Locked, old: &OneKey) -> Result<Vec<OneKey>, Failu
     points::pass(PointSide::Before, "the new key in the key file");
     file.write(&keys).map_err(|error| {
         Failure(format!(
-            "{} cannot be replaced: {error}. Nothing is encrypted with a new key. If the file is mounted read-only, `bursar key rotate --to FILE` writes one to mount in its place.",
-            app.config.master_key_file.display()
+            "{} cannot be replaced: {error}. Nothing is encrypted with a new key. `bursar key rotate --to FILE` writes a file with a new key and the present one: {}, then run `bursar key rotate` again.",
+            app.config.master_key_file.display(),
+            put_in_place(app)
         ))
     })?;
     points::pass(PointSide::After, "the new key in the key file");
     app.master_key.look_again();
     Ok(keys)
+}
+
+/// What to do with a file that was written because the key file itself cannot be.
+fn put_in_place(app: &App) -> String {
+    let path = &app.config.master_key_file;
+    match secrets::is_credential(path) {
+        true => "put it where LoadCredential= of the unit reads the key, and restart Bursar".to_owned(),
+        false => format!("put it in place of {}", path.display()),
+    }
 }
 
 /// Writes a key file for use where the current one is read-only.
@@ -239,9 +263,10 @@ async fn prepare(app: &App, to: &Path, again: bool) -> Outcome {
         Failure(format!("{} cannot be created: {error}. Nothing was changed.", to.display()))
     })?;
     output::print_line(&format!(
-        "{} has a new key, {}, and the current one. Put it in place of {path} for every process that serves this database, then run `bursar key rotate` again. Nothing is encrypted with the new key yet.",
+        "{} has a new key, {}, and the current one. For every process that serves this database, {}, then run `bursar key rotate` again. Nothing is encrypted with the new key yet.",
         to.display(),
-        new.id()
+        new.id(),
+        put_in_place(app)
     ));
     app.store.close().await;
     Ok(())
@@ -335,7 +360,7 @@ async fn end(app: &App, new: &OneKey, despite: bool) -> Outcome {
                 many => format!("{many} values open"),
             };
             Err(Failure(format!(
-                "{values} with no key in the key file, so the old key stays in it:\n  {}\nIf their key is elsewhere, add it to the key file on a line below, and run this again. If it is lost, enter these values again, or run this with --leave-unreadable.",
+                "{values} with no key in the key file, so the old key stays in it:\n  {}\n{FIND_THE_KEY}",
                 left.named.join("\n  ")
             )))
         }
@@ -395,7 +420,11 @@ fn take_out(app: &App, file: &mut Locked, keys: &[OneKey]) -> Outcome {
         )));
     }
     file.write(std::slice::from_ref(new)).map_err(|error| {
-        Failure(format!("everything is encrypted with the key {}, but the old key cannot be removed from {path}: {error}. Run this again, or remove every line but the first by hand.", new.id()))
+        let by_hand = match secrets::is_credential(&app.config.master_key_file) {
+            true => "Remove every line but the first from the file that LoadCredential= of the unit reads, and restart Bursar.",
+            false => "Run this again, or remove every line but the first by hand.",
+        };
+        Failure(format!("everything is encrypted with the key {}, but the old key cannot be removed from {path}: {error}. {by_hand}", new.id()))
     })?;
     points::pass(PointSide::After, "the old key out of the key file");
     // The key file has it now. If this fails, the copy is as private as the key file.
@@ -414,6 +443,9 @@ async fn old(app: &App, id: &str, to: &Path) -> Outcome {
         return Err(Failure(format!("no earlier key is called {id:?}. `bursar key status` lists them.")));
     };
     let Some(kept) = kept.key else {
+        if kept.is_lost {
+            return Err(Failure(format!("the key {id} is lost; Bursar has no copy of it.")));
+        }
         return Err(Failure(format!("the key {id} is stored, but no key in the key file decrypts it.")));
     };
     key_rotation::note_written(app, &kept, MachineUser(&system_user())).await.map_err(words)?;
@@ -433,7 +465,7 @@ async fn status(app: &App, json: bool) -> Outcome {
     if json {
         let retired: Vec<serde_json::Value> = retired
             .iter()
-            .map(|one| serde_json::json!({ "id": one.id, "retired_at": clock::rfc3339(one.at), "opens": one.key.is_some() }))
+            .map(|one| serde_json::json!({ "id": one.id, "retired_at": clock::rfc3339(one.at), "opens": one.key.is_some(), "lost": one.is_lost }))
             .collect();
         let body = serde_json::json!({ "seals": seals.id(), "file": in_file, "retired": retired });
         output::json(&body);
@@ -452,7 +484,11 @@ async fn status(app: &App, json: bool) -> Outcome {
         });
     }
     for one in &retired {
-        let lost = if one.key.is_some() { "" } else { "; it does not open with a key of the key file" };
+        let lost = match (one.is_lost, &one.key) {
+            (true, _) => "; it is lost",
+            (false, Some(_)) => "",
+            (false, None) => "; it does not open with a key of the key file",
+        };
         output::print_line(&format!("The key {} encrypted until {}{lost}.", one.id, clock::human(one.at)));
     }
     Ok(())

@@ -85,7 +85,10 @@ fn is_read(letter: char) -> bool {
         || ('\u{202a}'..='\u{202e}').contains(&letter)
         || ('\u{2066}'..='\u{2069}').contains(&letter);
     // Zero-width characters that join nothing, and tag characters.
-    let unseen = matches!(letter, '\u{200b}' | '\u{2060}' | '\u{feff}')
+    let unseen = matches!(letter, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{feff}')
+        || ('\u{2060}'..='\u{2064}').contains(&letter)
+        || ('\u{206a}'..='\u{206f}').contains(&letter)
+        || ('\u{fff9}'..='\u{fffb}').contains(&letter)
         || ('\u{e0000}'..='\u{e007f}').contains(&letter);
     !letter.is_control() && !turns && !unseen
 }

@@ -36,8 +36,9 @@ use payout::ids::PersonId;
 use crate::app::{Actor, App, Inner, Nudge};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ops::{OpsError, master_key};
-use crate::secrets::MasterKey;
+use crate::ops::people::MachineUser;
+use crate::ops::{OpsError, key_rotation, master_key};
+use crate::secrets::{self, MasterKey};
 use crate::store::{Store, StoreError, copy};
 use crate::work::clients::without_its_stand_in;
 #[cfg(not(feature = "demo"))]
@@ -329,6 +330,11 @@ async fn master_key_of(config: &Config, store: &Store, clock: &Clock) -> Result<
     let key = match MasterKey::read(&config.master_key_file).map_err(unusable)? {
         Some(key) => key,
         None if asks == master_key::KeyCheck::Nothing => {
+            if secrets::is_credential(&config.master_key_file) {
+                return Err(Failure(format!(
+                    "there is no master key at {file}, where systemd passes credentials, and no key is created there: it would end with the service. Create one with `openssl rand -base64 32`, in a file that only root can read, and name that file in LoadCredential= of the unit."
+                )));
+            }
             MasterKey::make(&config.master_key_file, clock).map_err(unusable)?
         }
         None => {
@@ -356,7 +362,13 @@ async fn replace_lost_key(config: &Config) -> Outcome {
         Some(key) => key,
         None => MasterKey::make(&config.master_key_file, &clock).map_err(unusable)?,
     };
-    master_key::replace(&store, &clock, &key).await.map_err(words)?;
+    let by = people::system_user();
+    let replaced = key_rotation::replace_lost(&store, &clock, &key, MachineUser(&by)).await.map_err(words)?;
+    if !replaced {
+        output::complain(&format!(
+            "The database opens with a key in {file}, so no key was replaced. To change it, run `bursar key rotate`."
+        ));
+    }
     store.close().await;
     Ok(())
 }

@@ -162,13 +162,27 @@ const KEY_MADE: [Variable; 4] = [
     is("ends", "its last day; empty if it does not expire"),
     is("date", "the day it was created"),
 ];
-const MASTER_KEY: [Variable; 4] = [
+const MASTER_KEY: [Variable; 5] = [
     is("by", "who changed it: the user of the machine"),
     is("key", "the id of the new key"),
     is("old", "the id of the previous key"),
+    is("lost", "\"yes\" if the previous key is lost, else empty"),
     is("date", "the day"),
 ];
 const KEY_ENDS: [Variable; 2] = [is("ends", "its last day"), is("used", "the day it was last used")];
+
+const LOG_SIGNED: [Variable; 3] = [
+    is("rows", "how many rows the activity log has"),
+    is("signature", "what `bursar audit verify --signed` takes"),
+    is("date", "the day"),
+];
+const ADDRESS: [Variable; 5] = [
+    FOR_PARTNER,
+    PAYEE,
+    is("new", "the new address, masked"),
+    is("date", "the day of the change"),
+    is("contact", "the partner's contact: the owner of their account; empty if there is none"),
+];
 
 /// The variables of a notice's templates.
 pub fn variables(notice: Notice) -> Vec<Variable> {
@@ -181,6 +195,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         | Notice::PaymentUnclaimed
         | Notice::PaymentNeedsReview => &[&PAYMENT, &REWARDS],
         Notice::ProfileCompleted | Notice::ProfileChanged => &[&PROFILE],
+        Notice::PartnerAddressChanged => &[&ADDRESS],
         Notice::ProfileConfirm
         | Notice::PortalInvitation
         | Notice::LoginInvitation
@@ -235,11 +250,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         ]],
         Notice::BooksDoNotBalance => &[&BROKEN],
         Notice::ReconciliationOpen => &[&CASES],
-        Notice::LogSigned => &[&[
-            is("rows", "how many rows the activity log has"),
-            is("signature", "what `bursar audit verify --signed` takes"),
-            is("date", "the day"),
-        ]],
+        Notice::LogSigned => &[&LOG_SIGNED],
     };
     ANY.iter().chain(own.iter().copied().flatten()).copied().collect()
 }
@@ -299,9 +310,12 @@ fn sample_of(notice: Notice) -> Value {
         let what = "Maximum per payout: 1000.00 USD → 5000.00 USD, The two-person rule: on → off";
         return json!({ "what": what, "from": "3 Mar 2026, 09:00 UTC", "payment": "" });
     }
+    if notice == Notice::PartnerAddressChanged {
+        return json!({ "new": "a…@example.org" });
+    }
     if notice == Notice::MasterKeyChanged {
         let by = "anna (user id 1000) at the command line";
-        return json!({ "by": by, "key": "5f3a90c2d1e84b76", "old": "c07be41a9d2f6835" });
+        return json!({ "by": by, "key": "5f3a90c2d1e84b76", "old": "c07be41a9d2f6835", "lost": "" });
     }
     if notice == Notice::LoginChanged {
         return json!({ "what": "factor_reset", "passkeys": "" });

@@ -9,17 +9,21 @@
 //!
 //! Not here: the order of the steps and the file (`cli::key`), and which key seals (`master_key`).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use payout::Refusal;
 use payout::ids::PersonId;
 use payout::notice::Notice;
 use serde_json::json;
 
+use super::master_key::{self, KeyCheck};
 use super::people::{MachineUser, OPERATOR};
-use super::{OpsError, Result, master_key};
+use super::{OpsError, Result};
 use crate::app::App;
-use crate::secrets::{MasterKey, OneKey};
+use crate::clock::Clock;
+use crate::secrets::{MasterKey, OneKey, id_in};
 use crate::store::sealed::{self, Column};
-use crate::store::{self, Db, Tx, audit, nodes, outbox, people};
+use crate::store::{self, Db, Store, Tx, audit, nodes, outbox, people};
 use crate::transact;
 
 /// How many values are resealed in one transaction.
@@ -43,13 +47,13 @@ pub async fn begin(app: &App, new: &OneKey, by: MachineUser<'_>) -> Result<bool>
             return Ok(false);
         }
         let now = app.clock.now();
+        // Before the check changes: the keys kept so far are sealed with the old key.
+        let known = master_key::retired(tx, &app.master_key).await?;
         master_key::change(tx, &app.clock, new).await?;
-        keep(tx, app, new, &old).await?;
+        keep(tx, &app.clock, new, (old.id(), Some(&old)), &known).await?;
         let detail = json!({ "from": old.id(), "to": new.id(), "system_user": by.0 });
         note(tx, now, "master_key_changed", new, &detail);
-        let body = json!({ "by": format!("{} at the command line", by.0), "key": new.id(), "old": old.id() });
-        let notice = (Notice::MasterKeyChanged, new.id().to_owned(), body.to_string());
-        outbox::write(tx, &app.clock, now, [notice]).await?;
+        tell(tx, &app.clock, by, new, (old.id(), false)).await?;
         Ok(true)
     })?;
     app.master_key.take(new);
@@ -57,13 +61,66 @@ pub async fn begin(app: &App, new: &OneKey, by: MachineUser<'_>) -> Result<bool>
     Ok(begun)
 }
 
-/// Stores a retired key, so that log rows it signed can still be verified.
-async fn keep(tx: &mut Tx, app: &App, new: &OneKey, old: &OneKey) -> Result<()> {
-    let place = Column::RetiredKey.place(old.id());
-    let sealed = new.seal(&app.clock, &place, &old.line());
-    // Signing the log also holds the check, so no row after these is signed with the old key.
-    let log_rows = Some(store::counted(tx, "audit").await?);
-    let old = sealed::Retired { id: old.id().to_owned(), sealed, at: app.clock.now(), log_rows };
+/// Makes the key file's key the sealing key because the database's own is lost; `false` if that one is in the key file after
+/// all. What the lost key sealed stays as it is, and is known to be lost.
+pub async fn replace_lost(
+    store: &Store,
+    clock: &Clock,
+    keys: &MasterKey,
+    by: MachineUser<'_>,
+) -> Result<bool> {
+    let mut asks = master_key::key_check(store).await?;
+    let mut tx = store.begin().await?;
+    tx.named(crate::this_function!());
+    // Held, so that nobody signs the log meanwhile: it says how far the lost key may have signed.
+    if let Some(check) = master_key::hold_check(&mut tx).await? {
+        asks = KeyCheck::Check(check);
+    }
+    let Some(new) = keys.sealing().filter(|_| !asks.opens_with(keys)) else { return Ok(false) };
+    let lost = asks.id().unwrap_or_default();
+    master_key::change(&mut tx, clock, &new).await?;
+    if !lost.is_empty() {
+        keep(&mut tx, clock, &new, (lost, None), &[]).await?;
+    }
+    let detail = json!({ "lost": lost, "to": new.id(), "system_user": by.0 });
+    note(&mut tx, clock.now(), "master_key_lost", &new, &detail);
+    tell(&mut tx, clock, by, &new, (lost, true)).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Tells all administrators about a new key. Whoever is at the machine could have made it.
+async fn tell(
+    tx: &mut Tx,
+    clock: &Clock,
+    by: MachineUser<'_>,
+    new: &OneKey,
+    (old, is_lost): (&str, bool),
+) -> Result<()> {
+    let by = format!("{} at the command line", by.0);
+    let old = if old.is_empty() { "?" } else { old };
+    let lost = if is_lost { "yes" } else { "" };
+    let body = json!({ "by": by, "key": new.id(), "old": old, "lost": lost });
+    let notice = (Notice::MasterKeyChanged, new.id().to_owned(), body.to_string());
+    Ok(outbox::write(tx, clock, clock.now(), [notice]).await.map(drop)?)
+}
+
+/// Stores a retired key, to verify what it has signed, or that it is lost. `known` are the keys kept so far: one that was
+/// retired before has signed no more than the log had then.
+async fn keep(
+    tx: &mut Tx,
+    clock: &Clock,
+    new: &OneKey,
+    (id, old): (&str, Option<&OneKey>),
+    known: &[master_key::Retired],
+) -> Result<()> {
+    // Whoever signs the log holds the check as well, so it has signed none of the rows that come after these.
+    let log_rows = match known.iter().find(|one| one.id == id).and_then(|one| one.log_rows) {
+        Some(rows) => rows,
+        None => store::counted(tx, "audit").await?,
+    };
+    let sealed = new.seal(clock, &Column::RetiredKey.place(id), &master_key::kept_text(old, Some(log_rows)));
+    let old = sealed::Retired { id: id.to_owned(), sealed, at: clock.now(), log_rows: Some(log_rows) };
     Ok(sealed::retire(tx, &old).await?)
 }
 
@@ -99,12 +156,23 @@ pub async fn seal_some(app: &App, new: &OneKey, column: Column, after: &str, mos
         let rows = sealed::others(tx, column, &new.head(), after, most).await?;
         let next = rows.last().filter(|_| rows.len() >= usize::try_from(most).unwrap_or(usize::MAX));
         let mut pass = Pass { done: 0, next: next.map(|(row, _)| row.clone()) };
+        let known = match column {
+            Column::RetiredKey => master_key::retired(tx, &app.master_key).await?,
+            Column::Connection
+            | Column::TaxNumber
+            | Column::Factor
+            | Column::FactorBegun
+            | Column::HalfLogin => Vec::new(),
+        };
         for (row, value) in &rows {
             if let Some(person) = PersonId::parse(row).filter(|_| column.is_of_people()) {
                 people::hold(tx, person).await?;
             }
             let place = column.place(row);
             let Some(plain) = app.master_key.open(&place, value) else { continue };
+            // An earlier version did not seal how many rows the key may have signed.
+            let kept = known.iter().find(|one| one.id == *row && one.key.is_some());
+            let plain = kept.map_or(plain, |one| master_key::kept_text(one.key.as_ref(), one.log_rows));
             let anew = new.seal(&app.clock, &place, &plain);
             pass.done += usize::from(sealed::exchange(tx, column, row, value, &anew).await?);
         }
@@ -132,6 +200,10 @@ pub struct NotResealed {
     pub closed: usize,
     /// The first of the values that do not open: table, column and row.
     pub named: Vec<String>,
+    /// The ids of the keys that sealed those, as far as they name their key.
+    pub keys: BTreeSet<String>,
+    /// How many were sealed with a key that is known to be lost, by column. Nothing can be done about the values themselves.
+    pub lost: BTreeMap<Column, usize>,
 }
 
 impl NotResealed {
@@ -143,6 +215,43 @@ impl NotResealed {
             0 => None,
             1 => Some(format!("1 sealed value opens with no key of the key file: {named}")),
             many => Some(format!("{many} sealed values open with no key of the key file: {named}{more}")),
+        }
+    }
+
+    /// What is lost with its key, and what to do about it; nothing where nothing is.
+    pub fn gone(&self) -> Option<(String, String)> {
+        let all: usize = self.lost.values().sum();
+        let kinds: Vec<String> = self
+            .lost
+            .iter()
+            .map(|(column, count)| {
+                let (one, many) = column.label();
+                format!("{count} {}", if *count == 1 { one } else { many })
+            })
+            .collect();
+        let remedies: Vec<&str> = self.lost.keys().map(|column| remedy(*column)).collect();
+        let values = match all {
+            0 => return None,
+            1 => "1 sealed value is".to_owned(),
+            many => format!("{many} sealed values are"),
+        };
+        Some((format!("{values} lost with the key: {}", kinds.join(", ")), remedies.join(" ")))
+    }
+}
+
+/// What replaces a value whose key is lost.
+fn remedy(column: Column) -> &'static str {
+    match column {
+        Column::Connection => "Save the credentials of the vendor again.",
+        Column::TaxNumber => {
+            "Have the tax forms of these payees filed again, or leave them if nothing is paid to them any more."
+        }
+        Column::Factor => {
+            "Whoever cannot sign in sets up the authenticator app again after `bursar user mfa-reset`."
+        }
+        Column::FactorBegun | Column::HalfLogin => "Begin again.",
+        Column::RetiredKey => {
+            "What an earlier key signed in the activity log can no longer be verified; that stays so."
         }
     }
 }
@@ -163,6 +272,8 @@ const NO_HEAD: &str = "v1.________________.";
 /// Checks the sealed values that do not begin with this head.
 async fn not_sealed_with(db: &mut Db, key: &MasterKey, head: &str) -> store::Result<NotResealed> {
     let mut left = NotResealed::default();
+    let lost: Vec<String> =
+        master_key::retired(db, key).await?.into_iter().filter(|one| one.is_lost).map(|one| one.id).collect();
     for column in Column::ALL {
         let mut after = String::new();
         loop {
@@ -170,10 +281,16 @@ async fn not_sealed_with(db: &mut Db, key: &MasterKey, head: &str) -> store::Res
             let Some((last, _)) = rows.last() else { break };
             after.clone_from(last);
             for (row, value) in &rows {
+                let by = id_in(value);
                 if key.open(&column.place(row), value).is_some() {
                     left.opens += 1;
-                } else if !column.is_passing() {
+                } else if column.is_passing() {
+                    continue;
+                } else if by.is_some_and(|by| lost.iter().any(|lost| lost == by)) {
+                    *left.lost.entry(column).or_default() += 1;
+                } else {
                     left.closed += 1;
+                    left.keys.extend(by.map(str::to_owned));
                     let (table, column) = column.name();
                     left.named.extend(
                         (left.named.len() < MOST_NAMED).then(|| format!("{table}.{column} of {row}")),
@@ -207,11 +324,18 @@ pub async fn end(app: &App, new: &OneKey, by: MachineUser<'_>, despite: bool) ->
             return Ok(FinishOutcome::No(left));
         }
         let old: Vec<OneKey> = app.master_key.keys().into_iter().filter(|one| one != new).collect();
+        let known = master_key::retired(tx, &app.master_key).await?;
         for old in &old {
-            keep(tx, app, new, old).await?;
+            keep(tx, &app.clock, new, (old.id(), Some(old)), &known).await?;
+        }
+        // Whoever leaves them unreadable has no key for them. What is kept of an earlier key stays, for whoever finds the key
+        // that opens it.
+        for lost in left.keys.iter().filter(|id| known.iter().all(|one| one.id != **id)) {
+            keep(tx, &app.clock, new, (lost, None), &known).await?;
         }
         let ids: Vec<&str> = old.iter().map(OneKey::id).collect();
-        let detail = json!({ "old": ids, "do_not_open": left.closed, "system_user": by.0 });
+        let detail =
+            json!({ "old": ids, "do_not_open": left.closed, "lost": left.keys, "system_user": by.0 });
         note(tx, app.clock.now(), "master_keys_retired", new, &detail);
         Ok(FinishOutcome::Yes)
     })

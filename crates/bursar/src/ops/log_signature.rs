@@ -6,6 +6,7 @@
 //! RFC 6962), so one row can be proven to be in the log without revealing the others. Not here: the chain (`verify`), and
 //! writing rows (`store::audit`).
 
+use payout::Refusal;
 use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -240,7 +241,9 @@ pub async fn sign(app: &App) -> Result<Signature> {
 /// The current signing key, and the number of rows in the log, read together so that the key cannot change in between.
 async fn signed_by(app: &App) -> Result<(OneKey, i64)> {
     transact!(app, |tx| {
-        let key = master_key::hold(tx, &app.master_key).await?;
+        let not_here = || Refusal::new("master_key_missing", master_key::NOT_HERE);
+        let key = master_key::hold_if_here(tx, &app.master_key).await?;
+        let key = key.ok_or_else(|| OpsError::Conflict(not_here()))?;
         Ok((key, store::counted(tx, "audit").await?))
     })
 }
@@ -440,12 +443,7 @@ mod tests {
 
     #[test]
     fn a_key_that_was_given_up_has_signed_what_was_there_and_no_more() {
-        let given_up = |log_rows| master_key::Retired {
-            id: OneKey::new([7; 32]).id().to_owned(),
-            at: 5,
-            log_rows,
-            key: Some(OneKey::new([7; 32])),
-        };
+        let given_up = |log_rows| master_key::Retired::kept(OneKey::new([7; 32]), 5, log_rows);
         let signed = Signature::of(&OneKey::new([7; 32]), 12, "ab".to_owned(), "cd".to_owned());
         let before = Signer::Before { id: given_up(None).id, at: 5 };
         // Even while it is still in the key file.

@@ -63,9 +63,9 @@ pub async fn hold_again(app: &App, actor: &Actor, number: &str) -> Result<()> {
     })
 }
 
-/// Who stated that they investigated it (their ID), and from when on they can end the hold alone.
-pub async fn asked(db: &mut Db, of: &AsText, now: i64) -> Result<Option<(String, i64)>> {
-    lowering::asked_of_payment(db, &label(of), now).await
+/// Who has said that they looked, by their id, and from when on they can end the hold alone; for this reader.
+pub async fn asked(db: &mut Db, of: &AsText, reader: &str, now: i64) -> Result<Option<(String, i64)>> {
+    lowering::asked_of_payment(db, &label(of), reader, now).await
 }
 
 fn label(of: &AsText) -> String {

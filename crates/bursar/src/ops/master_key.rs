@@ -88,16 +88,8 @@ pub async fn note(store: &Store, clock: &Clock, key: &MasterKey) -> Result<bool>
     Ok(key.key_of(&place_of_check(), &kept).is_some_and(|kept| key.take(&kept)))
 }
 
-/// Replaces the database's key when the previous one is lost. Values sealed with that one stay unreadable.
-pub async fn replace(store: &Store, clock: &Clock, key: &MasterKey) -> Result<()> {
-    let mut tx = store.begin().await?;
-    tx.named(crate::this_function!());
-    meta::set(&mut tx, CHECK, &key.seal(clock, &place_of_check(), CHECK)).await?;
-    Ok(tx.commit().await?)
-}
-
-/// Seals a value that is stored in this transaction, with the database's key. Holds the check until the commit, so the key
-/// cannot change in the meantime.
+/// Seals a value that is stored in this transaction, with the database's key. Holds the check until the commit, so that
+/// nobody can change the key in the meantime.
 ///
 /// # Errors
 /// [`OpsError::Conflict`] `master_key_missing` if that key is not available here.
@@ -110,14 +102,24 @@ pub async fn seal(tx: &mut Tx, app: &App, place: &SealedAt, plain: &str) -> Resu
 /// # Errors
 /// As [`seal`].
 pub(super) async fn hold(tx: &mut Tx, key: &MasterKey) -> Result<OneKey> {
-    let found = match meta::hold(tx, CHECK).await? {
+    hold_if_here(tx, key).await?.ok_or_else(missing)
+}
+
+/// The same; `None` if that key is not available here.
+pub(super) async fn hold_if_here(tx: &mut Tx, key: &MasterKey) -> Result<Option<OneKey>> {
+    let found = match hold_check(tx).await? {
         Some(check) => key.key_of(&place_of_check(), &check),
         // A server process stores a check before it does anything else.
         None => key.sealing(),
     };
-    let found = found.ok_or_else(missing)?;
-    key.take(&found);
-    Ok(found)
+    Ok(found.inspect(|found| {
+        key.take(found);
+    }))
+}
+
+/// The check itself, locked until the end of the transaction.
+pub(super) async fn hold_check(tx: &mut Tx) -> Result<Option<String>> {
+    Ok(meta::hold(tx, CHECK).await?)
 }
 
 /// Changes the sealing key at the end of this transaction. The caller holds the check.
@@ -170,15 +172,54 @@ pub struct Retired {
     pub log_rows: Option<i64>,
     /// The key itself, if an available key opens it.
     pub key: Option<OneKey>,
+    /// Nobody has the key any more, as far as is known: what it sealed does not open again.
+    pub is_lost: bool,
+    /// The id of the key that seals it here.
+    sealed_by: String,
+}
+
+/// Stands for the key itself where that is lost.
+const LOST: &str = "lost";
+
+/// What is sealed about a retired key: the key, or that it is lost, and how many rows the log had when it was retired. The
+/// number is sealed too, or a thief of an old key who can write the database would raise it and sign later rows (decision
+/// 56).
+pub(super) fn kept_text(key: Option<&OneKey>, log_rows: Option<i64>) -> String {
+    let key = key.map_or_else(|| LOST.to_owned(), OneKey::line);
+    log_rows.map_or(key.clone(), |rows| format!("{key} {rows}"))
 }
 
 /// The retired keys, newest first.
 pub async fn retired(db: &mut Db, key: &MasterKey) -> store::Result<Vec<Retired>> {
     let kept = sealed::retired(db).await?.into_iter();
     let read = |kept: sealed::Retired| {
-        let opened = key.open(&Column::RetiredKey.place(&kept.id), &kept.sealed);
-        let opened = opened.and_then(|line| OneKey::parse(&line)).filter(|one| one.id() == kept.id);
-        Retired { id: kept.id, at: kept.at, log_rows: kept.log_rows, key: opened }
+        let text = key.open(&Column::RetiredKey.place(&kept.id), &kept.sealed).unwrap_or_default();
+        let (what, rows) = text.split_once(' ').unwrap_or((&text, ""));
+        Retired {
+            at: kept.at,
+            // Earlier versions kept the number in its column alone; the next rotation seals it.
+            log_rows: rows.parse().ok().or(kept.log_rows),
+            key: OneKey::parse(what).filter(|one| one.id() == kept.id),
+            is_lost: what == LOST,
+            sealed_by: id_in(&kept.sealed).unwrap_or_default().to_owned(),
+            id: kept.id,
+        }
     };
-    Ok(kept.map(read).collect())
+    let mut all: Vec<Retired> = kept.map(read).collect();
+    // A key that is kept here under a lost one is lost with it; that one may have been kept under another lost one.
+    for _ in 0..all.len() {
+        let lost: Vec<String> = all.iter().filter(|one| one.is_lost).map(|one| one.id.clone()).collect();
+        let with_it = |one: &&mut Retired| one.key.is_none() && lost.contains(&one.sealed_by);
+        all.iter_mut().filter(with_it).for_each(|one| one.is_lost = true);
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+impl Retired {
+    /// As if the database kept this key; its signatures count up to `log_rows`.
+    pub(super) fn kept(key: OneKey, at: i64, log_rows: Option<i64>) -> Self {
+        let (id, key, is_lost, sealed_by) = (key.id().to_owned(), Some(key), false, String::new());
+        Self { id, at, log_rows, key, is_lost, sealed_by }
+    }
 }

@@ -6,6 +6,7 @@ use payout::eligibility::PayeeStanding;
 use payout::external;
 use payout::ids::{AccountId, PartnerId};
 use payout::ledger::Payee;
+use payout::notice::Notice;
 use serde_json::json;
 
 use super::settings::is_address;
@@ -13,7 +14,7 @@ use super::{OpsError, Result, payees};
 use crate::app::{Actor, App};
 use crate::store::programs::{self, Account, Partner, RecordRef};
 use crate::store::rewards::Visible;
-use crate::store::{self, Tx, audit};
+use crate::store::{self, Tx, audit, former_emails};
 use crate::transact;
 
 /// Which rewards and partners an actor may see.
@@ -121,6 +122,7 @@ pub async fn save_partner(
         let before_told = before.as_ref().map_or_else(|| json!({}), told);
         let detail = json!({"external_id": after.external_id, "before": before_told, "after": told(&after)});
         note(tx, now, actor, "partner_saved", &after.id.to_string(), &detail);
+        note_addresses(tx, app, before.iter().map(|before| (before, &after))).await?;
         let was = before.as_ref().map(|before| (before.standing, before.note.clone()));
         let is = (after.standing, after.note.clone());
         payees::note_standing_of(tx, now, actor, Payee::Partner(after.id), was, is).await?;
@@ -128,6 +130,31 @@ pub async fn save_partner(
     })?;
     app.nudge.dispatch.notify();
     Ok(saved)
+}
+
+/// Tells the old address of each partner that now has another one. Otherwise somebody who can edit partners could become one
+/// without a trace, and then change where their money goes.
+pub(super) async fn note_addresses<'a>(
+    tx: &mut Tx,
+    app: &App,
+    saved: impl Iterator<Item = (&'a Partner, &'a Partner)>,
+) -> Result<()> {
+    let now = app.clock.now();
+    let is_other = |before: &str, after: &str| {
+        !before.is_empty() && before.trim().to_lowercase() != after.trim().to_lowercase()
+    };
+    let moved: Vec<_> = saved.filter(|(before, after)| is_other(&before.email, &after.email)).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let had: Vec<_> =
+        moved.iter().map(|(before, after)| (after.id, before.email.trim().to_lowercase())).collect();
+    former_emails::note(tx, &had, now).await?;
+    let notices = moved.iter().map(|(before, after)| {
+        let detail = json!({ "to": before.email.trim(), "new": masked(&after.email) });
+        (Notice::PartnerAddressChanged, after.id.to_string(), detail.to_string())
+    });
+    Ok(store::outbox::write(tx, &app.clock, now, notices.collect::<Vec<_>>()).await?)
 }
 
 /// Saves the language that a partner has chosen.

@@ -12,12 +12,12 @@ use serde_json::json;
 
 use super::gates::Gates;
 use super::people::not_counted;
-use super::{OpsError, Result};
+use super::{OpsError, Result, settings};
 use crate::app::{Actor, App};
 use crate::store::payees::{self, DestinationChange, Profile};
 use crate::store::people::{self, Counts};
 use crate::store::programs::{self, RecordRef};
-use crate::store::{self, Db, Tx, audit};
+use crate::store::{self, Db, Tx, audit, former_emails};
 use crate::transact;
 
 pub use crate::store::payees::facts;
@@ -87,7 +87,8 @@ impl DestinationStatus {
 }
 
 /// Sets a payee's destination. A change is recorded in their history, masked; it is announced to the old and the new
-/// address, and starts the cooling-off period; a first destination does not. A connected account can belong to one payee
+/// address, and starts the cooling-off period; a first destination does so only soon after the partner's mail address was
+/// changed. A connected account can belong to one payee
 /// only. A PayPal address shared with another payee blocks both until a second person has cleared it ([`clear_shared`]).
 ///
 /// # Errors
@@ -110,7 +111,11 @@ pub async fn set_profile(
         if destination.vendor() == Vendor::Stripe && others.iter().any(|other| other.payee != payee) {
             return Err(linked_already());
         }
-        let moved = before.as_ref().is_some_and(|before| before.destination != destination);
+        // Whoever has just given a partner another address may be a thief of the first destination as well.
+        let moved = match &before {
+            Some(before) => before.destination != destination,
+            None => has_other_address(tx, payee, now).await?,
+        };
         let profile = Profile {
             payee,
             payable_at: standing.why_not().is_none().then_some(now),
@@ -139,6 +144,17 @@ pub async fn set_profile(
     })?;
     app.nudge.settle.notify();
     Ok(profile)
+}
+
+/// Whether a partner's mail address was changed within the cooling-off.
+async fn has_other_address(tx: &mut Tx, payee: Payee, now: i64) -> Result<bool> {
+    match payee {
+        Payee::Partner(partner) => {
+            let since = now - settings::load(tx).await?.cooling_off_us();
+            Ok(!former_emails::of(tx, partner, since).await?.is_empty())
+        }
+        Payee::Account(_) => Ok(false),
+    }
 }
 
 fn linked_already() -> OpsError {

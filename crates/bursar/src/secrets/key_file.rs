@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::one_key::OneKey;
-use super::{for_its_owner, make_durable, must_be_kept};
+use super::{for_its_owner, make_durable, must_be_kept, must_last};
 
 /// Reads the keys in a file; `None` if there is no file.
 ///
@@ -34,8 +34,9 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<OneKey>>> {
 /// Creates a new key file that only its owner can access.
 ///
 /// # Errors
-/// The file exists already or cannot be created; nothing is left behind.
+/// The file exists already or cannot be created, or would be lost with the service; nothing is left behind.
 pub fn make(path: &Path, keys: &[OneKey]) -> io::Result<()> {
+    must_last(path)?;
     let mut file = for_its_owner().create_new(true).open(path)?;
     let made = fill(&mut file, keys).and_then(|()| make_durable(path));
     if made.is_err() {
@@ -126,6 +127,7 @@ impl Locked {
     /// The temporary file cannot be written or given to its owner. The old file is then unchanged, unless only syncing
     /// the folder failed.
     pub fn write(&mut self, keys: &[OneKey]) -> io::Result<()> {
+        must_last(&self.place)?;
         let beside = self.beside();
         match std::fs::remove_file(&beside) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

@@ -157,18 +157,16 @@ pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
     Ok(db.optional(sqlx::query(sql).bind(now)).await?.is_some())
 }
 
-/// Leases due mails, so that no two workers send the same one at once.
-pub async fn lease(tx: &mut Tx, now: i64, until: i64, limit: i64) -> Result<Vec<Mail>> {
+/// Leases the mail that is due first, so that no two workers send the same one at once. On PostgreSQL also `None` if another
+/// node has just leased it.
+pub async fn lease(tx: &mut Tx, now: i64, until: i64) -> Result<Option<Mail>> {
     let sql = format!(
-        "UPDATE mail SET lease_until = $2, lease_node = $4, fence = fence + 1, tries = tries + 1 WHERE id IN (SELECT id FROM mail \
-         WHERE state = 'waiting' AND next_at <= $1 AND lease_until <= $1 ORDER BY next_at, id LIMIT $3) \
+        "UPDATE mail SET lease_until = $2, lease_node = $3, fence = fence + 1, tries = tries + 1 WHERE id IN (SELECT id FROM mail \
+         WHERE state = 'waiting' AND next_at <= $1 AND lease_until <= $1 ORDER BY next_at, id LIMIT 1) \
          AND state = 'waiting' AND lease_until <= $1 RETURNING {COLUMNS}"
     );
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(limit);
-    let query = query.bind(tx.node.clone());
-    let mut leased = tx.all(query).await?.iter().map(mail).collect::<Result<Vec<_>>>()?;
-    leased.sort_by(|one, other| one.id.cmp(&other.id)); // UPDATE … RETURNING has no defined order.
-    Ok(leased)
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now).bind(until).bind(tx.node.clone());
+    tx.optional(query).await?.as_ref().map(mail).transpose()
 }
 
 /// Records the result of an attempt; `false` if another worker has leased the mail since.

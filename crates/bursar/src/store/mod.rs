@@ -26,6 +26,7 @@ pub mod evidence;
 pub mod exports;
 pub mod external_ids;
 pub mod factors;
+pub mod former_emails;
 pub mod found;
 pub mod home;
 pub mod idempotency;

@@ -19,7 +19,7 @@ pub enum Column {
     FactorBegun,
     /// The provider's claims about a pending login, by the hash of its token.
     HalfLogin,
-    /// A retired master key, by its id.
+    /// A retired or lost master key, by its id.
     RetiredKey,
 }
 
@@ -55,6 +55,18 @@ impl Column {
             Self::Factor | Self::FactorBegun => place.once(format!("second factor of {row}")),
             Self::HalfLogin => place.once(format!("what the provider signed for {row}")),
             Self::RetiredKey => place,
+        }
+    }
+
+    /// What its values are called where people read of them: one, and several.
+    pub fn label(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Connection => ("vendor connection", "vendor connections"),
+            Self::TaxNumber => ("tax number", "tax numbers"),
+            Self::Factor => ("authenticator secret", "authenticator secrets"),
+            Self::FactorBegun => ("authenticator being set up", "authenticators being set up"),
+            Self::HalfLogin => ("pending sign-in", "pending sign-ins"),
+            Self::RetiredKey => ("earlier master key", "earlier master keys"),
         }
     }
 

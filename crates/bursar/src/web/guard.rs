@@ -117,7 +117,7 @@ fn log(web: &Web, asked: RequestLog, request_id: &str, response: &mut Response, 
     if let Some(left_out) = web.answers.left_out(now) {
         tracing::info!(left_out, "so many more were answered within a second");
     }
-    if web.answers.has_line(who.is_some(), now) {
+    if web.answers.has_line(who, now) {
         tracing::info!(method, route, status, who = named(who), from, took_us, request_id, "answered");
     }
     health::count(method, &route, status, took_us);

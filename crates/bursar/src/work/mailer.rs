@@ -17,8 +17,8 @@ use crate::store::mails::Mail;
 
 /// The timeout for connecting to the mail server.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The timeout for a whole mail, shorter than a mail's lease and than the time limit of a pass.
-const LONGEST: Duration = Duration::from_secs(100);
+/// The timeout for a whole mail, well below a mail's lease and the time limit of a pass.
+pub(super) const LONGEST: Duration = Duration::from_secs(100);
 
 /// The connection to the mail server. Each mail uses a connection of its own, so a late response is never taken for the
 /// response to another mail.
@@ -209,6 +209,11 @@ mod tests {
             );
             played.await.unwrap();
         }
+    }
+
+    #[test]
+    fn a_delivery_ends_long_before_its_lease() {
+        assert!(i128::from(crate::ops::notices::post::LEASE_US) >= 2 * LONGEST.as_micros() as i128);
     }
 
     #[tokio::test]

@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use bursar::ops::key_rotation;
 use bursar::ops::master_key::{self, KeyCheck};
+use bursar::ops::people::MachineUser;
 use bursar::secrets::MasterKey;
 
 use crate::world::World;
@@ -71,6 +73,9 @@ fn nobody_else_reads_the_database_and_no_other_key_is_made_for_it() {
     refused(&bursar(folder.path(), &["init"]), "is not the one that encrypted this database");
     done(&bursar(folder.path(), &["init", "--master-key-file=away.key"]));
 
+    let output = bursar(folder.path(), &["init", "--key-is-lost", "--master-key-file=away.key"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("so no key was replaced"), "it is not lost: {said}");
     done(&bursar(folder.path(), &["init", "--key-is-lost"]));
     done(&bursar(folder.path(), &["init"]));
     refused(&bursar(folder.path(), &["init", "--master-key-file=away.key"]), "is not the one");
@@ -90,7 +95,8 @@ async fn a_database_from_before_the_check_knows_its_key_by_what_it_sealed() {
     let asks = master_key::key_check(store).await.unwrap();
     assert!(matches!(asks, KeyCheck::Check(_)) && asks.opens_with(key) && !asks.opens_with(&other));
 
-    master_key::replace(store, clock, &other).await.unwrap();
+    assert!(!key_rotation::replace_lost(store, clock, key, MachineUser("a test")).await.unwrap());
+    assert!(key_rotation::replace_lost(store, clock, &other, MachineUser("a test")).await.unwrap());
     assert!(master_key::key_check(store).await.unwrap().opens_with(&other));
     world.close().await;
 }

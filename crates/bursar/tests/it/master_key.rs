@@ -39,6 +39,9 @@ use crate::nodes::{beside, run, text};
 use crate::source;
 use crate::world::{CONNECTIONS, World};
 
+mod lost;
+mod mounted;
+
 const OPERATOR: MachineUser<'_> = MachineUser("a test");
 /// A prefix that no stored value has.
 const NO_HEAD: &str = "v1.________________.";
@@ -734,37 +737,6 @@ async fn what_the_old_key_has_signed_still_holds() {
     command.args(["audit", "verify", "--signed", &signed.to_string()]);
     self::told(&tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap(), 0);
     later.store.close().await;
-    house.close().await;
-}
-
-/// The key file is mounted read-only.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_for_another_place_is_written_where_this_one_cannot_be() {
-    let house = House::open("key_mounted").await;
-    let at = |name: &str| house.folder.path().join(name);
-    let new_file = at("new.key");
-    house.done(&["rotate", "--to", &new_file.display().to_string()]).await;
-    assert_eq!(house.keys(), [first_key()], "nothing was changed here");
-    let keys = key_file::read(&new_file).unwrap().unwrap();
-    assert!(keys.len() == 2 && keys[1] == first_key());
-    house.refused(&["rotate", "--to", &new_file.display().to_string()]).await;
-
-    // As secrets are mounted: a symlink to a symlink to the file, which can be switched atomically.
-    std::fs::create_dir(at("2026_1")).unwrap();
-    std::fs::rename(&new_file, at("2026_1/bursar.key")).unwrap();
-    std::os::unix::fs::symlink("2026_1", at("..data")).unwrap();
-    std::fs::remove_file(house.file()).unwrap();
-    std::os::unix::fs::symlink("..data/bursar.key", house.file()).unwrap();
-    // It cannot be replaced, not even by root.
-    std::fs::create_dir(at("2026_1/.bursar.key.unfinished")).unwrap();
-    let said = house.refused(&["rotate"]).await;
-    assert!(said.contains("everything is encrypted with the key") && said.contains("by hand"), "{said}");
-    assert_eq!(house.keys(), keys, "it is as it was");
-    let app = house.process(&house.file()).await;
-    let left =
-        key_rotation::left(&mut app.store.read().await.unwrap(), &app.master_key, &keys[0]).await.unwrap();
-    assert_eq!((left.opens, left.closed), (0, 0));
-    app.store.close().await;
     house.close().await;
 }
 

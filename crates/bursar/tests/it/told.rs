@@ -1,6 +1,7 @@
 //! What payments and rewards report, and to whom: the command line matches the pages, API clients get the whole timeline
 //! and all concurrent changes, and partners read what they must do.
 
+mod address;
 mod next;
 mod unreadable;
 

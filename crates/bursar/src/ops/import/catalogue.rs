@@ -18,7 +18,7 @@ use super::table::{DestinationChange, Faults, Report, Row, RowError, Table, prob
 use crate::app::{Actor, App};
 use crate::ops::Result;
 use crate::ops::idempotency::{Idempotency, finish};
-use crate::ops::partners::{is_country, wrong_country};
+use crate::ops::partners::{is_country, note_addresses, wrong_country};
 use crate::ops::settings::{is_address, lowering};
 use crate::store::programs::{self, Account, Activity, Partner, Program, RewardValue};
 use crate::store::{Tx, audit, payees};
@@ -162,6 +162,8 @@ pub(super) async fn partners_of(
     }
     if !dry_run {
         programs::save_partners(tx, &sorted.changed).await?;
+        let saved = sorted.changed.iter().filter_map(|after| Some((known.get(&after.external_id)?, after)));
+        note_addresses(tx, app, saved).await?;
         for partner in &sorted.changed {
             note(tx, now, actor, "partner_saved", &partner.id.to_string(), &partner.external_id);
         }

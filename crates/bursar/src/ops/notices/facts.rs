@@ -24,7 +24,7 @@ use crate::store::outbox::OutboxNotice;
 use crate::store::programs::RewardValue;
 use crate::store::rewards::{self, Reward};
 use crate::store::transactions::{self, Transaction};
-use crate::store::{self, Db, StoreError, mails, payees, people, vendors};
+use crate::store::{self, Db, StoreError, former_emails, mails, payees, people, vendors};
 
 /// How many rows of a list a mail shows.
 const SHOWN: usize = 20;
@@ -139,7 +139,7 @@ pub async fn read(db: &mut Db, together: &[OutboxNotice], base_url: &str, now: i
         | Notice::PaymentReturned
         | Notice::PaymentUnclaimed
         | Notice::PaymentNeedsReview => of_transaction(&mut facts, db, first, base_url, now).await?,
-        Notice::ProfileCompleted | Notice::ProfileChanged => {
+        Notice::ProfileCompleted | Notice::ProfileChanged | Notice::PartnerAddressChanged => {
             of_profile(&mut facts, db, first, &detail, base_url).await?;
         }
         Notice::ProfileConfirm
@@ -331,13 +331,24 @@ async fn of_profile(
     base: &str,
 ) -> store::Result<()> {
     let (payee, name) = concern(facts, db, notice, base).await?;
+    let contact = mails::account_owner(db, payee).await?.unwrap_or_default();
+    if notice.notice == Notice::PartnerAddressChanged {
+        let new = text(detail, "new");
+        put(facts, json!({ "payee": name, "new": new, "date": date(notice.at), "contact": contact }));
+        return Ok(());
+    }
     let profile = payees::profile_of(db, payee).await?;
     let vendor = profile.map(|profile| profile.destination.vendor().label()).unwrap_or_default();
     let by = match PersonId::parse(&text(detail, "by")) {
         Some(id) => people::by_id(db, id).await?.map(|person| person.name),
         None => None,
     };
-    let contact = mails::account_owner(db, payee).await?;
+    if notice.notice == Notice::ProfileCompleted {
+        facts.to.clear();
+    }
+    if let Payee::Partner(partner) = payee {
+        facts.to.extend(former_emails::of(db, partner, notice.at - former_emails::KEPT_US).await?);
+    }
     let wait_hours = match notice.notice == Notice::ProfileChanged {
         true => settings::load(db).await?.cooling_off_hours,
         false => 0,
@@ -346,7 +357,7 @@ async fn of_profile(
         "payee": name, "vendor": vendor, "old": text(detail, "old"), "new": text(detail, "new"),
         "date": date(notice.at), "wait_days": wait_hours.div_ceil(24),
         "by_partner": detail["by_partner"].as_bool().unwrap_or(false),
-        "changed_by": by.unwrap_or_default(), "contact": contact.unwrap_or_default(),
+        "changed_by": by.unwrap_or_default(), "contact": contact,
     });
     put(facts, values);
     Ok(())
@@ -501,10 +512,11 @@ fn of_key(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) 
     put(facts, values);
 }
 
-fn of_master_key(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) {
+fn of_master_key(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {
     facts.links.1 = format!("{base}/activity");
     let (by, key, old) = (text(detail, "by"), text(detail, "key"), text(detail, "old"));
-    put(facts, json!({ "by": isolated(&by), "key": key, "old": old, "date": date(notice.at) }));
+    let lost = text(detail, "lost");
+    put(facts, json!({ "by": isolated(&by), "key": key, "old": old, "lost": lost, "date": date(told.at) }));
 }
 
 async fn of_vendor(

@@ -11,8 +11,11 @@ use crate::store::audit;
 use crate::store::mails::{self, Mail, MailState};
 use crate::transact;
 
-/// How long a worker may take for a mail.
-const LEASE_US: i64 = 120 * 1_000_000;
+/// How long a mail is leased for. A delivery is given up long before (`work::mailer::LONGEST`); the rest is for a database
+/// that keeps this node waiting meanwhile.
+pub const LEASE_US: i64 = 240 * 1_000_000;
+/// At most this many mails end unsent in one transaction.
+const MOST_ENDED: usize = 100;
 /// Older mails are no longer sent: they would arrive as outdated news.
 const TOO_OLD_US: i64 = 3 * 86_400_000_000;
 const MINUTE_US: i64 = 60 * 1_000_000;
@@ -34,14 +37,14 @@ pub enum DeliveryOutcome {
     NoSuchAddress(String),
 }
 
-/// Leases mails that are due. Mails that are too old, or whose address is suppressed, end here.
-pub async fn lease(app: &App, now: i64, limit: i64) -> Result<Vec<Mail>> {
+/// Leases the next mail to send; `None` if none is due. Mails that are too old, or whose address is suppressed, end here.
+pub async fn lease(app: &App, now: i64) -> Result<Option<Mail>> {
     if !mails::anything_due(&mut app.store.read().await?, now).await? {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     transact!(app, |tx| {
-        let mut due = Vec::new();
-        for mail in mails::lease(tx, now, now + LEASE_US, limit).await? {
+        for _ in 0..MOST_ENDED {
+            let Some(mail) = mails::lease(tx, now, now + LEASE_US).await? else { break };
             if let Some(suppression) = mails::suppression(tx, &mail.recipient).await? {
                 mails::note(tx, &mail, MailState::Suppressed, now, &suppression.why, now).await?;
             } else if mail.created_at + TOO_OLD_US < now {
@@ -52,10 +55,10 @@ pub async fn lease(app: &App, now: i64, limit: i64) -> Result<Vec<Mail>> {
                 let end = if mail.tries > 1 { MailState::Failed } else { MailState::Lapsed };
                 mails::note(tx, &mail, end, now, &last, now).await?;
             } else {
-                due.push(mail);
+                return Ok(Some(mail));
             }
         }
-        Ok(due)
+        Ok(None)
     })
 }
 

@@ -162,7 +162,12 @@ pub async fn payout_settings(
         None
     } else {
         let wish = wish(&guarded, silenced);
-        weaken(tx, app, actor, &guarded, &wish).await?
+        let refused = weaken(tx, app, actor, &guarded, &wish).await?;
+        match before.1 {
+            Some(_) => refused,
+            None => refused
+                .map(|refusal| Refusal { sentence: format!("{} {UNREAD}", refusal.sentence), ..refusal }),
+        }
     };
     if refused.is_none() {
         note_tightened(tx, app, actor, &changed, &guarded).await?;
@@ -175,6 +180,8 @@ pub async fn payout_settings(
     Ok(refused)
 }
 
+/// The way out of stored settings that stop everything until a day is over.
+const UNREAD: &str = "This version cannot read the settings as they are stored, so every value that changes counts as weaker. If that cannot wait, save them with a key from `bursar api-key create --role admin` on the machine.";
 const SILENCED: &str = "Internal recipients of notices";
 
 /// The request of someone who makes these changes.
@@ -429,11 +436,26 @@ pub async fn not_yet_of_payment(
     not_yet_of(tx, app, actor, &WeakeningRequest { rule, fields, labels, change: number.to_owned() }).await
 }
 
-/// Who stated that they investigated this payment, and from when on they can end its hold alone.
-pub async fn asked_of_payment(db: &mut Db, number: &str, now: i64) -> Result<Option<(String, i64)>> {
+/// Who stated that they investigated this payment, and from when on they can end its hold alone. `None` if their statement
+/// does not count for another administrator, who would then be the first. The `reader` always sees their own.
+pub async fn asked_of_payment(
+    db: &mut Db,
+    number: &str,
+    reader: &str,
+    now: i64,
+) -> Result<Option<(String, i64)>> {
     let (kept, _) = settings::get(db, UNREADABLE_HOLD.kept).await?.unwrap_or_default();
     let found = waiting(&kept, &UNREADABLE_HOLD, now).into_iter().find(|one| one.change == number);
-    Ok(found.map(|one| (one.by, one.at + ALONE_AFTER_US)))
+    let Some(first) = found else { return Ok(None) };
+    let is_meant = first.by == reader || is_first(db, &first, now).await?;
+    Ok(is_meant.then_some((first.by, first.at + ALONE_AFTER_US)))
+}
+
+/// Whether a request counts when another administrator asks for the same: whoever made it still administers, and counts as a
+/// person of their own.
+async fn is_first(db: &mut Db, asked: &PendingRequest, now: i64) -> Result<bool> {
+    let counts = people::counts(db, &asked.by, now).await? == people::Counts::Yes;
+    Ok(counts && people::may_still(db, &asked.by, Permission::Administer, now).await?)
 }
 
 /// Withdraws that statement; returns whether there was one.
@@ -463,13 +485,10 @@ async fn not_yet_of(
     let mut others = waiting(&kept, rule, now);
     let same = others.iter().position(|one| one.change == wish.change);
     let mut asked = same.map(|place| others.remove(place));
-    // A request by someone who is no longer an administrator, or does not count as an independent person yet, does not count
-    // as the first of two.
-    if let Some(first) = asked.as_ref().filter(|first| first.by != by) {
-        let counts = people::counts(tx, &first.by, now).await? == people::Counts::Yes;
-        if !counts || !people::may_still(tx, &first.by, Permission::Administer, now).await? {
-            asked = None;
-        }
+    if let Some(first) = asked.as_ref().filter(|first| first.by != by)
+        && !is_first(tx, first, now).await?
+    {
+        asked = None;
     }
     let counts = people::counts(tx, &by, now).await?;
     let first = match asked {
@@ -599,8 +618,13 @@ pub async fn by_people(tx: &mut Tx, actor: &Actor, what: &str) -> Result<()> {
 /// The safeguards that are weaker afterwards, by the names of their settings.
 fn weakened(before: Before<'_>, after: After<'_>) -> Vec<&'static str> {
     let ((old, was), (new, is)) = (before, after);
-    let Some(was) = was else { return changed(old, new).into_iter().map(|one| one.field).collect() };
     let is_new = |new: &[String], old: &[String]| new.iter().any(|one| !old.contains(one));
+    let silenced = is_new(&old.internal_recipients, &new.internal_recipients);
+    let Some(was) = was else {
+        let all = changed(old, new).into_iter().map(|one| one.field);
+        // Who receives mails can be read in any case.
+        return all.filter(|field| *field != "internal_recipients" || silenced).collect();
+    };
     let all = [
         ("enabled", !was.enabled && is.enabled),
         ("vendors", is_new(&new.vendors, &old.vendors)),
@@ -624,10 +648,7 @@ fn weakened(before: Before<'_>, after: After<'_>) -> Vec<&'static str> {
         ),
         ("typed_total_above", is_raised(&was.typed_total_above, &is.typed_total_above)),
         // Recipients who are removed would not notice.
-        (
-            "internal_recipients",
-            old.internal_recipients.iter().any(|one| !new.internal_recipients.contains(one)),
-        ),
+        ("internal_recipients", silenced),
     ];
     all.into_iter().filter(|(_, weaker)| *weaker).map(|(field, _)| field).collect()
 }

@@ -61,10 +61,12 @@ impl LoginLimiter {
     /// How long to wait.
     pub fn check_network(&self, network: Option<Network>, now: i64) -> Result<(), Wait> {
         let Some(network) = network else { return Ok(()) };
-        if let Some(site) = network.site() {
-            self.stranger(&("site", site), OF_A_SITE, now)?;
+        // First the network's own count, so that one network cannot use up its whole site's.
+        self.stranger(&("network", network), OF_A_NETWORK, now)?;
+        match network.site() {
+            Some(site) => self.stranger(&("site", site), OF_A_SITE, now),
+            None => Ok(()),
         }
-        self.stranger(&("network", network), OF_A_NETWORK, now)
     }
 
     /// Whether a password of this login may be tried. Browsers that have signed in to it before (`known`) have their own
@@ -226,6 +228,9 @@ mod tests {
         tries.sign_in("ana", of(2, 1), false, now).unwrap();
         let knocks = (0..1_000).filter(|number| tries.check_network(of(1, *number), now).is_ok()).count();
         assert_eq!(knocks, 240);
+        let knocks =
+            |of: Option<Network>| (0..1_000).filter(|_| tries.check_network(of, now).is_ok()).count();
+        assert_eq!((knocks(of(3, 1)), knocks(of(3, 2))), (60, 60), "one network leaves the rest to its site");
     }
 
     #[test]

@@ -12,8 +12,11 @@ use axum::response::Response;
 use payout::ids::PersonId;
 
 const SECOND_US: i64 = 1_000_000;
-/// The maximum number of response lines per second, for unknown clients, and for logins and API keys.
-const MOST_ANSWERS: [usize; 2] = [50, 150];
+/// The maximum number of response lines per second for all unknown clients together, and for one login or API key, so that
+/// none can hide what another does.
+const MOST_OF_ONE: usize = 50;
+/// The maximum for all logins and API keys together.
+const MOST_OF_KNOWN: usize = 150;
 const MINUTE_US: i64 = 60 * 1_000_000;
 /// The most lines per code and minute for unknown clients, and as many again for logins and API keys, so that no one can hide
 /// one kind of attempt behind many others, and unknown clients cannot hide those of our own people.
@@ -103,25 +106,31 @@ pub struct Answers(Mutex<Second>);
 #[derive(Default)]
 struct Second {
     began: i64,
-    /// The number of lines for unknown clients, and for logins and API keys.
-    lines: [usize; 2],
+    /// The number of lines for unknown clients, and for each login and API key.
+    strangers: usize,
+    known: BTreeMap<PersonId, usize>,
     left_out: u64,
 }
 
 impl Answers {
     /// Whether a response gets its own line.
-    pub fn has_line(&self, is_known: bool, now: i64) -> bool {
+    pub fn has_line(&self, who: Option<PersonId>, now: i64) -> bool {
         let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !(0..SECOND_US).contains(&(now - second.began)) {
             *second = Second { began: now, left_out: second.left_out, ..Second::default() };
         }
-        let kind = usize::from(is_known);
-        let room = second.lines[kind] < MOST_ANSWERS[kind];
-        match room {
-            true => second.lines[kind] += 1,
-            false => second.left_out += 1,
+        let all: usize = second.known.values().sum();
+        let Second { strangers, known, left_out, .. } = &mut *second;
+        let (lines, room) = match who {
+            None => (strangers, usize::MAX),
+            Some(who) => (known.entry(who).or_default(), MOST_OF_KNOWN - all),
+        };
+        let has_line = room > 0 && *lines < MOST_OF_ONE;
+        match has_line {
+            true => *lines += 1,
+            false => *left_out += 1,
         }
-        room
+        has_line
     }
 
     /// How many responses had no line in the previous second, if any. Called for every response.
@@ -167,13 +176,18 @@ mod tests {
     #[test]
     fn a_second_has_so_many_lines_about_answers() {
         let answers = Answers::default();
-        let lines = |is_known: bool, now: i64| (0..1_000).filter(|_| answers.has_line(is_known, now)).count();
-        assert_eq!((lines(false, 5), lines(true, 6)), (50, 150), "strangers hide none of ours");
+        let lines = |who: Option<u128>, now: i64| {
+            let who = who.map(|who| PersonId::fresh(0, who));
+            (0..1_000).filter(|_| answers.has_line(who, now)).count()
+        };
+        assert_eq!((lines(None, 5), lines(Some(1), 6)), (50, 50), "strangers hide none of ours");
+        let others = [2, 3, 4].map(|who| lines(Some(who), 6));
+        assert_eq!(others, [50, 50, 0], "nor does one key hide another");
         assert_eq!(answers.left_out(7), None, "the second is not over");
-        assert_eq!(answers.left_out(SECOND_US + 5), Some(1_800));
+        assert_eq!(answers.left_out(SECOND_US + 5), Some(4_800));
         assert_eq!(answers.left_out(2 * SECOND_US), None, "told once");
-        assert_eq!(lines(false, SECOND_US + 6), 50);
-        assert_eq!(lines(false, 0), 50, "a clock that is put back begins another second");
+        assert_eq!(lines(None, SECOND_US + 6), 50);
+        assert_eq!(lines(None, 0), 50, "a clock that is put back begins another second");
         assert_eq!(answers.left_out(SECOND_US), Some(1_900));
     }
 

@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use bursar::mail::Language;
@@ -13,9 +15,12 @@ use bursar::ops::rewards::{RewardSelection, Verdict, decide_many};
 use bursar::store::mails::{self, Filter, Mail, MailState};
 use bursar::store::outbox;
 use bursar::work::notify;
+use futures::StreamExt as _;
 use payout::access::Role;
 use payout::notice::Notice;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::need;
 use crate::pages::{Browser, seed_data};
@@ -274,6 +279,93 @@ async fn two_workers_send_each_mail_once() {
     ids.sort();
     ids.dedup();
     assert_eq!((all, ids.len()), (all_mails(&world).await.len(), all));
+    world.close().await;
+}
+
+/// A mail server that takes 15 seconds of the world's clock over each mail, and notes the id of each it takes.
+async fn slow_session(connection: TcpStream, world: &World, taken: &Mutex<Vec<String>>) {
+    let (reading, mut writing) = connection.into_split();
+    let mut lines = tokio::io::BufReader::new(reading).lines();
+    writing.write_all(b"220 slow.example.com\r\n").await.unwrap();
+    let mut in_text = false;
+    while let Ok(Some(line)) = lines.next_line().await {
+        let answer = match line.as_str() {
+            "." => {
+                in_text = false;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                world.pass(15 * SECOND);
+                "250 taken"
+            }
+            line if in_text => {
+                let id = line.strip_prefix("Message-ID: ").map(str::to_owned);
+                taken.lock().unwrap().extend(id);
+                continue;
+            }
+            "DATA" => {
+                in_text = true;
+                "354 go on"
+            }
+            _ => "250 OK",
+        };
+        if writing.write_all(format!("{answer}\r\n").as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A pass over many mails takes longer than a mail is leased for, and meanwhile another node sends too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_mail_server_gets_each_mail_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("smtp://{}", listener.local_addr().unwrap());
+    let mut world = World::open_with("mail_slow", 7, &[("smtp-url", &url)]).await;
+    world.employ(2).await;
+    let now = world.now();
+    let waiting = |number: usize| Mail {
+        id: format!("mail_{number:02}"),
+        outbox_id: None,
+        notice: Notice::LoginChanged,
+        about: String::new(),
+        recipient: format!("ana{number}@example.com"),
+        recipient_name: "Ana".to_owned(),
+        language: "en".to_owned(),
+        title: "Hello".to_owned(),
+        body: "Hello".to_owned(),
+        template_version: 0,
+        state: MailState::Waiting,
+        created_at: now,
+        next_at: now,
+        fence: 0,
+        tries: 0,
+        answer: None,
+        sent_at: None,
+    };
+    let mut tx = world.app.store.begin().await.unwrap();
+    mails::insert(&mut tx, (0..16).map(waiting).collect()).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let taken = Mutex::new(Vec::new());
+    let node = async |number: usize| {
+        while all_mails(&world).await.iter().any(|mail| mail.state == MailState::Waiting) {
+            notify::once(&world.works[number], world.now()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let connections = futures::stream::unfold(listener, |listener| async {
+        let connection = listener.accept().await.unwrap().0;
+        Some((connection, listener))
+    });
+    tokio::select! {
+        _ = async { tokio::join!(node(0), node(1)) } => {}
+        () = connections.for_each_concurrent(None, |connection| slow_session(connection, &world, &taken)) => {}
+    }
+    let all = all_mails(&world).await;
+    let mut ids = taken.lock().unwrap().clone();
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((count, ids.len()), (all.len(), all.len()), "each mail was sent once: {ids:?}");
+    assert!(all.iter().all(|mail| mail.state == MailState::Sent && mail.tries == 1), "{all:?}");
     world.close().await;
 }
 

@@ -72,5 +72,21 @@ async fn one_value_of_a_backup_that_does_not_open_is_named() {
         }
         change(&lost, &value).await;
     }
+
+    // Once the key is known to be lost, that is said, and no check fails because of it.
+    let (row, value) = rows(&mut app.store.read().await.unwrap(), Column::TaxNumber).await.pop().unwrap();
+    let done: ops::Result<bool> = transact!(app, |tx| {
+        let id = OneKey::new([3; 32]).id().to_owned();
+        let sealed = master_key::seal(tx, app, &Column::RetiredKey.place(&id), "lost 1").await?;
+        sealed::retire(tx, &Retired { id, sealed, at: 0, log_rows: Some(1) }).await?;
+        let lost = OneKey::new([3; 32]).seal(&app.clock, &Column::TaxNumber.place(&row), "{}");
+        Ok(sealed::exchange(tx, Column::TaxNumber, &row, &value, &lost).await?)
+    });
+    assert!(done.unwrap());
+    let (code, said) = checked("lost");
+    assert!(code == Some(0) && said.contains("1 sealed value is lost with the key: 1 tax number."), "{said}");
+    let doctor = bursar(&["doctor", "--offline", "--json"]);
+    let doctor = String::from_utf8_lossy(&doctor.stdout);
+    assert!(doctor.contains("values_lost") && !doctor.contains("values_shut"), "{doctor}");
     world.close().await;
 }

@@ -144,6 +144,16 @@ async fn whoever_has_a_payment_that_cannot_be_read_is_not_paid_again_unseen() {
     stage.close(Ok(())).await;
 }
 
+/// Whose word does not count for another one is not named to them.
+async fn is_named_while_their_word_counts(url: &str, other: &mut Browser) {
+    for (shut_out, is_named) in [("NULL", true), ("1", false), ("NULL", true)] {
+        let sql = format!("UPDATE person SET disabled_at = {shut_out} WHERE name = 'pat'");
+        crate::world::run(url, sql).await;
+        let page = other.get("/transactions/PT-000001").await;
+        assert_eq!(page.words().contains("pat has looked and says"), is_named, "{}", page.words());
+    }
+}
+
 /// An administrator who has checked confirms it, and need not repair the record in the database.
 #[tokio::test]
 async fn an_administrator_who_has_looked_ends_that_hold() {
@@ -187,9 +197,11 @@ async fn an_administrator_who_has_looked_ends_that_hold() {
     pat.read("/activity?action=unreadable_payment_look_noted").await.says("for R0");
     // Another administrator may contradict it; then two statements are needed again.
     let mut kim = Browser::of(&stage.world, Role::Admin, "kim").await;
+    is_named_while_their_word_counts(&url, &mut kim).await;
+    // Another administrator may contradict it; then two statements are needed again.
     let hers = kim.get("/transactions/PT-000001").await.hidden("csrf");
     let sent = kim.post("/transactions/PT-000001/hold-again", &[("csrf", &hers)]).await;
-    kim.get(&sent.to).await.says("This payment holds its payee.");
+    kim.get(&sent.to).await.says("This payment holds its payee again");
     pat.post("/transactions/PT-000001/looked", &said).await;
     play(&mut stage, "refuse partner_on_hold pay B1").await;
     let theirs = [("csrf", hers.as_str()), said[1]];

@@ -66,7 +66,7 @@ pub(super) async fn show(
         Some(id) => Some(named(db, id).await?),
         None => None,
     };
-    let asked = match looked::asked(db, &of, now).await? {
+    let asked = match looked::asked(db, &of, &context.actor.id.to_string(), now).await? {
         Some((id, from)) if looked.is_none() => Some((named(db, id).await?, When(from))),
         Some(_) | None => None,
     };
@@ -124,7 +124,7 @@ pub(super) async fn hold_again(
     Path(number): Path<String>,
 ) -> Result<Response, Problem> {
     let flash = match looked::hold_again(&app, &context.actor, &number).await {
-        Ok(()) => Flash::good("This payment holds its payee."),
+        Ok(()) => Flash::good("This payment holds its payee again, until 30 days after it."),
         Err(error) => Flash::refused(error)?,
     };
     Ok(flash.on(&format!("/transactions/{number}")))
