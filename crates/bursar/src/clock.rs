@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the one place where the clock and chance are read")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 /// A source of time and randomness.
 #[derive(Clone)]
@@ -72,6 +72,17 @@ impl Clock {
                 hash.iter().take(16).fold(0, |bits, byte| (bits << 8) | u128::from(*byte))
             }
         }
+    }
+
+    /// The chance of an id: 32 bits that count up, then 48 random ones. Ids of the same millisecond sort as they were made,
+    /// so that what has the same time is listed in the order in which it happened.
+    pub fn in_turn(&self) -> u128 {
+        static TURN: AtomicU32 = AtomicU32::new(0);
+        let turn = match &self.0 {
+            Source::System | Source::Behind(_) => u128::from(TURN.fetch_add(1, Ordering::Relaxed)),
+            Source::Virtual(clock) => u128::from(clock.drawn.load(Ordering::SeqCst)) & u128::from(u32::MAX),
+        };
+        (turn << 48) | (self.random() & ((1 << 48) - 1))
     }
 
     /// A secret of 256 random bits, in the alphabet of ids.
@@ -155,4 +166,17 @@ pub fn day(text: &str, usual: &str) -> Result<i64, String> {
 
 fn timestamp(us: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_microsecond(us).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clock;
+
+    #[test]
+    fn ids_of_the_same_millisecond_sort_as_they_were_made() {
+        for clock in [Clock::system(), Clock::standing_at(0, 7).0] {
+            let ids: Vec<u128> = (0..50).map(|_| payout::ids::fresh(0, clock.in_turn())).collect();
+            assert!(ids.is_sorted(), "{ids:?}");
+        }
+    }
 }

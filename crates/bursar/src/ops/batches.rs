@@ -282,7 +282,7 @@ pub async fn form(
 
 async fn open_new(tx: &mut Tx, app: &App, actor: &Actor) -> Result<BatchId> {
     let now = app.clock.now();
-    let id = BatchId::fresh(now, app.clock.random());
+    let id = BatchId::fresh(now, app.clock.in_turn());
     let year = crate::clock::date(now).chars().take(4).collect::<String>();
     let number = store::next_numbers(tx, &format!("batch:{year}"), 1).await?;
     batches::insert(tx, id, &format!("PB-{year}-{number:04}"), &actor.id.to_string(), now).await?;

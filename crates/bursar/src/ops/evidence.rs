@@ -35,6 +35,13 @@ pub struct Row {
     pub raw: bool,
 }
 
+impl Row {
+    /// Whether it is an entry of the payment's own timeline, not a message, poll or notice that moved nothing.
+    pub fn is_story(&self) -> bool {
+        !self.line.id.is_empty()
+    }
+}
+
 /// The raw text behind a row, with sensitive values masked.
 #[derive(Clone, Debug)]
 pub struct Raw {
@@ -171,6 +178,7 @@ impl File {
             let line = silent("notice", outbox_notice.at, effect, "the Outbox says to whom".to_owned(), None);
             rows.push((outbox_notice.id.clone(), line, None));
         }
+        // Stable: what has the same time stays in the order in which it was recorded.
         rows.sort_by_key(|(_, line, _)| line.at);
         rows
     }

@@ -156,7 +156,7 @@ async fn new_run(
     now: i64,
 ) -> Result<Run> {
     Ok(Run {
-        id: format!("exp_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random()))),
+        id: format!("exp_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.in_turn()))),
         number: next_numbers(tx, "export", 1).await?,
         kind: asked.scope.kind().as_str().to_owned(),
         format: asked.format.as_str().to_owned(),

@@ -46,7 +46,7 @@ pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Resu
         return Err(Refusal::new("unknown_value", message).at("role").into());
     }
     let now = app.clock.now();
-    let (fresh, token) = (PersonId::fresh(now, app.clock.random()), app.clock.secret());
+    let (fresh, token) = (PersonId::fresh(now, app.clock.in_turn()), app.clock.secret());
     transact!(app, |tx| {
         lowering::by_people(tx, actor, "let anybody in").await?;
         let partner = programs::partner(tx, RecordRef::Either(partner)).await?.ok_or(OpsError::Missing)?;

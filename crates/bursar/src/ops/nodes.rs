@@ -43,7 +43,7 @@ impl NodeCensus {
 /// earlier processes are released at once.
 pub async fn join(app: &App, alone: bool) -> Result<()> {
     let now = app.clock.now();
-    let ours = format!("nod_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random())));
+    let ours = format!("nod_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.in_turn())));
     let ended = transact!(app, |tx| {
         let mut ended = 0;
         if alone {

@@ -165,7 +165,7 @@ impl Press<'_> {
         Ok(Mail {
             id: format!(
                 "mail_{}",
-                payout::ids::encode(payout::ids::fresh(self.now, self.app.clock.random()))
+                payout::ids::encode(payout::ids::fresh(self.now, self.app.clock.in_turn()))
             ),
             outbox_id: Some(notice.id.clone()),
             notice: notice.notice,

@@ -44,7 +44,7 @@ pub async fn save_account(
 ) -> Result<(Account, bool)> {
     let name = saved_as(name)?;
     let now = app.clock.now();
-    let fresh = AccountId::fresh(now, app.clock.random());
+    let fresh = AccountId::fresh(now, app.clock.in_turn());
     let saved = transact!(app, |tx| {
         let found = programs::account(tx, RecordRef::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;
@@ -91,7 +91,7 @@ pub async fn save_partner(
 ) -> Result<(Partner, bool)> {
     let name = saved_as(name)?;
     let now = app.clock.now();
-    let fresh = PartnerId::fresh(now, app.clock.random());
+    let fresh = PartnerId::fresh(now, app.clock.in_turn());
     let saved = transact!(app, |tx| {
         let found = programs::partner(tx, RecordRef::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;

@@ -233,8 +233,8 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64
         let Some(destination) = &claim.destination else { continue };
         let vendor = destination.vendor();
         let terms = Terms { payee: claim.payee, vendor, amount: claim.total, net: claim.net };
-        let id = TransactionId::fresh(now, app.clock.random());
-        let attempt = AttemptId::fresh(now, app.clock.random());
+        let id = TransactionId::fresh(now, app.clock.in_turn());
+        let attempt = AttemptId::fresh(now, app.clock.in_turn());
         joined.extend(claim.rewards.iter().map(|(reward, _, minor)| (*reward, id, *minor)));
         journals.push((id.to_string(), Some(attempt.to_string()), terms.reserve()));
         lines.push(Line {
@@ -255,6 +255,6 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, view: &BatchView, now: i64
         ));
     }
     store::ledger::write_once(tx, now, &app.clock, &journals).await?;
-    transactions::write_timeline(tx, &lines, payout::ids::fresh(now, app.clock.random())).await?;
+    transactions::write_timeline(tx, &lines, payout::ids::fresh(now, app.clock.in_turn())).await?;
     Ok(new.len())
 }

@@ -178,7 +178,7 @@ async fn note_moved(
         Some((old, new)) => (Some(old), new),
         None => (None, profile.destination.masked()),
     };
-    let id = format!("chg_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random())));
+    let id = format!("chg_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.in_turn())));
     let change = DestinationChange {
         at: now,
         actor: actor.id.to_string(),

@@ -28,7 +28,7 @@ pub async fn save_program(
 ) -> Result<(Program, bool)> {
     let name = saved_as(name)?;
     let now = app.clock.now();
-    let fresh = ProgramId::fresh(now, app.clock.random());
+    let fresh = ProgramId::fresh(now, app.clock.in_turn());
     transact!(app, |tx| {
         let found = programs::program(tx, RecordRef::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;
@@ -90,7 +90,7 @@ pub async fn save_activity(
 ) -> Result<(Activity, bool)> {
     let name = saved_as(name)?;
     let now = app.clock.now();
-    let fresh = ActivityId::fresh(now, app.clock.random());
+    let fresh = ActivityId::fresh(now, app.clock.in_turn());
     transact!(app, |tx| {
         let found = programs::activity(tx, RecordRef::Either(&name)).await?;
         new_or_known(&name, found.is_some())?;

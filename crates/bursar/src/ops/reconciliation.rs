@@ -256,7 +256,7 @@ fn after(
 }
 
 fn fresh(app: &App) -> String {
-    format!("rec_{}", ids::encode(ids::fresh(app.clock.now(), app.clock.random())))
+    format!("rec_{}", ids::encode(ids::fresh(app.clock.now(), app.clock.in_turn())))
 }
 
 /// Records the matched pairs, and which lines agree with everything they belong to.

@@ -573,7 +573,7 @@ impl PaymentCase {
         if let Some(leg) = step.begin {
             let newest =
                 self.attempts.iter().filter(|attempt| attempt.leg == leg).map(|attempt| attempt.number).max();
-            let begun = AttemptId::fresh(now, app.clock.random());
+            let begun = AttemptId::fresh(now, app.clock.in_turn());
             self.new_attempts.push(begun);
             self.attempts.push(Attempt::new(begun, id, (leg, newest.unwrap_or(0) + 1)));
             cause = cause.or(Some(begun));
@@ -678,7 +678,7 @@ async fn write(
         sheet.audit.clear();
     }
     store::ledger::write_once(tx, now, &app.clock, &sheet.journals).await?;
-    transactions::write_timeline(tx, &sheet.lines, payout::ids::fresh(now, app.clock.random())).await?;
+    transactions::write_timeline(tx, &sheet.lines, payout::ids::fresh(now, app.clock.in_turn())).await?;
     store::events::unpark(tx, &sheet.vendor_ids).await?;
     for id in sheet.recalled {
         transactions::release(tx, id, now).await?;

@@ -9,7 +9,7 @@ pub use gates::{PoolPage, blockers, in_draft, pool};
 pub use review::{
     BulkOutcome, RewardSelection, SavedDecision, UNIT, Verdict, decide, decide_and_keep, decide_many,
 };
-pub use undo::{UndoOutcome, check_restorable, undo};
+pub use undo::{UndoOutcome, check_restorable, held_by_payout, undo};
 
 use payout::Refusal;
 use payout::external;
@@ -124,7 +124,7 @@ impl Draft {
         let cash = activity.reward_type == RewardType::Cash;
         let payment_type = cash.then(|| self.payment_type.unwrap_or(PaymentType::Individual));
         Ok(Entered {
-            id: RewardId::fresh(now, app.clock.random()),
+            id: RewardId::fresh(now, app.clock.in_turn()),
             number: 0,
             external_id: self.external_id.clone(),
             content_hash: self.content_hash(),
@@ -464,7 +464,7 @@ pub(super) async fn clawback(
     let now = app.clock.now();
     let number = store::next_numbers(tx, "reward", 1).await?;
     Ok(Entered {
-        id: RewardId::fresh(now, app.clock.random()),
+        id: RewardId::fresh(now, app.clock.in_turn()),
         number,
         external_id: external::of_clawback(&of.number(), times + 1),
         content_hash: String::new(),

@@ -26,7 +26,7 @@ pub async fn save(app: &App, actor: &Actor, name: &str, query: &str, shared: boo
             return Err(Refusal::new("too_many", message).into());
         }
         let view = SavedView {
-            id: format!("sv_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random()))),
+            id: format!("sv_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.in_turn()))),
             person: actor.id,
             person_name: actor.name.clone(),
             name: name.clone(),

@@ -152,7 +152,7 @@ async fn owe_again(
     let now = app.clock.now();
     let number = store::next_numbers(tx, "reward", 1).await?;
     let again = Entered {
-        id: RewardId::fresh(now, app.clock.random()),
+        id: RewardId::fresh(now, app.clock.in_turn()),
         number,
         external_id: external::of_owed_again(&clawback.number()),
         entry: Entry::Earned,

@@ -324,7 +324,7 @@ pub(super) async fn note_said(
         detail: Some(told),
         event_id: None,
     };
-    transactions::write_timeline(tx, &[line], payout::ids::fresh(now, app.clock.random())).await?;
+    transactions::write_timeline(tx, &[line], payout::ids::fresh(now, app.clock.in_turn())).await?;
     let (actor, subject) = (actor.id.to_string(), id.to_string());
     tx.audit(audit::Entry { at: now, actor, action, subject, detail: detail.to_string() });
     Ok(())

@@ -3,12 +3,13 @@
 
 use payout::ids::{PartnerId, RewardId};
 use payout::ledger::Payee;
+use payout::money::{Currency, Sum};
 use payout::reward::RewardStatus;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::programs::RewardValue;
-use super::{Db, Result, Rows, Tx, Value, Where, word};
+use super::{Db, Result, Rows, Tx, Value, Where, sums as wide, word};
 
 /// A bulk decision on rewards.
 #[derive(Clone, Debug)]
@@ -164,6 +165,32 @@ pub async fn kept(
          LEFT JOIN partner o ON o.id = r.owner_id {{where}} ORDER BY d.reward_id LIMIT {limit}"
     );
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
+}
+
+/// The totals of the rewards that a decision decided, by currency; without points and deleted rewards.
+pub async fn totals(db: &mut Db, decision: &str) -> Result<Vec<Sum>> {
+    let mut conditions = Where::default();
+    conditions.and("d.decision_id = ?", [decision.into()]);
+    conditions.and("d.skipped IS NULL AND r.currency IS NOT NULL", []);
+    let sql = "SELECT r.currency, {sum(CASE WHEN r.entry = 'clawback' THEN -r.value_minor ELSE r.value_minor END)} \
+               FROM decision_reward d JOIN reward r ON r.id = d.reward_id {where} GROUP BY r.currency ORDER BY r.currency";
+    let read = |row: &AnyRow| {
+        let code: String = row.try_get(0)?;
+        Ok(Sum::new(wide::read(row, 1)?, word(Currency::parse(&code).ok(), &code)?))
+    };
+    db.all(conditions.query(sql)).await?.iter().map(read).collect()
+}
+
+/// The numbers of the decided rewards that are in a batch, in flight or paid by now; at most `limit`.
+pub async fn placed(db: &mut Db, decision: &str, limit: i64) -> Result<Vec<i64>> {
+    let mut conditions = Where::default();
+    conditions.and("d.decision_id = ?", [decision.into()]);
+    conditions.and("d.skipped IS NULL", []);
+    conditions.and("(r.batch_id IS NOT NULL OR r.transaction_id IS NOT NULL OR r.paid_at IS NOT NULL)", []);
+    let sql = format!(
+        "SELECT r.number FROM decision_reward d JOIN reward r ON r.id = d.reward_id {{where}} ORDER BY r.number LIMIT {limit}"
+    );
+    db.all(conditions.query(&sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 fn read(row: &AnyRow) -> Result<DecidedReward> {

@@ -318,6 +318,8 @@ pub struct Filter {
     pub kind: Option<String>,
     /// Events that belong to no payment of ours.
     pub without_payment: bool,
+    /// One event, by our id.
+    pub id: Option<String>,
 }
 
 /// Events, newest first; `before` is the page cursor: the time and id of the last row.
@@ -333,6 +335,9 @@ pub async fn newest(
     }
     if let Some(kind) = &filter.kind {
         conditions.and("e.event_type LIKE ?", [Value::from(format!("%{kind}%"))]);
+    }
+    if let Some(id) = &filter.id {
+        conditions.and("e.id = ?", [Value::from(id.as_str())]);
     }
     if filter.without_payment {
         conditions.and("e.transaction_id IS NULL", []);

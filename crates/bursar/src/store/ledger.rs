@@ -76,7 +76,7 @@ async fn write_all<'a>(
     for (subject, cause, journal) in entries {
         let id = match cause.filter(|_| only_once(journal.movement())) {
             Some(cause) => format!("jrn_{cause}_{}", journal.movement().as_str()),
-            None => format!("jrn_{}", payout::ids::encode(payout::ids::fresh(at, clock.random()))),
+            None => format!("jrn_{}", payout::ids::encode(payout::ids::fresh(at, clock.in_turn()))),
         };
         journals.push([id.as_str().into(), journal.movement().as_str().into(), subject.into(), at.into()]);
         let half = payout::planted::on("half_an_entry") && clock.random().is_multiple_of(8);

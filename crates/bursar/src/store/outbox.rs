@@ -39,7 +39,7 @@ pub async fn write_due(
 ) -> Result<()> {
     let mut rows = Rows::default();
     for (notice, subject, detail) in notices {
-        let id = format!("msg_{}", payout::ids::encode(payout::ids::fresh(now, clock.random())));
+        let id = format!("msg_{}", payout::ids::encode(payout::ids::fresh(now, clock.in_turn())));
         let notice = notice.as_str();
         rows.push([id.into(), notice.into(), subject.into(), detail.into(), now.into(), due.into()]);
     }

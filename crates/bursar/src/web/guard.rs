@@ -39,7 +39,7 @@ pub(super) async fn handle(State(web): State<Web>, mut request: Request, next: N
         json: !is_page(&path),
         writes: !request.method().is_safe(),
         instance: path.clone(),
-        request_id: format!("req_{}", payout::ids::encode(payout::ids::fresh(began, app.clock.random()))),
+        request_id: format!("req_{}", payout::ids::encode(payout::ids::fresh(began, app.clock.in_turn()))),
         base_url: app.base_url.clone(),
         csrf: None,
     };

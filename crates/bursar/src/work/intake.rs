@@ -81,7 +81,7 @@ pub async fn once(work: &Work, _now: i64) -> PassResult {
                     ask.insert(id);
                 }
                 Effect::ConcernsAll(ids) => {
-                    applied.push((event.id.clone(), format!("asked about {} payments", ids.len())));
+                    applied.push((event.id.clone(), asked_about(ids.len())));
                     ask.extend(ids);
                 }
                 Effect::Account(account) => {
@@ -116,6 +116,11 @@ pub async fn once(work: &Work, _now: i64) -> PassResult {
         app.nudge.settle.notify();
     }
     Ok(done)
+}
+
+/// The effect of an event about several payments.
+fn asked_about(payments: usize) -> String {
+    format!("asked about {payments} payment{}", if payments == 1 { "" } else { "s" })
 }
 
 enum VendorEvent {

@@ -67,7 +67,7 @@ pub async fn once(work: &Work, now: i64) -> PassResult {
 async fn keep(work: &Work, listed: &[Event], now: i64) -> PassResult {
     let app = &work.app;
     let new = |event: &Event| New {
-        id: EventId::fresh(now, app.clock.random()).to_string(),
+        id: EventId::fresh(now, app.clock.in_turn()).to_string(),
         vendor: Vendor::Stripe,
         endpoint: "stripe",
         event_id: event.id.clone(),

@@ -210,7 +210,7 @@ async fn page(
 }
 
 fn new(app: &App, line: Movement) -> NewMovement {
-    let id = ids::encode(ids::fresh(app.clock.now(), app.clock.random()));
+    let id = ids::encode(ids::fresh(app.clock.now(), app.clock.in_turn()));
     NewMovement {
         id: format!("mov_{id}"),
         day: clock::date(line.created_at),

@@ -449,7 +449,7 @@ fn raw_answers(app: &App, answered: &[Answered], held: &[String], now: i64) -> V
         let request_id = raw.header("request-id").or_else(|| raw.header("paypal-debug-id"));
         let body = raw.body.get(..LONGEST_KEPT).unwrap_or(&raw.body);
         Some(evidence::New {
-            id: payout::ids::encode(payout::ids::fresh(now, app.clock.random())),
+            id: payout::ids::encode(payout::ids::fresh(now, app.clock.in_turn())),
             submission: answer.submission.id.clone(),
             at: now,
             status: i64::from(raw.status),

@@ -78,7 +78,7 @@ pub(super) fn new_submission(
     now: i64,
 ) -> New {
     New {
-        id: format!("sub_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random()))),
+        id: format!("sub_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.in_turn()))),
         key: request.key().to_owned(),
         vendor: match request.kind() {
             MoneyKind::Batch | MoneyKind::Cancel => Vendor::PayPal,

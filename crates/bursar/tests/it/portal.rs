@@ -15,17 +15,43 @@ use crate::pages::{Browser, approve_all, seed_data};
 use crate::world::{DAY, SECOND, World};
 
 /// Pays everything that can be paid, and lets it arrive.
-async fn pay_all(world: &World) {
-    let choose = Selection::AllEligible(PoolFilter::default());
-    let view = batches::form(&world.app, &world.actor, &choose, false, None).await.unwrap();
-    let seen = ConfirmedTotals { digest: view.digest.clone(), totals: view.totals.clone() };
-    pay::pay(&world.app, &world.actor, view.batch.id, &seen, &Balances::default(), None).await.unwrap();
+pub async fn pay_all(world: &World) {
+    begin_payout(world).await;
+    arrive(world).await;
+}
+
+async fn arrive(world: &World) {
     for _ in 0..3 {
         world.tick_all(0).await;
         world.pass(2 * SECOND);
         world.deliver().await;
     }
     world.tick_all(0).await;
+}
+
+/// Presses Pay for everything that can be paid; nothing is sent yet.
+async fn begin_payout(world: &World) {
+    let choose = Selection::AllEligible(PoolFilter::default());
+    let view = batches::form(&world.app, &world.actor, &choose, false, None).await.unwrap();
+    let seen = ConfirmedTotals { digest: view.digest.clone(), totals: view.totals.clone() };
+    pay::pay(&world.app, &world.actor, view.batch.id, &seen, &Balances::default(), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_not_paid_has_no_statement() {
+    let world = World::open("portal_unpaid", 69).await;
+    seed_data(&world).await;
+    approve_all(&world).await;
+    begin_payout(&world).await;
+    let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
+    let list = ana.read("/portal/payouts").await;
+    let number = list.body.split("/portal/payouts/PT-").nth(1).unwrap()[..6].to_owned();
+    let path = format!("/portal/payouts/PT-{number}");
+    let page = ana.read(&path).await;
+    assert!(!page.body.contains("/statement"), "{}", page.body);
+    assert_eq!(ana.get(&format!("{path}/statement")).await.to, path);
+    arrive(&world).await;
+    world.close().await;
 }
 
 #[tokio::test]

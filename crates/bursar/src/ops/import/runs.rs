@@ -63,7 +63,7 @@ pub async fn upload(
     let name: String = name.chars().filter(|letter| !letter.is_control()).take(MOST_NAME).collect();
     transact!(app, |tx| {
         let import = Import {
-            id: ImportId::fresh(now, app.clock.random()),
+            id: ImportId::fresh(now, app.clock.in_turn()),
             number: store::next_numbers(tx, "import", 1).await?,
             what,
             file_name: if name.is_empty() { "pasted rows".to_owned() } else { name.clone() },

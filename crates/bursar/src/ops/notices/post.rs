@@ -213,7 +213,7 @@ pub async fn test(
         let message = "Your account has no e-mail address.";
         let reader = reader.ok_or_else(|| Refusal::new("no_address", message))?;
         let mail = Mail {
-            id: format!("mail_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.random()))),
+            id: format!("mail_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.in_turn()))),
             outbox_id: None,
             notice,
             about: "test".to_owned(),

@@ -269,7 +269,7 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<MachineUser<'_>>) 
     }
     new.scopes.fit(new.role)?;
     let now = app.clock.now();
-    let id = PersonId::fresh(now, app.clock.random());
+    let id = PersonId::fresh(now, app.clock.in_turn());
     let key = format!("brs_{}", app.clock.secret());
     let hint = key.get(key.len().saturating_sub(HINT)..).unwrap_or_default().to_owned();
     transact!(app, |tx| {

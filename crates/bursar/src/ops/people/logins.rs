@@ -64,7 +64,7 @@ pub async fn add_at_the_machine(app: &App, new: &NewPerson, by: MachineUser<'_>)
 async fn enter(app: &App, new: &NewPerson, by: Option<MachineUser<'_>>) -> Result<String> {
     let email = address(&new.email)?;
     let now = app.clock.now();
-    let id = PersonId::fresh(now, app.clock.random());
+    let id = PersonId::fresh(now, app.clock.in_turn());
     let mut person = Person {
         id,
         kind: "person".to_owned(),

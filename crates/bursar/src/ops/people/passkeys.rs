@@ -287,7 +287,7 @@ pub async fn add(app: &App, session: &Session, name: &str, made: &Made) -> Resul
         };
         let first = factors::since(tx, id).await?.is_none();
         let one = Passkey {
-            id: encode(fresh(now, app.clock.random())),
+            id: encode(fresh(now, app.clock.in_turn())),
             person: id,
             credential_id: new.id,
             public_key: new.key,

@@ -43,7 +43,7 @@ pub async fn invite(app: &App, actor: &Actor, new: &TeamMember) -> Result<Invita
         return Err(Refusal::new("wrong_role", message).at("role").into());
     }
     let now = app.clock.now();
-    let (id, token) = (PersonId::fresh(now, app.clock.random()), app.clock.secret());
+    let (id, token) = (PersonId::fresh(now, app.clock.in_turn()), app.clock.secret());
     let by = actor.id.to_string();
     let invited = transact!(app, |tx| {
         let person = Person {

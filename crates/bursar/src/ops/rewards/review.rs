@@ -185,7 +185,7 @@ pub async fn decide_and_keep(
     list: &str,
     once: Option<&Idempotency<SavedDecision>>,
 ) -> Result<SavedDecision> {
-    let id = format!("dec_{}", payout::ids::encode(payout::ids::fresh(app.clock.now(), app.clock.random())));
+    let id = format!("dec_{}", payout::ids::encode(payout::ids::fresh(app.clock.now(), app.clock.in_turn())));
     let kept = SavedDecision { id: id.clone() };
     in_units(app, actor, which, verdict, Some((&id, list)), Answer::Kept(once, &kept)).await?;
     app.nudge.notify_watchers();

@@ -11,7 +11,7 @@ use super::{changed_meanwhile, note, owed};
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result, safe_mode};
 use crate::store::decisions::{self, DecidedFilter, DecidedReward, Now};
-use crate::store::{audit, ledger};
+use crate::store::{Db, audit, ledger};
 use crate::transact;
 
 /// The result of an undo.
@@ -97,13 +97,27 @@ fn no_payout(kept: &[DecidedReward]) -> Result<()> {
         .filter_map(|one| one.now.as_ref().filter(|now| now.placed))
         .map(|now| format!("RW-{:06}", now.number))
         .collect();
-    if placed.is_empty() {
-        return Ok(());
+    match placed.is_empty() {
+        true => Ok(()),
+        false => Err(OpsError::Conflict(Refusal::new("reward_in_payout", in_payout(&placed)))),
     }
-    let named = placed.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
-    let more = if placed.len() > 20 { format!(" and {} more", placed.len() - 20) } else { String::new() };
-    let message = format!(
-        "{named}{more}: in a payout since, so nothing was undone. Take these out of the batch first, or decide single rewards."
-    );
-    Err(OpsError::Conflict(Refusal::new("reward_in_payout", message)))
+}
+
+/// How many rewards a refusal names.
+const NAMED: usize = 20;
+
+/// Why a decision cannot be undone now, if some of its rewards are in a payout.
+pub async fn held_by_payout(db: &mut Db, decision: &str) -> Result<Option<String>> {
+    let limit = i64::try_from(NAMED).unwrap_or(i64::MAX).saturating_add(1);
+    let placed = decisions::placed(db, decision, limit).await?;
+    let numbers: Vec<String> = placed.iter().map(|number| format!("RW-{number:06}")).collect();
+    Ok((!numbers.is_empty()).then(|| in_payout(&numbers)))
+}
+
+fn in_payout(placed: &[String]) -> String {
+    let named = placed.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = if placed.len() > NAMED { " and more" } else { "" };
+    format!(
+        "{named}{more}: in a payout since, so nothing can be undone. Take these out of the payout first, or decide single rewards."
+    )
 }

@@ -18,9 +18,10 @@ use crate::store::audit::{self, Filter, Row};
 use crate::store::programs::RewardValue;
 use crate::store::roster::{self, Kind};
 use crate::store::{self, Db, payees, rewards, transactions};
+use crate::web::kit::action_words;
 use crate::web::kit::change_summary::particulars;
 use crate::web::kit::form::{Form, ListQuery, Pager, Query, encode_cursor};
-use crate::web::kit::format::{ShortTime, count, plain};
+use crate::web::kit::format::{ShortTime, count, in_words, plain};
 use crate::web::kit::history;
 use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
@@ -212,7 +213,10 @@ async fn actors(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Proble
 
 async fn actions(db: &mut Db, chosen: Option<&str>) -> Result<Vec<Choice>, Problem> {
     let found = audit::actions(db).await?;
-    Ok(found.into_iter().map(|word| (word.clone(), plain(&word), chosen == Some(word.as_str()))).collect())
+    Ok(found
+        .into_iter()
+        .map(|word| (word.clone(), action_words::done(&word), chosen == Some(word.as_str())))
+        .collect())
 }
 
 async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Line>, Problem> {
@@ -244,13 +248,14 @@ const ONE_LINE: usize = 90;
 /// What was done, in words, and its details. A payment's transition is described in one phrase.
 fn said(action: &str, details: Vec<String>) -> (String, Vec<String>) {
     if action != "transaction_moved" {
-        return (plain(action), details);
+        return (action_words::done(action), details);
     }
-    let of = |name: &str| details.iter().find_map(|one| one.strip_prefix(name)).map(str::to_owned);
-    let Some(fact) = of("fact: ") else { return (plain(action), details) };
-    let now = of("state: ").map(|state| format!(", now {state}")).unwrap_or_default();
+    let fact = details.iter().find_map(|one| one.strip_prefix("fact: "));
+    let Some(fact) = fact.map(|fact| fact.replace(' ', "_")) else {
+        return (action_words::done(action), details);
+    };
     let rest = details.into_iter().filter(|one| !one.starts_with("fact: ") && !one.starts_with("state: "));
-    (format!("Payment: {fact}{now}"), rest.collect())
+    (action_words::happened(&fact), rest.collect())
 }
 
 /// Display names for these IDs.
@@ -387,14 +392,14 @@ async fn amounts(db: &mut Db, ids: &[String]) -> Result<HashMap<String, String>,
                 Ok(found) => {
                     let named = payees::names(db, &[found.terms.payee]).await?.remove(&found.terms.payee);
                     let name = named.map(|named| format!(" to {}", named.name)).unwrap_or_default();
-                    Some(format!("{}{name}", found.terms.net))
+                    Some(format!("{}{name}", in_words(found.terms.net)))
                 }
                 Err(error) if error.about_a_row() => None,
                 Err(error) => return Err(error.into()),
             },
             Some(("rwd", _)) => match rewards::find(db, id).await {
                 Ok(found) => found.map(|found| match found.entered.worth {
-                    RewardValue::Cash(money) => format!("{money} for {}", found.owner.name),
+                    RewardValue::Cash(money) => format!("{} for {}", in_words(money), found.owner.name),
                     RewardValue::Points(points) => format!("{points} points for {}", found.owner.name),
                 }),
                 Err(error) if error.about_a_row() => None,
@@ -472,7 +477,7 @@ mod tests {
     fn how_a_payment_moved_is_one_phrase() {
         let details = |words: &[&str]| words.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         let moved = said("transaction_moved", details(&["fact: item paid", "leg: item", "state: success"]));
-        assert_eq!(moved, ("Payment: item paid, now success".to_owned(), details(&["leg: item"])));
+        assert_eq!(moved, ("PayPal paid the receiver".to_owned(), details(&["leg: item"])));
         let other = said("reward_approved", details(&["from: submitted"]));
         assert_eq!(other, ("Reward approved".to_owned(), details(&["from: submitted"])));
     }

@@ -101,6 +101,8 @@ pub struct ResolvedFilter {
     /// The active filters in words, each with the address that removes it.
     pub on: Vec<(String, String)>,
     pub problems: Vec<String>,
+    /// The named range that does not count, because dates were typed beside it.
+    pub overruled: Option<&'static str>,
     /// Candidates for an ambiguous name, each with its address.
     pub candidates: Vec<(String, String)>,
 }
@@ -259,7 +261,13 @@ impl FilterParams {
         let dated = self.dated();
         let preset = self.range.as_deref().filter(|range| *range != "custom" && !dated);
         let (days, words) = match preset {
-            None if dated => ((self.from.clone(), self.to.clone()), None),
+            None if dated => {
+                // The typed dates count, and the page says so if a named range was chosen beside them.
+                let chosen = self.range.as_deref();
+                let named = PRESETS.iter().find(|(word, _)| chosen == Some(*word) && *word != "custom");
+                narrowed.overruled = named.map(|(_, words)| *words);
+                ((self.from.clone(), self.to.clone()), None)
+            }
             None => return,
             Some(preset) => {
                 let named = PRESETS.iter().find(|(word, _)| *word == preset);
@@ -286,7 +294,11 @@ impl FilterParams {
             (false, true) => format!("from {from}"),
             (true, _) => format!("to {to}"),
         };
-        let words = words.map_or(between.clone(), |words| format!("{words}, {between}"));
+        let words = match (words, narrowed.overruled) {
+            (Some(words), _) => format!("{words}, {between}"),
+            (None, Some(named)) => format!("{between}, not {named}"),
+            (None, None) => between,
+        };
         narrowed.on.push((format!("Date Range: {words}"), self.address(tab, &without)));
     }
 }

@@ -48,7 +48,7 @@ async fn show(State(app): State<App>, context: PageContext) -> Result<Response, 
         what,
     };
     let page = AccountsPage {
-        frame: context.frame("Journal accounts", MenuItem::PayoutSettings),
+        frame: context.frame("Journal accounts", MenuItem::Exports),
         rows: Names::known().into_iter().map(row).collect(),
         tax_rate: names.xero_tax_rate.clone(),
         version,

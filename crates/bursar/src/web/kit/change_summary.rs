@@ -24,11 +24,22 @@ pub fn particulars(json: &str) -> Vec<String> {
         }
     }
     lines.retain(|line| !line.is_empty());
+    if let Some(rewards) = which_rewards(&fields) {
+        lines.push(rewards);
+        fields.retain(|name, _| name != "rewards" && name != "which");
+    }
     lines.extend(fields.iter().filter_map(|(name, value)| {
         let value = moment_in_micros(value).unwrap_or_else(|| named(name, value));
         (!value.is_empty()).then(|| format!("{}: {value}", label(name)))
     }));
     lines
+}
+
+/// How many rewards, and which.
+fn which_rewards(fields: &Map<String, Value>) -> Option<String> {
+    let (many, which) = (fields.get("rewards")?.as_u64()?, fields.get("which")?.as_str()?);
+    let noun = if many == 1 { "reward" } else { "rewards" };
+    Some(format!("{many} {noun}: {}", which.split(' ').collect::<Vec<_>>().join(", ")))
 }
 
 /// Pairs of fields that hold the old and the new value: both names, and the name of what changed.
@@ -141,6 +152,7 @@ mod tests {
     fn a_change_is_told_from_before_to_after_and_never_as_json() {
         let rows = [
             (r#"{"rewards":3,"old":null,"reason":"a copy"}"#, "reason: a copy · rewards: 3"),
+            (r#"{"rewards":2,"which":"RW-000013 RW-000014"}"#, "2 rewards: RW-000013, RW-000014"),
             (r#"{"until":"2026-03-02T02:00:00Z"}"#, "until: 2 Mar 2026, 02:00 UTC"),
             ("{}", ""),
             (

@@ -132,6 +132,12 @@ pub fn bare(amount: impl Into<Sum>) -> String {
     grouped(&amount.into().decimal())
 }
 
+/// An amount in a sentence or on a button: `1,501.50 USD`.
+pub fn in_words(amount: impl Into<Sum>) -> String {
+    let amount: Sum = amount.into();
+    format!("{} {}", bare(amount), amount.currency)
+}
+
 /// The value of a reward: money or points.
 #[derive(Clone, Copy)]
 pub struct Value(pub RewardValue);
@@ -385,6 +391,8 @@ pub struct BlockerSummary {
     pub message: String,
     pub who: &'static str,
     pub remedy: &'static str,
+    /// Whether it stops nothing: the reward is on its way already, and nobody has to act.
+    pub going: bool,
     /// How many things it applies to.
     pub times: usize,
     /// The first payees or rewards it applies to, with their pages, if listed.
@@ -401,6 +409,7 @@ impl BlockerSummary {
             message: code.message().to_owned(),
             who: code.who().label(),
             remedy: code.remedy(),
+            going: is_on_its_way(code),
             times: 1,
             of: Vec::new(),
         }
@@ -414,8 +423,15 @@ impl BlockerSummary {
     /// The reason for one blocker, with its details.
     pub fn with_details(blocker: &Blocker) -> Self {
         let (who, remedy) = (blocker.who().label(), blocker.remedy());
-        Self { message: blocker.message(), who, remedy, times: 1, of: Vec::new() }
+        // A failed payment says who must act; then the reward is not on its way.
+        let going =
+            is_on_its_way(blocker.code) && (blocker.code == Code::RewardInBatch || blocker.act.is_none());
+        Self { message: blocker.message(), who, remedy, going, times: 1, of: Vec::new() }
     }
+}
+
+fn is_on_its_way(code: Code) -> bool {
+    matches!(code, Code::RewardInBatch | Code::RewardInFlight)
 }
 
 /// All reasons, each once with its count: the batch's own first, then in order of first appearance. A note is shown if it

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use payout::ids::PersonId;
 
+use super::action_words;
 use super::change_summary::particulars;
-use super::format::{When, plain};
+use super::format::When;
 use super::problem::Problem;
 use crate::ops::people::OPERATOR;
 use crate::store::audit::{self, Row};
@@ -29,7 +30,7 @@ async fn lines(db: &mut Db, rows: Vec<Row>) -> Result<Vec<Line>, Problem> {
     let line = |row: Row| Line {
         at: When(row.at),
         who: names.get(&row.actor).cloned().unwrap_or_default(),
-        what: plain(&row.action),
+        what: action_words::done(&row.action),
         detail: particulars(&row.detail).join(" · "),
     };
     Ok(rows.into_iter().map(line).collect())

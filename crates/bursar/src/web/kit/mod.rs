@@ -1,6 +1,7 @@
 //! What features are built from: routes and their access rules, parsing and responses, formatting. Not here: any feature;
 //! the kit names none.
 
+pub mod action_words;
 pub mod change_summary;
 pub mod chart;
 pub mod clawbacks;

@@ -45,40 +45,28 @@ pub struct Row {
 }
 
 impl Row {
-    /// A mail in a list.
-    pub fn of(mail: Mail) -> Self {
+    /// A mail in a list; `server` says whether a mail server is set.
+    pub fn of(mail: Mail, server: bool) -> Self {
         Self {
             recipient: mail.shown_recipient(),
             id: mail.id,
             title: mail.title,
             notice: mail.notice.label(),
-            chip: chip(mail.state),
+            chip: state_chip(mail.state, server),
             at: ShortTime(mail.created_at),
         }
     }
 }
 
-impl Row {
-    /// The same, with a different status for waiting mails if there is no mail server.
-    fn kept(mail: Mail, server: bool) -> Self {
-        let waits = mail.state == MailState::Waiting && !server;
-        let row = Self::of(mail);
-        if waits {
-            Self { chip: Chip { tone: "warn", words: "Not sent: no mail server" }, ..row }
-        } else {
-            row
-        }
-    }
-}
-
-fn chip(state: MailState) -> Chip {
-    let tone = match state {
-        MailState::Waiting => "wait",
-        MailState::Sent => "fine",
-        MailState::Failed => "bad",
-        MailState::Suppressed | MailState::Lapsed => "warn",
+/// The state of a mail in the words of every page. Only what is wrong has a color.
+fn state_chip(state: MailState, server: bool) -> Chip {
+    let (tone, words) = match state {
+        MailState::Waiting if !server => ("", "Not sent"),
+        MailState::Waiting | MailState::Sent => ("", state.label()),
+        MailState::Failed => ("bad", state.label()),
+        MailState::Suppressed | MailState::Lapsed => ("warn", state.label()),
     };
-    Chip { tone, words: state.label() }
+    Chip { tone, words }
 }
 
 #[derive(Deserialize, Default)]
@@ -106,6 +94,10 @@ struct OutboxPage {
 impl OutboxPage {
     fn is_notice(&self, notice: &Notice) -> bool {
         self.ask.notice.as_deref() == Some(notice.as_str())
+    }
+
+    fn state_word(&self, state: &MailState) -> &'static str {
+        state_chip(*state, self.server).words
     }
 
     fn is_state(&self, state: &MailState) -> bool {
@@ -148,7 +140,7 @@ async fn list(
         frame: context.frame("Outbox", MenuItem::Outbox),
         problem,
         turn: paging.turn(found.len(), next.as_deref(), None),
-        rows: found.into_iter().map(|mail| Row::kept(mail, app.config.smtp_url.is_some())).collect(),
+        rows: found.into_iter().map(|mail| Row::of(mail, app.config.smtp_url.is_some())).collect(),
         narrowed,
         server: app.config.smtp_url.is_some(),
         suppressed: suppressed.into_iter().map(|one| (one.address, one.why, When(one.at))).collect(),
@@ -201,7 +193,7 @@ async fn show(
     let waiting = mail.state == MailState::Waiting && app.config.smtp_url.is_some();
     let page = MailPage {
         frame: context.frame("Outbox", MenuItem::Outbox),
-        chip: chip(mail.state),
+        chip: state_chip(mail.state, app.config.smtp_url.is_some()),
         notice: mail.notice.label(),
         notice_word: mail.notice.as_str(),
         language: language.label(),
@@ -260,7 +252,18 @@ async fn html(State(app): State<App>, Path(id): Path<String>) -> Result<Response
 
 /// A mail's HTML for a frame on our page: it can be displayed and do nothing else.
 pub fn framed(html: String) -> Response {
-    let rules = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'";
+    in_a_frame(html, "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'")
+}
+
+/// The same for a preview, of which our script reads how high it is. Nothing in it runs either.
+pub fn measured(html: String) -> Response {
+    in_a_frame(
+        html,
+        "default-src 'none'; style-src 'unsafe-inline'; sandbox allow-same-origin; frame-ancestors 'self'",
+    )
+}
+
+fn in_a_frame(html: String, rules: &'static str) -> Response {
     let mut response = ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(rules));

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use payout::access::Permission;
-use payout::notice::Notice;
+use payout::notice::{Audience, Notice};
 
-use super::outbox::framed;
+use super::outbox::measured;
 use crate::app::App;
 use crate::mail::{Language, Parts, Template, Variable, sample, variables};
 use crate::ops::OpsError;
@@ -30,6 +30,7 @@ pub fn routes() -> Vec<Route> {
         get("/settings/notices", reads, list),
         get("/settings/notices/{notice}/{language}", reads, edit),
         posted("/settings/notices/{notice}/{language}", administers, save).step_up("Save this mail"),
+        get("/settings/notices/{notice}/{language}/preview", reads, as_it_is),
         posted("/settings/notices/{notice}/{language}/preview", administers, preview),
         posted("/settings/notices/{notice}/{language}/test", administers, test),
         posted("/settings/notices/{notice}/{language}/restore", administers, restore)
@@ -40,14 +41,17 @@ pub fn routes() -> Vec<Route> {
 struct ListRow {
     label: &'static str,
     to: String,
-    languages: Vec<(&'static str, String, bool)>,
+    /// Code, name, address, and whether it was changed. Only partners are written to in other languages than English.
+    languages: Vec<(String, &'static str, String, bool)>,
+    edited: bool,
 }
 
 #[derive(askama::Template)]
 #[template(path = "notices/templates.html")]
 struct ListPage {
     frame: Frame,
-    rows: Vec<ListRow>,
+    /// By whom they go to.
+    groups: Vec<(&'static str, Vec<ListRow>)>,
 }
 
 async fn list(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
@@ -56,13 +60,38 @@ async fn list(State(app): State<App>, context: PageContext) -> Result<Response, 
         let is_edited = |language: Language| {
             edited.iter().any(|(of, written)| of == notice.as_str() && written == language.as_str())
         };
-        let languages =
-            Language::ALL.map(|language| (language.label(), address(*notice, language), is_edited(language)));
+        let partner = notice.audience().iter().any(|audience| audience.is_partner());
+        let offered =
+            Language::ALL.into_iter().filter(|one| partner || *one == Language::En || is_edited(*one));
+        let languages: Vec<_> = offered
+            .map(|one| (one.as_str().to_uppercase(), one.label(), address(*notice, one), is_edited(one)))
+            .collect();
         let to: Vec<&str> = notice.audience().iter().map(|audience| audience.label()).collect();
-        ListRow { label: notice.label(), to: to.join(", "), languages: languages.into() }
+        let edited = languages.iter().any(|(.., edited)| *edited);
+        ListRow { label: notice.label(), to: to.join(", "), languages, edited }
     };
+    let mut groups: Vec<(&'static str, Vec<ListRow>)> = GROUPS.map(|name| (name, Vec::new())).into();
+    for notice in Notice::ALL {
+        groups[group(*notice)].1.push(row(notice));
+    }
     let frame = context.frame("Notices", MenuItem::PayoutSettings);
-    context.show(&ListPage { frame, rows: Notice::ALL.iter().map(row).collect() })
+    context.show(&ListPage { frame, groups })
+}
+
+const GROUPS: [&str; 4] = ["To partners", "To the person it is about", "To colleagues", "To administrators"];
+
+/// The group of a notice: by whoever it is for first.
+fn group(notice: Notice) -> usize {
+    let to = notice.audience();
+    if to.contains(&Audience::Partner) {
+        0
+    } else if to.contains(&Audience::Admins) {
+        3
+    } else if to.contains(&Audience::Named) {
+        1
+    } else {
+        2
+    }
 }
 
 fn address(notice: Notice, language: Language) -> String {
@@ -87,6 +116,8 @@ struct EditPage {
     subject: String,
     body: String,
     version: i64,
+    /// The earlier version that is shown, if one is.
+    earlier: Option<i64>,
     edited: bool,
     wrong: Option<String>,
     shown: Option<(String, String)>,
@@ -116,16 +147,23 @@ async fn edit(
     Query(params): Query<ShowParams>,
 ) -> Result<Response, Problem> {
     let of = named(path)?;
-    let mut db = app.store.read().await?;
-    let (mut template, version) = templates::in_force(&mut db, of.0, of.1).await?;
-    if let Some(earlier) = params.version {
-        let versions = templates::history(&mut db, of.0, of.1).await?;
-        let found = versions.into_iter().find(|one| one.version == earlier).ok_or_else(Problem::missing)?;
-        let words = found.words.map(|(subject, body)| Template { subject, body });
-        template = words.unwrap_or_else(|| of.1.built_in(of.0));
-    }
-    drop(db);
+    let (template, version) = version_of(&app, of, params.version).await?;
     page(&app, &context, of, template, version, (params.version, None)).await
+}
+
+/// The template in force or the named earlier one, with the number of the one in force.
+async fn version_of(
+    app: &App,
+    of: (Notice, Language),
+    earlier: Option<i64>,
+) -> Result<(Template, i64), Problem> {
+    let mut db = app.store.read().await?;
+    let (template, version) = templates::in_force(&mut db, of.0, of.1).await?;
+    let Some(earlier) = earlier else { return Ok((template, version)) };
+    let versions = templates::history(&mut db, of.0, of.1).await?;
+    let found = versions.into_iter().find(|one| one.version == earlier).ok_or_else(Problem::missing)?;
+    let words = found.words.map(|(subject, body)| Template { subject, body });
+    Ok((words.unwrap_or_else(|| of.1.built_in(of.0)), version))
 }
 
 async fn page(
@@ -160,6 +198,7 @@ async fn page(
         subject: template.subject,
         body: template.body,
         version,
+        earlier: shown_version,
         edited,
         shown,
         with,
@@ -200,7 +239,9 @@ struct FormInput {
 impl FormInput {
     fn template(&self) -> Template {
         let body = self.body.as_deref().unwrap_or_default().replace("\r\n", "\n");
-        Template { subject: self.subject.clone().unwrap_or_default(), body }
+        // Its field grows over lines, but a subject is one.
+        let subject = self.subject.as_deref().unwrap_or_default();
+        Template { subject: subject.lines().collect::<Vec<_>>().join(" "), body }
     }
 }
 
@@ -224,21 +265,38 @@ async fn save(
     }
 }
 
+/// The template in force, or an earlier version, as HTML for the frame beside it.
+async fn as_it_is(
+    State(app): State<App>,
+    Path(path): Path<(String, String)>,
+    Query(params): Query<ShowParams>,
+) -> Result<Response, Problem> {
+    let of = named(path)?;
+    let (template, _) = version_of(&app, of, params.version).await?;
+    in_a_frame(&app, of, &template).await
+}
+
 /// Renders the input as HTML without saving it. An invalid template shows its error instead.
 async fn preview(
     State(app): State<App>,
     Path(path): Path<(String, String)>,
     Form(typed): Form<FormInput>,
 ) -> Result<Response, Problem> {
-    let (notice, language) = named(path)?;
-    let template = typed.template();
-    let (values, _) = values(&app, notice, language).await?;
+    in_a_frame(&app, named(path)?, &typed.template()).await
+}
+
+async fn in_a_frame(
+    app: &App,
+    (notice, language): (Notice, Language),
+    template: &Template,
+) -> Result<Response, Problem> {
+    let (values, _) = values(app, notice, language).await?;
     let rendered = template.check(notice).and_then(|()| template.render(language, &values));
     let parts = match rendered {
         Ok(rendered) => Parts::of(language, &rendered.subject, &rendered.body, &app.base_url),
         Err(broken) => Parts::of(language, "", &broken.sentence(notice), &app.base_url),
     };
-    Ok(framed(parts.html))
+    Ok(measured(parts.html))
 }
 
 async fn test(

@@ -20,7 +20,7 @@ use crate::store::transactions::{self, Filter, Transaction};
 use crate::store::{Db, StoreError, batches, payees};
 use crate::web::dashboard::{Choice, FilterParams, ResolvedFilter, Shared, Tab, choices};
 use crate::web::kit::form::{ListQuery, Pager, encode_cursor};
-use crate::web::kit::format::{Cash, Chip, ShortTime, detail, payment_chip};
+use crate::web::kit::format::{Cash, Chip, ShortTime, address, detail, payment_chip};
 use crate::web::kit::layout::{Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, get};
@@ -112,6 +112,7 @@ pub async fn filter(
 pub struct Row {
     pub number: String,
     pub payee: String,
+    pub payee_page: String,
     /// What the vendor was told to pay.
     pub net: Cash,
     pub vendor: &'static str,
@@ -141,6 +142,7 @@ pub async fn rows(db: &mut Db, found: Vec<Transaction>) -> Result<Vec<Row>, Prob
     let row = |transaction: Transaction| Row {
         number: transaction.label(),
         payee: names.get(&transaction.terms.payee).map(|named| named.name.clone()).unwrap_or_default(),
+        payee_page: address(transaction.terms.payee),
         net: Cash(transaction.terms.net),
         vendor: transaction.terms.vendor.label(),
         destination: transaction.destination.masked(),

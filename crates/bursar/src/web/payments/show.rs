@@ -164,6 +164,8 @@ struct ShowPage {
     attempts: Vec<AttemptRow>,
     rewards: Vec<(String, Cash)>,
     timeline: Vec<LineRow>,
+    /// Messages, polls and mails that moved nothing: folded, so that the story can be read.
+    quiet: Vec<LineRow>,
     may_read_raw: bool,
     mails: Vec<notices::Row>,
 }
@@ -227,12 +229,13 @@ async fn page(
     let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
     let carriers = submissions::several(db, &carriers).await?;
     let (rewards, taken) = covered_by(db, transaction).await?;
-    let told = mails::Filter { about: Some(transaction.id.to_string()), ..mails::Filter::default() };
     let rows = evidence::of(db, transaction).await?;
     let closed = why::closed_to_resubmit(db, transaction, app.clock.now()).await?;
     let held = ActionsBlocked::of(db, context).await?;
     let [refresh, resubmit, return_to_pool, outside_deed] = actions(app, held, transaction, &closed);
     let found = put_back::any_found(db, Some(transaction.id)).await?;
+    let contradicted = transaction.contradicted_at.map(|at| (When(at), disagreement(&rows)));
+    let (story, quiet) = rows.into_iter().partition(evidence::Row::is_story);
     Ok(ShowPage {
         frame: context.frame(transaction.label(), MenuItem::Dashboard),
         number: transaction.label(),
@@ -241,7 +244,7 @@ async fn page(
         meaning: meaning_of(transaction),
         reason: placed::reason_now(transaction, placed::elsewhere(&closed)),
         stopped: summarize(&why::stopped(db, transaction).await?),
-        contradicted: transaction.contradicted_at.map(|at| (When(at), disagreement(&rows))),
+        contradicted,
         against: contradiction_text::sentences(db, transaction).await?,
         likely: contradiction_text::likely(db, transaction).await?,
         taken,
@@ -254,8 +257,7 @@ async fn page(
         test: no_real_money(transaction),
         batch: batches::find(db, &transaction.batch.to_string()).await?.number,
         amount: Cash(terms.amount),
-        // Without a fee table, Stripe's fees are billed separately.
-        fee: (terms.vendor == Vendor::PayPal || transaction.fee.minor > 0).then_some(Cash(transaction.fee)),
+        fee: expected_fee(transaction),
         fee_taken: fee_taken(db, transaction).await?,
         net: Cash(terms.net),
         pressed: When(transaction.created_at),
@@ -264,10 +266,7 @@ async fn page(
         asked: last_asked(transaction),
         ask_at: when(transaction.ask_at),
         webhooks: None,
-        seen: match transaction.state.settled() {
-            true => None,
-            false => Some(batches::change_number(db, transaction.batch).await?),
-        },
+        seen: change_seen(db, transaction).await?,
         released: when(transaction.released_at),
         outside: transaction.outside.clone().map(|(_, on, reference)| (on, reference)),
         refresh,
@@ -286,9 +285,10 @@ async fn page(
         today: crate::clock::date(app.clock.now()),
         attempts: attempts.iter().map(|one| attempt(transaction, one, &carriers)).collect(),
         rewards,
-        timeline: lines(&transaction.label(), rows),
+        timeline: lines(&transaction.label(), story),
+        quiet: lines(&transaction.label(), quiet),
         may_read_raw: context.may(Permission::Evidence),
-        mails: mails::list(db, &told, 100).await?.into_iter().map(notices::Row::of).collect(),
+        mails: mails_about(db, app, transaction).await?,
     })
 }
 
@@ -300,6 +300,26 @@ async fn opinion(db: &mut Db, of: &Transaction) -> Result<Option<FirstConfirmati
         let why = takes_two(&one.why);
         (one.asked_name, When(one.asked_at), by_hand_verbs::describe_action(&one.action), one.note, why)
     }))
+}
+
+/// While it is unsettled: its batch's change number.
+async fn change_seen(db: &mut Db, of: &Transaction) -> Result<Option<i64>, Problem> {
+    match of.state.settled() {
+        true => Ok(None),
+        false => Ok(Some(batches::change_number(db, of.batch).await?)),
+    }
+}
+
+/// The fee that is expected; without a fee table, Stripe's fees are billed separately.
+fn expected_fee(of: &Transaction) -> Option<Cash> {
+    (of.terms.vendor == Vendor::PayPal || of.fee.minor > 0).then_some(Cash(of.fee))
+}
+
+/// The mails about a payment, in the words of the Outbox.
+async fn mails_about(db: &mut Db, app: &App, of: &Transaction) -> Result<Vec<notices::Row>, Problem> {
+    let about = mails::Filter { about: Some(of.id.to_string()), ..mails::Filter::default() };
+    let found = mails::list(db, &about, 100).await?;
+    Ok(found.into_iter().map(|mail| notices::Row::of(mail, app.config.smtp_url.is_some())).collect())
 }
 
 /// The vendor's fee, if reported.

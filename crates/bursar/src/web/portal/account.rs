@@ -55,11 +55,12 @@ async fn show(State(app): State<App>, context: PartnerContext) -> Result<Respons
     let me = stored::by_id(&mut db, context.actor().id).await?;
     let device = |one: users::Device| Device {
         device: one.name.unwrap_or_else(|| t.unknown_device.to_owned()),
-        since: t
-            .since
-            .replace("{moment}", &moment(one.since))
-            .replace("{seen}", &moment(one.seen))
-            .replace("{address}", one.address.as_deref().unwrap_or("?")),
+        since: match &one.address {
+            Some(address) => t.since.replace("{address}", address),
+            None => t.since_somewhere.to_owned(),
+        }
+        .replace("{moment}", &moment(one.since))
+        .replace("{seen}", &moment(one.seen)),
         here: one.here,
         id: one.id,
     };

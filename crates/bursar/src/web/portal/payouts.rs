@@ -72,7 +72,12 @@ impl Row {
     }
 }
 
-/// Whether a payment goes to someone else in the company that the partner administers.
+/// Whether a payment arrived, by its vendor or another way. Only then is there anything to state.
+pub fn was_paid(one: &Transaction) -> bool {
+    one.outside.is_some() || one.state.status() == Status::Success
+}
+
+/// Whether a payment goes to somebody else in the company the partner administers.
 fn is_a_colleagues(context: &PartnerContext, one: &Transaction) -> bool {
     !context.payees().iter().any(|(_, payee)| *payee == one.terms.payee)
 }
@@ -224,12 +229,20 @@ pub fn fee(context: &PartnerContext, of: &Transaction) -> Option<(Amount, Amount
 
 /// Why a payment is in its state.
 struct StatusReason {
+    /// Of a colleague's payment: who is addressed by it.
+    told: Option<String>,
     message: String,
     remedy: String,
-    who: &'static str,
+    who: String,
 }
 
-fn why(context: &PartnerContext, of: &Transaction, moved_on: bool) -> Option<StatusReason> {
+/// The reason in the words of the payee. `name` is theirs if the payment is a colleague's.
+fn why(
+    context: &PartnerContext,
+    of: &Transaction,
+    (moved_on, name): (bool, Option<&str>),
+) -> Option<StatusReason> {
+    let t = context.t();
     let code = of.reason.as_ref().map(|reason| reason.code.clone()).or_else(|| of.waiting.clone())?;
     let whose = if of.terms.payee == Payee::Partner(context.partner.id) {
         OnBehalfOf::Me
@@ -239,13 +252,19 @@ fn why(context: &PartnerContext, of: &Transaction, moved_on: bool) -> Option<Sta
     if moved_on && explain_at(&code, of.state).who == Who::Partner {
         // They have changed their destination since, so the rest is up to us.
         let (message, remedy) = context.language.blocker(Code::DestinationChanged);
-        return Some(StatusReason { message, remedy, who: Reason::who(Who::Payer, whose, context.t()) });
+        let who = Reason::who(Who::Payer, whose, t).to_owned();
+        return Some(StatusReason { told: None, message, remedy, who });
     }
     let (message, remedy) = context.language.reason(&code);
+    let who = explain_at(&code, of.state).who;
     Some(StatusReason {
+        told: name.map(|name| t.told_them.replace("{name}", name)),
         message,
         remedy,
-        who: Reason::who(explain_at(&code, of.state).who, whose, context.t()),
+        who: match name.filter(|_| who == Who::Partner) {
+            Some(name) => t.who_them.replace("{name}", name),
+            None => Reason::who(who, whose, t).to_owned(),
+        },
     })
 }
 
@@ -261,6 +280,8 @@ struct PayoutPage {
     frame: Frame,
     row: Row,
     reason: Option<StatusReason>,
+    /// Whether there is a statement of it.
+    paid: bool,
     /// When the vendor was last asked, and its status word, if it gave one.
     asked: Option<(String, Option<String>)>,
     ask_at: Option<String>,
@@ -286,8 +307,9 @@ async fn show(
     let page = PayoutPage {
         frame: context.frame(one.label(), MenuItem::Payouts),
         row: Row::of(&context, &one, name),
-        reason: why(&context, &one, moved_on)
-            .filter(|_| !one.closed() && !succeeded && !is_a_colleagues(&context, &one)),
+        reason: why(&context, &one, (moved_on, name.filter(|_| is_a_colleagues(&context, &one))))
+            .filter(|_| !one.closed() && !succeeded),
+        paid: was_paid(&one),
         asked: one.asked.clone().filter(|_| under_way).map(|(at, said)| {
             let word = word_of(&said, one.terms.vendor).map(str::to_owned);
             (moment(at), word)

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 
 use payout::money::{Currency, Sum};
 use payout::transaction::Status;
 
 use super::PARTNERS;
 use super::layout::{Frame, MenuItem, PartnerContext, day};
-use super::payouts::{Line, covered, fee, one_of_theirs};
+use super::payouts::{Line, covered, fee, one_of_theirs, was_paid};
 use super::words::Amount;
 use super::years::span;
 use crate::app::App;
@@ -80,6 +80,10 @@ async fn one(
 ) -> Result<Response, Problem> {
     let mut db = app.store.read().await?;
     let found = one_of_theirs(&mut db, &context, &number).await?;
+    // Nothing was paid, so there is nothing to state: its own page says what happened.
+    if !was_paid(&found) {
+        return Ok(Redirect::to(&format!("/portal/payouts/{}", found.label())).into_response());
+    }
     let names = payees::names(&mut db, &[found.terms.payee]).await?;
     let receiver = names.get(&found.terms.payee).map(|named| named.name.clone()).unwrap_or_default();
     let frame = context.frame(format!("{} {}", context.t().statement, found.label()), MenuItem::Payouts);

@@ -214,7 +214,7 @@ table! {
     stops, until, money, money_none, currency, waiting, on_its_way, paid_in,
     came_back, in_review, why_waiting, next_payout, in_preparation, one_reward, some_rewards, request, request_help,
     requested, request_sent, last_payouts, all_payouts, act_profile, act_tax, for_you, for_company,
-    who_you, who_company, who_us, who_vendor, who_nobody,
+    who_you, who_company, who_them, who_us, who_vendor, who_nobody,
     // Rewards
     rewards_own, rewards_company, rewards_none, number, earned_by, for_what, amount, status, date, to_company,
     why_not, points,
@@ -226,7 +226,7 @@ table! {
     company, total, print, asked, asked_says, ask_again, earned, fee, begun_on, paid_on, paid_outside, covered,
     pending, pending_processing, payout_ready, success, failed, payout_failed,
     is_queued, is_sent, is_unknown, is_processing, is_on_hold, is_unclaimed, is_transferred, is_in_transit,
-    is_success, is_failed, is_bank_refused, is_given_up, is_coming_back, is_returned, is_closed,
+    is_success, is_failed, is_bank_refused, is_given_up, is_coming_back, is_returned, is_closed, told_them,
     // The payout profile
     profile_under, profile_now, profile_none, individual, organization, vendor, ready, not_ready, cooling,
     change_told, company_told, company_ask, company_nobody, barred_off, barred_role, barred_vendor,
@@ -242,7 +242,7 @@ table! {
     tax_certify_w8, tax_sign, tax_filed, tax_advice,
     // Account
     own_under, current_password, change_password, password_changed, password_wrong, sessions, this_one,
-    sign_out_elsewhere, signed_out_elsewhere, language_saved, unknown_device, since, end_session,
+    sign_out_elsewhere, signed_out_elsewhere, language_saved, unknown_device, since, since_somewhere, end_session,
     signed_out_there,
     // Passwords
     password_long, password_names_you, password_common, forgotten, forgotten_intro, forgotten_send, forgotten_sent,

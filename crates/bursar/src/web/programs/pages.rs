@@ -313,6 +313,12 @@ impl ActivityTyped {
         let of = programs.iter().map(|one| {
             (one.external_id.clone(), format!("{} ({})", one.name, kind(&one.reward_type).to_lowercase()))
         });
+        let chosen = programs.iter().find(|one| self.program.as_ref() == Some(&one.external_id));
+        let none = match chosen.map(|program| program.reward_type) {
+            Some(RewardType::Cash) => "Choose one",
+            Some(RewardType::Points) => "None, it gives points",
+            None => "Choose one; none for points",
+        };
         let value = "What it gives when a reward does not say; may stay empty.";
         let open = Currency::all().filter(|currency| currency.ended().is_none());
         // The current currency stays selectable even if it has been discontinued.
@@ -324,7 +330,7 @@ impl ActivityTyped {
             Field::line("name", "Name", &self.name, "").needed(),
             Field::select("program", "Program", "Choose one", &self.program, of).needed(),
             Field::line("value", "Default value", &self.value, value),
-            Field::select("currency", "Currency", "None, it gives points", &self.currency, currencies),
+            Field::select("currency", "Currency", none, &self.currency, currencies),
             Field::line("active", "Active: rewards can be entered for it", &self.active, "").of_kind("tick"),
         ];
         if self.seen.is_none() {

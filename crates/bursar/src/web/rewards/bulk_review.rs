@@ -14,13 +14,15 @@ use super::filter::FilterParams;
 use super::list as again;
 use crate::app::App;
 use crate::ops::idempotency::Reply;
-use crate::ops::rewards::{self as verbs, RewardSelection, SavedDecision, Verdict, check_restorable};
+use crate::ops::rewards::{
+    self as verbs, RewardSelection, SavedDecision, Verdict, check_restorable, held_by_payout,
+};
 use crate::store::Db;
 use crate::store::decisions::{self, DecidedFilter as Of, Decision};
 use crate::store::rewards;
 use crate::web::kit::extract::{Tree, read};
 use crate::web::kit::form::{Form, Key, ListQuery, Pager, encode_cursor};
-use crate::web::kit::format::{Value, When, count, how_many};
+use crate::web::kit::format::{Cash, Summed, Value, When, count, how_many};
 use crate::web::kit::history;
 use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
@@ -176,6 +178,8 @@ struct DecisionPage {
     may_review: bool,
     undo_until: When,
     undo_why_not: Option<String>,
+    /// What was decided, by currency.
+    totals: Vec<Summed>,
     skipped: Vec<Row>,
     more_skipped: Option<String>,
     done: Vec<Row>,
@@ -208,6 +212,11 @@ async fn show(
     };
     let unseen = decision.skipped - i64::try_from(skipped.len()).unwrap_or(0);
     let refusal = rules::undo(decision.at, decision.undone.is_some(), now).err();
+    let undo_why_not = match refusal {
+        Some(refusal) => Some(refusal.sentence),
+        None => held_by_payout(&mut db, &id).await?,
+    };
+    let tells = decision.undone.is_some() || undo_why_not.is_none();
     let page = DecisionPage {
         frame: context.frame("What was decided", MenuItem::Rewards),
         told: outcome_message(&decision),
@@ -220,10 +229,11 @@ async fn show(
         },
         may_review: context.may(Permission::Review),
         undo_until: When(decision.at.saturating_add(rules::UNDO_US)),
-        undo_why_not: refusal.map(|refusal| refusal.sentence),
+        undo_why_not,
+        totals: decisions::totals(&mut db, &id).await?.into_iter().map(Cash).collect(),
         more_skipped: (after.is_none() && unseen > 0).then(|| count(unseen)),
-        skipped: skipped.iter().map(|kept| row(kept, &decision, now)).collect(),
-        done: done.iter().map(|kept| row(kept, &decision, now)).collect(),
+        skipped: skipped.iter().map(|kept| row(kept, &decision, tells)).collect(),
+        done: done.iter().map(|kept| row(kept, &decision, tells)).collect(),
         turn: paging.turn(done.len(), next.as_deref(), None),
         list: decision.list,
         id,
@@ -254,15 +264,15 @@ fn outcome_message(decision: &Decision) -> (&'static str, String) {
     }
 }
 
-fn row(kept: &decisions::DecidedReward, decision: &Decision, now: i64) -> Row {
+/// `tells`: why this one cannot be undone is said here, because the others can be.
+fn row(kept: &decisions::DecidedReward, decision: &Decision, tells: bool) -> Row {
     let is = kept.now.as_ref();
     let label = |status: RewardStatus| Shown::parse(status.as_str()).map_or("", Shown::label);
     let result = match (&kept.skipped, kept.undone_at, check_restorable(kept)) {
         (Some(code), _, _) => format!("Skipped: {}", skipped_why(code)),
         (None, Some(_), _) => format!("Undone: {} again", kept.before.map_or("", label)),
         (None, None, Err(refusal)) => {
-            let open = decision.undone.is_some() || rules::undo(decision.at, false, now).is_ok();
-            let why = if open { format!(" Cannot be undone: {}", refusal.sentence) } else { String::new() };
+            let why = if tells { format!(" Cannot be undone: {}", refusal.sentence) } else { String::new() };
             format!("{}.{why}", label(decision.verdict))
         }
         (None, None, Ok(_)) => label(decision.verdict).to_owned(),

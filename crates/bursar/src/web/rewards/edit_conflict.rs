@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use crate::ops::OpsError;
 use crate::store::rewards::Reward;
 use crate::store::{Db, audit};
-use crate::web::kit::format::{When, plain};
+use crate::web::kit::action_words;
+use crate::web::kit::format::When;
 use crate::web::kit::history;
 use crate::web::kit::layout::{Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
@@ -59,7 +60,7 @@ pub async fn show(
     let last = match rows.into_iter().next() {
         Some(row) => {
             let by = history::names(db, std::iter::once(row.actor.as_str())).await?.remove(&row.actor);
-            Some((by.unwrap_or_default(), When(row.at), plain(&row.action)))
+            Some((by.unwrap_or_default(), When(row.at), action_words::done(&row.action)))
         }
         None => None,
     };

@@ -12,14 +12,18 @@ use super::columns::{Column, chosen, unknown};
 use super::filter::{FilterParams, ResolvedFilter, VIEWS, listed};
 use super::saved_views;
 use crate::app::App;
+use crate::ops::company;
 use crate::ops::rewards::hold_was_over;
-use crate::store::Db;
+use crate::store::home::{self, RewardGroup, RewardTotals};
 use crate::store::programs::{self, Filter as Catalogue};
 use crate::store::rewards::{self, Count, Reward, View, Window};
 use crate::store::saved_views::{self as views, SavedView};
+use crate::store::{Db, vendors};
 use crate::web::kit::facet::{Facet, Facets, Typed, date_presets};
 use crate::web::kit::form::{ListQuery, Pager, Paging, encode_cursor};
-use crate::web::kit::format::{Chip, ShortTime, Value, count, how_many, reward_chip, summarize};
+use crate::web::kit::format::{
+    Cash, Chip, ShortTime, Summed, Value, count, how_many, reward_chip, summarize,
+};
 use crate::web::kit::layout::{Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, get};
@@ -38,10 +42,37 @@ pub fn routes() -> Vec<Route> {
 #[template(path = "rewards/settings.html")]
 struct SettingsPage {
     frame: Frame,
+    /// What waits for a decision, and what is approved and in no payout yet.
+    pending: RewardTotals,
+    free: RewardTotals,
+    /// The names of the connected vendors.
+    vendors: Vec<&'static str>,
+    company: String,
 }
 
-async fn settings(context: PageContext) -> Result<Response, Problem> {
-    context.show(&SettingsPage { frame: context.frame("Reward Settings", MenuItem::RewardSettings) })
+impl SettingsPage {
+    fn many(&self, totals: &RewardTotals) -> String {
+        let cut = if totals.is_cut() { "more than " } else { "" };
+        let shown = totals.count.min(home::MOST);
+        format!("{cut}{}", how_many(usize::try_from(shown).unwrap_or(0), "reward", "rewards"))
+    }
+
+    /// The sums of what can be paid; a long list of currencies is left to Review Claims.
+    fn sums(&self) -> Vec<Summed> {
+        self.free.sums.iter().take(3).map(|sum| Cash(*sum)).collect()
+    }
+}
+
+async fn settings(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
+    let (mut db, now) = (app.store.read().await?, app.clock.now());
+    let vendors = vendors::all(&mut db).await?;
+    context.show(&SettingsPage {
+        frame: context.frame("Reward Settings", MenuItem::RewardSettings),
+        pending: home::heap(&mut db, RewardGroup::Pending, now).await?,
+        free: home::heap(&mut db, RewardGroup::Free, now).await?,
+        vendors: vendors.into_iter().map(|one| one.vendor.label()).collect(),
+        company: company::read(&mut db).await?.name,
+    })
 }
 
 /// A row of the list.

@@ -29,6 +29,7 @@ use crate::store::{Db, clawbacks, contradictions};
 use crate::web::kit::clawbacks::ClawbackRow;
 use crate::web::kit::extract::{Tree, read};
 use crate::web::kit::form::{Form, Key, Query};
+use crate::web::kit::format;
 use crate::web::kit::format::{BlockerSummary, Cash, Chip, Summed, Value, When, plain, reward_chip, when};
 use crate::web::kit::history::{self, Line};
 use crate::web::kit::layout::{Flash, Frame, MenuItem, PageContext};
@@ -144,8 +145,6 @@ struct ShowPage {
     /// The day it was earned, if its hold period was over before it was entered.
     hold_over: Option<String>,
     gates: Vec<Gate>,
-    /// Set if it is paid; then no gates are shown.
-    over: Option<String>,
     taken: Vec<ClawbackRow>,
     /// How much of it was clawed back, if anything.
     taken_in_all: Option<Summed>,
@@ -172,6 +171,15 @@ struct ClawbackOffer {
 impl ShowPage {
     fn clawback(&self) -> bool {
         self.reward.entered.entry == Entry::Clawback
+    }
+
+    fn left_in_words(&self, left: &Money) -> String {
+        format::in_words(*left)
+    }
+
+    /// Once it is paid, nothing is left to decide, edit or delete.
+    fn paid(&self) -> bool {
+        self.reward.paid_at.is_some()
     }
 
     /// Whether it is a clawback that has not been deducted yet.
@@ -231,10 +239,6 @@ async fn show(
         expires: entered.expires_at.map(|at| clock::date(at - 1)),
         held_until: when(entered.held_until.filter(|until| *until > now)),
         hold_over: entered.earned_on.clone().filter(|_| verbs::hold_was_over(entered)),
-        over: blockers
-            .iter()
-            .find(|blocker| blocker.code == Code::RewardPaid)
-            .map(|blocker| format!("{} {}", blocker.message(), blocker.remedy())),
         gates: gates(&blockers),
         payable: blockers.is_empty(),
         verdict,
@@ -248,8 +252,11 @@ async fn show(
         placed: payments::placed(&reward, &payments, entered.entry == Entry::Clawback),
         history: {
             let mut lines = history::of(&mut db, &entered.id.to_string(), 50).await?;
+            // What has the same time stays in the order in which it happened: entered and decided, then paid.
+            lines.reverse();
             lines.extend(payments::lines(&payments));
-            lines.sort_by_key(|line| std::cmp::Reverse(line.at.0));
+            lines.sort_by_key(|line| line.at.0);
+            lines.reverse();
             lines
         },
         back: params.query(&[]),
@@ -319,7 +326,8 @@ async fn claw_back(
         Ok(made) => {
             let new = made.reward.number();
             let message = format!(
-                "{new} claws back {value} of {number}. It is subtracted from the payee's next claim."
+                "{new} claws back {} of {number}. It is subtracted from the payee's next claim.",
+                format::in_words(value)
             );
             Ok(Flash::good(message).on(&format!("/rewards/{new}")))
         }
@@ -475,8 +483,8 @@ impl Decision {
 
 fn in_words(worth: RewardValue) -> String {
     match worth {
-        RewardValue::Cash(money) => money.to_string(),
-        RewardValue::Points(points) => format!("{points} points"),
+        RewardValue::Cash(money) => format::in_words(money),
+        RewardValue::Points(points) => format!("{} points", format::count(points)),
     }
 }
 

@@ -149,7 +149,10 @@ struct FormInput {
     us_tax_tracking: Option<String>,
     profile_role: Vec<String>,
     tax_thresholds: String,
+    /// Like `04-01`; a form may send the month and the day instead.
     fiscal_year_start: String,
+    fiscal_month: Option<String>,
+    fiscal_day: Option<String>,
     internal_recipients: String,
 }
 
@@ -194,6 +197,8 @@ impl FormInput {
             profile_role: document.profile_roles.clone(),
             tax_thresholds: document.tax_thresholds.iter().map(tax_line).collect::<Vec<_>>().join("\n"),
             fiscal_year_start: document.fiscal_year_start.clone(),
+            fiscal_month: None,
+            fiscal_day: None,
             internal_recipients: document.internal_recipients.join("\n"),
         }
     }
@@ -229,11 +234,19 @@ impl FormInput {
                 shown.tax_thresholds = typed.tax_thresholds;
             }
             Section::Company => {
-                shown.fiscal_year_start = typed.fiscal_year_start;
+                shown.fiscal_year_start = self.fiscal_year();
                 shown.internal_recipients = typed.internal_recipients;
             }
         }
         shown
+    }
+
+    /// The month and day on which the fiscal year begins.
+    fn fiscal_year(&self) -> String {
+        match (&self.fiscal_month, &self.fiscal_day) {
+            (Some(month), Some(day)) => format!("{month}-{day}"),
+            (_, _) => self.fiscal_year_start.trim().to_owned(),
+        }
     }
 
     fn over(&self, before: Document, section: Section) -> Result<Document, Refusal> {
@@ -276,7 +289,7 @@ impl FormInput {
                 ..before
             },
             Section::Company => Document {
-                fiscal_year_start: self.fiscal_year_start.trim().to_owned(),
+                fiscal_year_start: self.fiscal_year(),
                 internal_recipients: filled(&self.internal_recipients).map(str::to_owned).collect(),
                 ..before
             },
@@ -366,6 +379,12 @@ struct SettingsPage {
     may: bool,
 }
 
+#[rustfmt::skip]
+const MONTHS: [&str; 12] = [
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+];
+
 impl SettingsPage {
     fn fee_rows(&self) -> Vec<fees::Row> {
         fees::rows(&self.typed)
@@ -385,6 +404,27 @@ impl SettingsPage {
     fn bad_row(&self, field: &str, list: &str, row: &amounts::Row) -> bool {
         let broken = || self.rows(list).iter().any(|one| one.wrong(list).is_some());
         self.bad(field) && (row.wrong(list).is_some() || !broken())
+    }
+
+    /// The months to choose from for the fiscal year, and the chosen one.
+    fn months(&self) -> Vec<(String, &'static str, bool)> {
+        let chosen = self.typed.fiscal_year_start.split('-').next().unwrap_or_default();
+        let month = |(place, words): (usize, &'static str)| {
+            let value = format!("{:02}", place + 1);
+            let here = value == chosen;
+            (value, words, here)
+        };
+        MONTHS.into_iter().enumerate().map(month).collect()
+    }
+
+    fn days(&self) -> Vec<(String, bool)> {
+        let chosen = self.typed.fiscal_year_start.split('-').nth(1).unwrap_or_default();
+        let day = |day: u8| {
+            let value = format!("{day:02}");
+            let here = value == chosen;
+            (value, here)
+        };
+        (1..=31).map(day).collect()
     }
 
     fn published(&self) -> &'static [payout::fee::Published] {

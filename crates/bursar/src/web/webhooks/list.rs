@@ -2,25 +2,27 @@
 //! which contain personal data; they are in the database.
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Deserialize;
 
 use payout::access::Permission;
 use payout::money::Vendor;
+use payout::transaction::State as Stands;
 
 use crate::app::App;
 use crate::ops::evidence::particulars;
 use crate::store::events::{self, EventRow, Filter};
 use crate::web::kit::facet::{Facet, Facets};
 use crate::web::kit::form::{ListQuery, Pager, encode_cursor};
-use crate::web::kit::format::{Chip, ShortTime};
+use crate::web::kit::format::{Chip, ShortTime, When, plain};
 use crate::web::kit::layout::{Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, get};
 
 pub fn routes() -> Vec<Route> {
-    vec![get("/events", Access::May(Permission::Read), list)]
+    let reads = Access::May(Permission::Read);
+    vec![get("/events", reads, list), get("/events/{event}", reads, show)]
 }
 
 #[derive(Deserialize)]
@@ -70,13 +72,14 @@ impl ListParams {
 const ALONE: &str = "About no payment of ours";
 
 struct Row {
+    id: String,
     at: ShortTime,
     vendor: &'static str,
     kind: String,
-    event_id: String,
-    object: Option<String>,
     transaction: Option<String>,
-    chip: Chip,
+    /// Set only if it has not been processed.
+    chip: Option<Chip>,
+    /// What it changed, in a few words; its own page has the sentence.
     effect: String,
 }
 
@@ -101,6 +104,7 @@ async fn list(
         vendor: params.vendor.as_deref().and_then(Vendor::parse),
         kind: params.q.clone(),
         without_payment: params.without_payment.unwrap_or(false),
+        id: None,
     };
     let before = paging.after_parts()?.map(|[at, id]| (at.parse().unwrap_or(i64::MAX), id));
     let mut db = app.store.read().await?;
@@ -120,19 +124,79 @@ async fn list(
 }
 
 fn row(event: EventRow) -> Row {
-    let (chip, effect) = match (&event.applied, event.parked_at, event.transaction) {
-        (Some((_, effect)), _, None) if effect.starts_with("no effect") => {
-            (Chip { tone: "", words: "No effect" }, effect.clone())
-        }
-        (Some((_, effect)), _, _) => (Chip { tone: "fine", words: "Processed" }, particulars(effect)),
-        (None, Some(_), _) => {
-            let message = "about an object that Bursar does not know yet. It is processed once a vendor answer names the object";
-            (Chip { tone: "warn", words: "Parked" }, message.to_owned())
-        }
-        (None, None, _) => (Chip { tone: "wait", words: "Waiting" }, "checking with the vendor".to_owned()),
+    let (chip, effect) = match (&event.applied, event.parked_at) {
+        (Some((_, effect)), _) => (None, in_short(effect)),
+        (None, Some(_)) => (Some(PARKED), String::new()),
+        (None, None) => (Some(WAITING), String::new()),
     };
     Row {
+        id: event.id,
         at: ShortTime(event.received_at),
+        vendor: event.vendor.label(),
+        kind: event.event_type,
+        transaction: event.transaction.map(|number| format!("PT-{number:06}")),
+        chip,
+        effect,
+    }
+}
+
+const PARKED: Chip = Chip { tone: "warn", words: "Parked" };
+const WAITING: Chip = Chip { tone: "wait", words: "Waiting" };
+
+/// What an event changed, in a few words.
+fn in_short(effect: &str) -> String {
+    if let Some((_, code)) = effect.rsplit_once("the payment is ") {
+        return Stands::parse(code)
+            .map_or_else(|| plain(effect), |state| format!("Now {}", state.status().label()));
+    }
+    if let Some(asked) = particulars(effect).strip_prefix("asked about ") {
+        return format!("Checked {asked}");
+    }
+    let words = match effect {
+        "the account is being read again" => "Account checked again",
+        "from the other mode (test or live)" => "Other mode, ignored",
+        "from a different account than the payment's" => "Other account, ignored",
+        none if none.starts_with("no effect") => "No effect",
+        other if other.starts_with("names ") => "Not ours, ignored",
+        other => return plain(other),
+    };
+    words.to_owned()
+}
+
+#[derive(Template)]
+#[template(path = "webhooks/show.html")]
+struct EventPage {
+    frame: Frame,
+    at: When,
+    vendor: &'static str,
+    kind: String,
+    event_id: String,
+    object: Option<String>,
+    transaction: Option<String>,
+    chip: Chip,
+    effect: String,
+    applied: Option<When>,
+}
+
+async fn show(
+    State(app): State<App>,
+    context: PageContext,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let filter = Filter { id: Some(id), ..Filter::default() };
+    let found = events::newest(&mut app.store.read().await?, &filter, None, 1).await?.into_iter().next();
+    let event = found.ok_or_else(Problem::missing)?;
+    let (chip, effect) = match (&event.applied, event.parked_at) {
+        (Some((_, effect)), _) => (Chip { tone: "fine", words: "Processed" }, plain(&particulars(effect))),
+        (None, Some(_)) => {
+            let message = "It is about an object that Bursar does not know yet. It is processed once a vendor answer names the object.";
+            (PARKED, message.to_owned())
+        }
+        (None, None) => (WAITING, "Bursar checks with the vendor next.".to_owned()),
+    };
+    context.show(&EventPage {
+        frame: context.frame("Vendor event", MenuItem::PayoutSettings),
+        at: When(event.received_at),
         vendor: event.vendor.label(),
         kind: event.event_type,
         event_id: event.event_id,
@@ -140,5 +204,23 @@ fn row(event: EventRow) -> Row {
         transaction: event.transaction.map(|number| format!("PT-{number:06}")),
         chip,
         effect,
+        applied: event.applied.map(|(at, _)| When(at)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_short;
+
+    #[test]
+    fn what_an_event_changed_is_a_few_words() {
+        for (effect, words) in [
+            ("the vendor was asked; the payment is payout_failed", "Now Payout Failed"),
+            ("asked about 1 payments", "Checked 1 payment"),
+            ("asked about 2 payments", "Checked 2 payments"),
+            ("no effect: an event that Bursar does not use", "No effect"),
+        ] {
+            assert_eq!(in_short(effect), words);
+        }
     }
 }

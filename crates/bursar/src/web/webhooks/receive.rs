@@ -209,7 +209,7 @@ fn text(body: &[u8]) -> String {
 }
 
 fn fresh_id(app: &App) -> String {
-    payout::ids::EventId::fresh(app.clock.now(), app.clock.random()).to_string()
+    payout::ids::EventId::fresh(app.clock.now(), app.clock.in_turn()).to_string()
 }
 
 fn received() -> Response {

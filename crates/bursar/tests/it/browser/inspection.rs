@@ -12,6 +12,7 @@ use bursar::ops::people::team::{self, TeamMember};
 use bursar::ops::people::{self, NewKey, NewPerson};
 use bursar::ops::rewards::{RewardSelection, Verdict, decide_and_keep};
 use bursar::store::batches::PoolFilter;
+use bursar::store::events;
 use bursar::store::mails;
 use bursar::store::reconciliation::days;
 use bursar::store::rewards::{Filter, View};
@@ -29,7 +30,7 @@ use crate::pages::{PASSWORD, approve_all, seed_data};
 use crate::world::{SECOND, World};
 
 /// Routes that are not pages, with the reason.
-const NO_PAGES: [(&str, &str); 22] = [
+const NO_PAGES: [(&str, &str); 23] = [
     ("/assets/", "what pages load"),
     ("/login/{token}", "a link that works once; it is followed here"),
     ("/claims/{number}/events", "a stream"),
@@ -43,6 +44,7 @@ const NO_PAGES: [(&str, &str); 22] = [
     ("/reconciliation/movements.csv", "a file to keep"),
     ("/rewards/import", "leads to the import of rewards"),
     ("/outbox/{mail}/html", "a mail, shown in a frame of its own"),
+    ("/settings/notices/{notice}/{language}/preview", "a mail, shown in a frame of its own"),
     ("/join/{token}", "a link that works once; the tests of people follow it"),
     ("/password/new/{token}", "a link that works once; the tests of people follow it"),
     ("/portal/join/{token}", "a link that works once; the portal's tests follow it"),
@@ -118,9 +120,9 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
         ("/claims/{number}", "/claims/PB-2026-0002".to_owned()),
         ("/claims/{number}/delete", "/claims/PB-2026-0002/delete".to_owned()),
         ("/claims/{number}/pay", "/claims/PB-2026-0002/pay".to_owned()),
-        ("/transactions/{number}", "/transactions/PT-000001".to_owned()),
+        ("/transactions/{number}", "/transactions/PT-000004".to_owned()),
         ("/reconciliation/day", off_day(world).await),
-        ("/transactions/{number}/evidence/{row}", first_evidence(world, "PT-000001").await),
+        ("/transactions/{number}/evidence/{row}", first_evidence(world, "PT-000004").await),
         ("/partners/{id}", "/partners/ana".to_owned()),
         ("/partners/{id}/edit", "/partners/ana/edit".to_owned()),
         ("/partners/{id}/invite", "/partners/ana/invite".to_owned()),
@@ -135,15 +137,23 @@ async fn fill(world: &World) -> BTreeMap<&'static str, String> {
         ("/keys/{id}/addresses", format!("/keys/{key}/addresses")),
         ("/settings/notices/{notice}/{language}", "/settings/notices/reward_approved/de".to_owned()),
         ("/outbox/{mail}", format!("/outbox/{mail}")),
-        ("/portal/payouts/{number}", "/portal/payouts/PT-000001".to_owned()),
-        ("/portal/payouts/{number}/statement", "/portal/payouts/PT-000001/statement".to_owned()),
+        ("/events/{event}", first_event(world).await),
+        ("/portal/payouts/{number}", "/portal/payouts/PT-000004".to_owned()),
+        ("/portal/payouts/{number}/statement", "/portal/payouts/PT-000002/statement".to_owned()),
         ("/portal/statements/{year}", "/portal/statements/2026".to_owned()),
         ("/portal/profile/{whose}", "/portal/profile/me".to_owned()),
         ("/portal/tax/{whose}", "/portal/tax/company".to_owned()),
     ])
 }
 
-/// A Stripe day on which someone moved money by hand.
+/// The page of the newest vendor event.
+async fn first_event(world: &World) -> String {
+    let mut db = world.app.store.read().await.unwrap();
+    let found = events::newest(&mut db, &events::Filter::default(), None, 1).await.unwrap();
+    format!("/events/{}", found.first().unwrap().id)
+}
+
+/// A Stripe day on which somebody moved money by hand.
 async fn off_day(world: &World) -> String {
     world.simulator.send_in_dashboard("acct_bo", "USD", 2_500);
     movements::all(&world.works[0], None).await.unwrap();

@@ -193,7 +193,7 @@ async fn earnings_are_sorted_paged_and_held_against_the_threshold() {
     furnish(&world).await;
     let mut browser = Browser::of(&world, Role::Auditor, "pat").await;
     let page = browser.read("/dashboard/earnings").await;
-    page.says("Net from 2,000.00 USD on is reported for 2026.");
+    page.says("A net of 2,000.00 USD or more is reported for 2026.");
     page.says("USD 2,316.00 USD 2,270.00 USD 0.00 USD 70.00 USD in the balance at Stripe – 2,200.00 USD");
     page.says("Ana Lima ana 2,150.00 USD 2,150.00 USD 0.00 USD 2,150.00 USD PayPal 2,150.00 USD None Over");
     page.says("Cem Ray cem 70.00 USD 70.00 USD 0.00 USD 70.00 USD in the balance at Stripe 0.00 USD Stripe 0.00 USD None Under");

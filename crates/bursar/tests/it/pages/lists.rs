@@ -74,6 +74,37 @@ async fn filters_are_added_one_at_a_time_and_taken_away_again() {
 }
 
 #[tokio::test]
+async fn what_has_the_same_time_stands_in_its_order_and_a_mail_has_one_state() {
+    let world = World::open("lists_order", 71).await;
+    seed_data(&world).await;
+    super::approve_all(&world).await;
+    crate::portal::pay_all(&world).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let list = pat.read("/dashboard/transactions").await;
+    let numbers: Vec<&str> =
+        list.body.split("href=\"/transactions/PT-").skip(1).map(|rest| &rest[..6]).collect();
+    assert!(numbers.len() > 1 && numbers.is_sorted_by(|one, next| one > next), "newest first: {numbers:?}");
+    let story = pat.read("/transactions/PT-000001").await.words();
+    let place = |words: &str| story.find(words).unwrap_or_else(|| panic!("no {words} in {story}"));
+    assert!(place("Pay was pressed") < place("Recorded, to be sent"), "{story}");
+    let entered = pat.read("/rewards/RW-000001").await.words();
+    let place = |words: &str| entered.find(words).unwrap_or_else(|| panic!("no {words} in {entered}"));
+    assert!(place("Put into payment") < place("Reward approved"), "newest first: {entered}");
+    assert!(place("Reward approved") < place("Reward entered"), "{entered}");
+
+    while bursar::work::notify::once(&world.works[0], world.now()).await.unwrap() > 0 {}
+    let outbox = pat.read("/outbox").await;
+    outbox.says("Not sent");
+    let mail = outbox.body.split("href=\"/outbox/mail_").nth(1).unwrap().split('"').next().unwrap();
+    pat.read(&format!("/outbox/mail_{mail}")).await.says("Not sent");
+
+    let events = pat.read("/events").await;
+    let event = events.body.split("href=\"/events/").nth(1).unwrap().split('"').next().unwrap();
+    pat.read(&format!("/events/{event}")).await.says("What it changed");
+    world.close().await;
+}
+
+#[tokio::test]
 async fn what_went_wrong_is_told_beside_the_menu_of_whoever_is_signed_in() {
     let world = World::open("lists_faults", 70).await;
     seed_data(&world).await;

@@ -10,7 +10,7 @@ use crate::world::World;
 /// The URL of a payee's page, as linked from the list.
 pub(super) async fn page_of(browser: &mut Browser, list: &str, name: &str) -> String {
     let list = browser.read(list).await;
-    let row = list.body.split("class=\"who\"").find(|row| row.contains(&format!(">{name}</a>")));
+    let row = list.body.split("class=\"who line wide\"").find(|row| row.contains(&format!(">{name}</a>")));
     let href = row.unwrap_or_else(|| panic!("no {name} in\n{}", list.body)).split("href=\"").nth(1).unwrap();
     href.split('"').next().unwrap().to_owned()
 }
@@ -162,7 +162,7 @@ async fn a_tax_report_is_filed_by_questions_and_its_number_shown_once() {
     let shown = browser.post(&reveal, &sure).await;
     assert_eq!(shown.status, StatusCode::OK);
     shown.says("123-45-6789");
-    browser.read(&ana).await.says("Tax number revealed by pat");
+    browser.read(&ana).await.says("Tax number shown by pat");
     let mut manager = Browser::of(&world, Role::ProgramManager, "kim").await;
     manager.read(&ana).await.says("Show full number An administrator can.");
     let theirs = manager.read(&ana).await.hidden("csrf");

@@ -269,7 +269,7 @@ async fn what_was_sent_and_said_is_read_word_for_word_by_few() {
             assert!(!page.body.contains(address), "{path} holds {address}");
         }
     }
-    auditor.read("/activity").await.says("Evidence read");
+    auditor.read("/activity").await.says("Raw message opened");
 
     let seen = payer.read("/transactions/PT-000002").await;
     seen.says("The raw message is kept. Administrators and auditors can open it.");

@@ -202,8 +202,11 @@ async fn what_is_in_a_payout_or_old_is_not_taken_back() {
     pat.post_on("/claims/add", &[("csrf", &csrf), ("all", "yes")]).await;
     let before = owed(&world).await;
     let refused = pat.post_on(&format!("{here}/undo"), &[("csrf", &csrf)]).await;
-    refused.says("in a payout since, so nothing was undone.");
-    refused.says("Cannot be undone: It has been added to a payout since");
+    refused.says("in a payout since, so nothing can be undone.");
+    assert!(!refused.words().contains("Cannot be undone"), "the reason is said once, beside the button");
+    assert!(!refused.body.contains(&format!("{here}/undo")), "{}", refused.body);
+    refused.says("12 rewards approved.");
+    assert!(refused.body.contains("<ul class=\"sums change\">"), "what was decided in all");
     assert_eq!(owed(&world).await, before);
     pat.post_on("/claims/PB-2026-0001/delete", &[("csrf", &csrf)]).await;
     // That changed them, so only those that were never in a batch could go back.

@@ -241,7 +241,7 @@ pub(super) async fn make(
     role: Role,
 ) -> Result<Option<Person>> {
     let Some(email) = address(shown) else { return Ok(None) };
-    let (now, id) = (app.clock.now(), PersonId::fresh(app.clock.now(), app.clock.random()));
+    let (now, id) = (app.clock.now(), PersonId::fresh(app.clock.now(), app.clock.in_turn()));
     let name = without_unseen(shown.name.as_deref().unwrap_or_default());
     let name = if name.trim().is_empty() { email.as_str() } else { name.trim() };
     let person = Person {

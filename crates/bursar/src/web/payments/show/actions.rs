@@ -13,6 +13,7 @@ use crate::ops::transactions as verbs;
 use crate::ops::why;
 use crate::store::Db;
 use crate::store::transactions::{Attempt, Transaction};
+use crate::web::kit::format::in_words;
 use crate::web::kit::layout::PageContext;
 use crate::web::kit::problem::Problem;
 
@@ -129,7 +130,7 @@ pub(super) fn actions(
 
 /// The confirmations before a payment is resubmitted or its rewards are released, and the buttons with the amount.
 fn sure(of: &Transaction) -> ((String, String), (String, String)) {
-    let (net, vendor) = (of.terms.net, of.terms.vendor.label());
+    let (net, vendor) = (in_words(of.terms.net), of.terms.vendor.label());
     let looked = match (of.called_not_made, of.state) {
         (true, Stands::PayoutFailed) => {
             format!("I have checked at {vendor} again: it did not pay this out to the bank")

@@ -82,6 +82,7 @@ pub const WORDS: Words = Words {
     for_company: "Ihre Firma",
     who_you: "Sie handeln",
     who_company: "Ihre Firma handelt",
+    who_them: "{name} handelt",
     who_us: "Wir handeln",
     who_vendor: "Der Zahlungsdienst handelt",
     who_nobody: "Nur abwarten",
@@ -158,6 +159,7 @@ pub const WORDS: Words = Words {
     is_coming_back: "Das Geld wird vom Zahlungsdienst zurückgeholt. Es steht Ihnen weiter zu.",
     is_returned: "Das Geld kam zu uns zurück. Es steht Ihnen weiter zu.",
     is_closed: "Wofür sie war, wird mit einer anderen Zahlung bezahlt.",
+    told_them: "Was {name} dazu erfährt",
 
     profile_under: "An wen Ihr Geld geht und wohin.",
     profile_now: "Wie es jetzt ist",
@@ -253,6 +255,7 @@ pub const WORDS: Words = Words {
     language_saved: "Die Sprache ist geändert.",
     unknown_device: "Ein unbenannter Browser",
     since: "Seit {moment}, zuletzt benutzt {seen} von {address}",
+    since_somewhere: "Seit {moment}, zuletzt benutzt {seen}",
     end_session: "Beenden",
     signed_out_there: "Dort abgemeldet.",
 

@@ -81,6 +81,7 @@ pub const WORDS: Words = Words {
     for_company: "Your company",
     who_you: "You act",
     who_company: "Your company acts",
+    who_them: "{name} acts",
     who_us: "We act",
     who_vendor: "The payment service acts",
     who_nobody: "Just wait",
@@ -157,6 +158,7 @@ pub const WORDS: Words = Words {
     is_coming_back: "The money is being fetched back from the payment service. It is still yours.",
     is_returned: "The money came back to us. It is still yours.",
     is_closed: "What it was for is paid in another payment.",
+    told_them: "What {name} is told about it",
 
     profile_under: "Who gets your money, and where.",
     profile_now: "Current payout method",
@@ -251,6 +253,7 @@ pub const WORDS: Words = Words {
     language_saved: "The language is changed.",
     unknown_device: "An unnamed browser",
     since: "Since {moment}, last used {seen} from {address}",
+    since_somewhere: "Since {moment}, last used {seen}",
     end_session: "End",
     signed_out_there: "Signed out there.",
 

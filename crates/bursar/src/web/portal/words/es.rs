@@ -81,6 +81,7 @@ pub const WORDS: Words = Words {
     for_company: "Su empresa",
     who_you: "Le toca a usted",
     who_company: "Le toca a su empresa",
+    who_them: "Le toca a {name}",
     who_us: "Nos toca a nosotros",
     who_vendor: "Le toca al servicio de pago",
     who_nobody: "Solo esperar",
@@ -157,6 +158,7 @@ pub const WORDS: Words = Words {
     is_coming_back: "Se está recuperando el dinero del servicio de pago. Sigue siendo suyo.",
     is_returned: "El dinero volvió a nosotros. Sigue siendo suyo.",
     is_closed: "Lo que pagaba se paga con otro pago.",
+    told_them: "Lo que se le dice a {name}",
 
     profile_under: "A quién va su dinero, y adónde.",
     profile_now: "Cómo está ahora",
@@ -252,6 +254,7 @@ pub const WORDS: Words = Words {
     language_saved: "El idioma está cambiado.",
     unknown_device: "Un navegador sin nombre",
     since: "Desde {moment}, último uso {seen} desde {address}",
+    since_somewhere: "Desde {moment}, último uso {seen}",
     end_session: "Cerrar",
     signed_out_there: "Sesión cerrada allí.",
 

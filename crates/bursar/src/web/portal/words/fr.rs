@@ -81,6 +81,7 @@ pub const WORDS: Words = Words {
     for_company: "Votre société",
     who_you: "À vous d’agir",
     who_company: "À votre société d’agir",
+    who_them: "À {name} d’agir",
     who_us: "À nous d’agir",
     who_vendor: "Au service de paiement d’agir",
     who_nobody: "Il suffit d’attendre",
@@ -157,6 +158,7 @@ pub const WORDS: Words = Words {
     is_coming_back: "L’argent est en train d’être repris au service de paiement. Il vous reste dû.",
     is_returned: "L’argent nous est revenu. Il vous reste dû.",
     is_closed: "Ce qu’il réglait est payé par un autre paiement.",
+    told_them: "Ce que {name} apprend à ce sujet",
 
     profile_under: "À qui va votre argent, et où.",
     profile_now: "La situation actuelle",
@@ -254,6 +256,7 @@ pub const WORDS: Words = Words {
     language_saved: "La langue est changée.",
     unknown_device: "Un navigateur sans nom",
     since: "Depuis le {moment}, dernière utilisation le {seen} depuis {address}",
+    since_somewhere: "Depuis le {moment}, dernière utilisation le {seen}",
     end_session: "Terminer",
     signed_out_there: "Déconnecté là-bas.",
 

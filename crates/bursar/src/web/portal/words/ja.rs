@@ -81,6 +81,7 @@ pub const WORDS: Words = Words {
     for_company: "あなたの会社",
     who_you: "あなたが対応",
     who_company: "会社が対応",
+    who_them: "{name} さんが対応",
     who_us: "当方が対応",
     who_vendor: "決済サービスが対応",
     who_nobody: "待つだけ",
@@ -157,6 +158,7 @@ pub const WORDS: Words = Words {
     is_coming_back: "決済サービスから取り戻しているところです。お金は引き続きあなたのものです。",
     is_returned: "お金は当方に戻りました。引き続きあなたのものです。",
     is_closed: "この内容は別の支払いで支払われます。",
+    told_them: "{name} さんへの案内",
 
     profile_under: "お金を誰に、どこへ送るか。",
     profile_now: "現在の設定",
@@ -250,6 +252,7 @@ pub const WORDS: Words = Words {
     language_saved: "言語を変更しました。",
     unknown_device: "名前のないブラウザー",
     since: "{moment} から、最終利用 {seen}（{address}）",
+    since_somewhere: "{moment} から、最終利用 {seen}",
     end_session: "終了",
     signed_out_there: "その端末からログアウトしました。",
 

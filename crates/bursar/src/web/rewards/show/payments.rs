@@ -17,6 +17,14 @@ pub(super) struct PaymentLink {
     pub(super) behind: String,
 }
 
+impl PaymentLink {
+    /// The text before its number, at the beginning of a sentence.
+    pub(super) fn beginning(&self) -> String {
+        let mut letters = self.before.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    }
+}
+
 /// Every payment that a reward was ever in, oldest first.
 pub(super) async fn of(db: &mut Db, reward: &Reward) -> Result<Vec<Transaction>, Problem> {
     let ids = past::payments_of(db, reward.entered.id).await?;
