@@ -619,7 +619,7 @@ def way_out(world, batch, loses_pay):
     """What a person does after a gap, by docs/operating.md; everybody is paid once in the end."""
     looked = lambda: not (now := world.safe_mode())["keeps_on"] and now
     found = wait_for("everything is looked up", 600, looked, every=5)["found"]
-    off = world.nodes[0].run("safe-mode", "off")
+    off = world.nodes[0].run("safe-mode", "off", "--reentered")
     must(off.returncode == 0, f"safe mode does not end: {off.stdout}{off.stderr}")
     must(bool(found) == loses_pay, f"{len(found)} payments were found that are not known here")
     if not loses_pay:

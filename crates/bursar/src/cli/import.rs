@@ -19,7 +19,7 @@ use crate::work::connect;
 pub(super) struct Options {
     /// What the file contains
     what: ImportKind,
-    /// The CSV file, UTF-8 with a header
+    /// The file: CSV (UTF-8) or an Excel workbook (.xlsx), with a header
     file: PathBuf,
     /// Only report what an import would do
     #[arg(long)]
@@ -131,6 +131,9 @@ fn print_report(report: &Report, json: bool, dry_run: bool) {
             "lines": {
                 "total": lines.total, "header": lines.header, "blank": lines.blank, "continued": lines.continued,
             },
+            "sheet": report.sheet.as_ref().map(|sheet| {
+                serde_json::json!({ "name": sheet.name, "others": sheet.others })
+            }),
             "destinations": destinations.collect::<Vec<_>>(),
             "totals": report.totals.iter().map(|sum| {
                 serde_json::json!({ "value": sum.decimal(), "currency": sum.currency.code() })
@@ -158,6 +161,9 @@ fn print_report(report: &Report, json: bool, dry_run: bool) {
         output::print_line(&message);
     }
     output::print_line(&report.lines.to_string());
+    if let Some(sheet) = &report.sheet {
+        output::print_line(&format!("{sheet}."));
+    }
     if !report.totals.is_empty() {
         let totals: Vec<String> = report.totals.iter().map(ToString::to_string).collect();
         output::print_line(&format!("The new rewards total {}.", totals.join(", ")));

@@ -80,6 +80,14 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.as_str() == text)
     }
 
+    /// The media type without parameters.
+    pub fn bare_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv",
+            Self::Xlsx => self.media_type(),
+        }
+    }
+
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",

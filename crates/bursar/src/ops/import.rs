@@ -1,6 +1,6 @@
-//! Imports rewards, accounts, partners and activities from CSV: with a header, UTF-8, columns by name in any order. A file
-//! that cannot be read is refused as a whole; otherwise its valid rows are saved, and each rejected row is reported by
-//! line, column and code. Importing the same file twice adds nothing.
+//! Imports rewards, accounts, partners and activities from CSV (UTF-8) or an Excel workbook: with a header, columns by name
+//! in any order. A file that cannot be read is refused as a whole; otherwise its valid rows are saved, and each rejected row
+//! is reported by line, column and code. Importing the same file twice adds nothing.
 //!
 //! Not here: asking a vendor about the destinations a file names (`work::connect`), which follows once the rows are
 //! saved; this module returns what to ask.
@@ -12,12 +12,15 @@ mod layout;
 mod records;
 pub mod runs;
 mod sample;
+mod source;
 mod table;
+mod workbook;
 
 pub use catalogue::{ToConnect, accounts, activities, partners};
 pub use example::example;
 pub use records::Lines;
 pub use table::{DestinationChange, Destinations, Report, RowError};
+pub use workbook::{CellFault, Sheet};
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -44,6 +47,11 @@ pub fn wrong_quotes() -> [(&'static str, &'static str); 3] {
         .map(|fault| (fault.code(), fault.sentence()))
 }
 
+/// Whether a file begins like a workbook or another archive.
+pub fn is_archive(file: &[u8]) -> bool {
+    file.starts_with(workbook::ZIP)
+}
+
 type Columns = &'static [&'static str];
 
 const COLUMNS: Columns = &[
@@ -63,7 +71,7 @@ const REQUIRED: Columns = &["external_id", "activity", "owner", "value", "curren
 /// Imports rewards, or with `dry_run` only reports what an import would do.
 ///
 /// # Errors
-/// If the file cannot be read as a whole: not UTF-8, or an unknown, duplicate or missing column.
+/// If the file cannot be read as a whole: neither UTF-8 nor a workbook, or an unknown, duplicate or missing column.
 pub async fn rewards(
     app: &App,
     actor: &Actor,
@@ -71,7 +79,7 @@ pub async fn rewards(
     dry_run: bool,
     once: Option<&Idempotency<Report>>,
 ) -> Result<Report> {
-    let table = Table::read(file, COLUMNS, REQUIRED)?;
+    let table = Table::read(file, COLUMNS, REQUIRED).await?;
     if dry_run {
         let mut db = app.store.read().await?;
         return Ok(sorted(&mut db, app, actor, &table).await?.1);

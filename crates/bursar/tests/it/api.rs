@@ -15,6 +15,7 @@ mod once;
 mod payees;
 mod rewards;
 mod strangers;
+pub mod workbooks;
 
 use std::sync::Arc;
 

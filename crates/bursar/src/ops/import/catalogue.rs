@@ -45,7 +45,7 @@ pub async fn accounts(
     dry_run: bool,
     once: Option<&Idempotency<Report>>,
 ) -> Result<(Report, Vec<ToConnect>)> {
-    let table = Table::read(file, ACCOUNTS, ACCOUNTS_REQUIRED)?;
+    let table = Table::read(file, ACCOUNTS, ACCOUNTS_REQUIRED).await?;
     transact!(app, |tx| {
         let (report, to_connect) = accounts_of(tx, app, actor, &table, dry_run).await?;
         finish(tx, once, &report).await?;
@@ -120,7 +120,7 @@ pub async fn partners(
     dry_run: bool,
     once: Option<&Idempotency<Report>>,
 ) -> Result<(Report, Vec<ToConnect>)> {
-    let table = Table::read(file, PARTNERS, PARTNERS_REQUIRED)?;
+    let table = Table::read(file, PARTNERS, PARTNERS_REQUIRED).await?;
     transact!(app, |tx| {
         let (report, to_connect) = partners_of(tx, app, actor, &table, dry_run).await?;
         finish(tx, once, &report).await?;
@@ -215,7 +215,7 @@ pub async fn activities(
     dry_run: bool,
     once: Option<&Idempotency<Report>>,
 ) -> Result<Report> {
-    let table = Table::read(file, ACTIVITIES, ACTIVITIES_REQUIRED)?;
+    let table = Table::read(file, ACTIVITIES, ACTIVITIES_REQUIRED).await?;
     transact!(app, |tx| {
         let report = activities_of(tx, app, actor, &table, dry_run).await?;
         finish(tx, once, &report).await?;

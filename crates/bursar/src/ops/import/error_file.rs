@@ -8,6 +8,7 @@ use payout::Refusal;
 use super::layout::{Layout, REASON};
 use super::records::Records;
 use super::table::{APOSTROPHE, looks_like_formula};
+use super::workbook::shown;
 use crate::store::imports::Refused;
 
 /// Writes the file. It starts with a byte-order mark; without it, a spreadsheet would assume another encoding and save it
@@ -22,10 +23,13 @@ pub(super) fn write(text: &str, layout: &Layout, refused: &[Refused]) -> Result<
     let skip = usize::from(layout.is_ours());
     // Escape even if the file looks like ours: anybody can name their first column like ours, and the cells are the
     // sender's.
-    let clean = |field: &str| safe(field);
     let mut records = Records::of(text, layout.delimiter())?;
+    let of_sheet = records.of_sheet;
+    let clean = |field: &str| safe(if of_sheet { shown(field) } else { field });
     let mut builder = csv::WriterBuilder::new();
-    let mut file = builder.flexible(true).delimiter(layout.delimiter()).from_writer(Vec::new());
+    // The rejected rows of a workbook are CSV as well.
+    let delimiter = if of_sheet { b',' } else { layout.delimiter() };
+    let mut file = builder.flexible(true).delimiter(delimiter).from_writer(Vec::new());
     let broken = |error: &dyn std::fmt::Display| {
         Refusal::new("not_csv", format!("The file of refused rows cannot be written: {error}."))
     };

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use payout::Refusal;
 use serde::{Deserialize, Serialize};
 
-use super::records::{Lines, Records, hint};
+use super::records::{Lines, Records};
+use super::source::{Source, delimiter};
+use super::workbook::Sheet;
 use super::{COLUMNS, Columns, REQUIRED};
 use crate::store::imports::ImportKind;
 
@@ -31,15 +33,30 @@ pub struct Layout {
     /// The line counts; `None` for a file stored before lines were counted.
     #[serde(default)]
     pub lines: Option<Lines>,
+    /// The sheet of a workbook; `None` for a text file.
+    #[serde(default)]
+    pub sheet: Option<Sheet>,
 }
 
 impl Layout {
-    /// Reads the layout of a text, and counts its rows.
+    /// Reads the layout of a file, and counts its rows.
+    ///
+    /// # Errors
+    /// If there is no header, or no row below it.
+    pub(super) fn of_source(source: &Source) -> Result<(Self, i64), Refusal> {
+        let (layout, rows) = Self::with(&source.text, source.delimiter)?;
+        Ok((Self { sheet: source.sheet.clone(), ..layout }, rows))
+    }
+
+    /// Reads the layout of a text file, and counts its rows.
     ///
     /// # Errors
     /// If there is no header, or no row below it.
     pub(super) fn of(text: &str) -> Result<(Self, i64), Refusal> {
-        let delimiter = delimiter(text);
+        Self::with(text, delimiter(text))
+    }
+
+    fn with(text: &str, delimiter: char) -> Result<(Self, i64), Refusal> {
         let mut records = Records::of(text, u8::try_from(delimiter).unwrap_or(b','))?;
         let headers: Vec<String> = records.header.iter().map(|name| name.trim().to_owned()).collect();
         if headers.iter().all(String::is_empty) {
@@ -55,7 +72,7 @@ impl Layout {
             let message = "The file has a header but no rows, so there is nothing to import.";
             return Err(Refusal::new("no_rows", message).at("file"));
         }
-        Ok((Self { delimiter, headers, lines: Some(records.lines) }, rows))
+        Ok((Self { delimiter, headers, lines: Some(records.lines), sheet: None }, rows))
     }
 
     pub(super) fn delimiter(&self) -> u8 {
@@ -93,26 +110,6 @@ impl Layout {
         let same = |(at, header): &(usize, &String)| *at != place && plain(header) == name;
         self.headers.iter().enumerate().find(same).map(|(at, _)| at).filter(|_| !name.is_empty())
     }
-}
-
-/// The delimiter of a text: the one a first line `sep=;` names, or else the most frequent one outside quotes in the first
-/// line.
-pub(super) fn delimiter(text: &str) -> char {
-    if let (Some(named), _) = hint(text) {
-        return named;
-    }
-    let mut quoted = false;
-    let mut counts = [(',', 0), (';', 0), ('\t', 0)];
-    for letter in text.chars() {
-        match letter {
-            '"' => quoted = !quoted,
-            '\n' | '\r' if !quoted => break,
-            _ if quoted => {}
-            letter => counts.iter_mut().filter(|(it, _)| *it == letter).for_each(|(_, count)| *count += 1),
-        }
-    }
-    // On a tie, the first one wins.
-    counts.iter().rev().max_by_key(|(_, count)| *count).map_or(',', |(letter, _)| *letter)
 }
 
 /// The columns of a kind of file.

@@ -10,6 +10,8 @@ use std::fmt;
 use payout::Refusal;
 use serde::{Deserialize, Serialize};
 
+use super::workbook::{BETWEEN_FIELDS, LINE_BREAK, shown};
+
 /// Counts of the lines of a file, by kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Lines {
@@ -90,6 +92,8 @@ pub(super) struct Record<'a> {
 pub(super) struct Records<'a> {
     rest: &'a str,
     delimiter: u8,
+    /// Whether the text was made of a workbook: a line per row, and nothing in quotation marks.
+    pub(super) of_sheet: bool,
     pub(super) header: Vec<String>,
     /// Counts of the lines read so far.
     pub(super) lines: Lines,
@@ -99,17 +103,24 @@ impl<'a> Records<'a> {
     /// # Errors
     /// When the header cannot be read.
     pub(super) fn of(text: &'a str, delimiter: u8) -> Result<Self, Refusal> {
-        let (hint, rest) = hint(text);
+        let of_sheet = char::from(delimiter) == BETWEEN_FIELDS;
+        let (hint, rest) = if of_sheet { (None, text) } else { hint(text) };
         let lines = Lines { total: u64::from(hint.is_some()), ..Lines::default() };
-        let mut records = Self { rest, delimiter, header: Vec::new(), lines };
+        let mut records = Self { rest, delimiter, of_sheet, header: Vec::new(), lines };
         if let Some(header) = records.read(0) {
             let (line, before) = (header.line, records.lines.blank);
-            records.header = header.fields.map_err(|(place, fault)| broken_header(line, place, fault))?;
+            let fields = header.fields.map_err(|(place, fault)| broken_header(line, place, fault))?;
+            records.header = fields.iter().map(|field| records.shown(field).to_owned()).collect();
             let lines = &mut records.lines;
             lines.header = lines.total - before;
             lines.continued = 0;
         }
         Ok(records)
+    }
+
+    /// What a cell shows, even if its field cannot be used.
+    pub(super) fn shown<'f>(&self, field: &'f str) -> &'f str {
+        if self.of_sheet { shown(field) } else { field }
     }
 
     pub(super) fn next(&mut self) -> Option<Record<'a>> {
@@ -142,7 +153,8 @@ impl<'a> Records<'a> {
         }
         let line = self.lines.total + 1;
         let mut scan = Scan { text: self.rest, at: 0, line_ends: 0 };
-        let fields = scan.fields(self.delimiter, width);
+        let fields =
+            if self.of_sheet { Ok(scan.fields_of_sheet(width)) } else { scan.fields(self.delimiter, width) };
         if fields.is_err() {
             // Only its own line is invalid.
             scan = Scan { text: self.rest, at: 0, line_ends: 0 };
@@ -202,6 +214,16 @@ impl Scan<'_> {
         while !self.at_line_end() {
             self.at += 1;
         }
+    }
+
+    /// The fields of a row of a sheet, with the empty ones at its end that its line leaves out.
+    fn fields_of_sheet(&mut self, width: usize) -> Vec<String> {
+        let from = self.at;
+        self.skip_line();
+        let fields = self.text[from..self.at].split(BETWEEN_FIELDS);
+        let mut fields: Vec<String> = fields.map(|field| field.replace(LINE_BREAK, "\n")).collect();
+        fields.resize(fields.len().max(width), String::new());
+        fields
     }
 
     /// The fields of the record at the cursor; leaves the cursor at the end of its last line.

@@ -16,7 +16,8 @@ pub use super::sample::Sample;
 
 use super::layout::{guess, places, plain};
 use super::sample::{of_catalogue, of_rewards};
-use super::table::{Destinations, Table, text};
+use super::source::Source;
+use super::table::{Destinations, Table};
 use super::{DestinationChange, Report, RowError, ToConnect, catalogue, error_file, insert_rows, sorted};
 use crate::app::{Actor, App};
 use crate::ops::idempotency::{Idempotency, finish};
@@ -47,7 +48,7 @@ pub fn permission(what: ImportKind) -> Permission {
 /// Stores an uploaded file for review.
 ///
 /// # Errors
-/// If it cannot be read as a whole: not UTF-8, or without a header or rows.
+/// If it cannot be read as a whole: neither UTF-8 nor a workbook, or without a header or rows.
 pub async fn upload(
     app: &App,
     actor: &Actor,
@@ -56,8 +57,8 @@ pub async fn upload(
     file: &[u8],
     once: Option<&Idempotency<Import>>,
 ) -> Result<Import> {
-    let body = text(file)?;
-    let (layout, total) = Layout::of(body)?;
+    let source = Source::of(file).await?;
+    let (layout, total) = Layout::of_source(&source)?;
     let (now, size) = (app.clock.now(), i64::try_from(file.len()).unwrap_or(i64::MAX));
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = name.chars().filter(|letter| !letter.is_control()).take(MOST_NAME).collect();
@@ -88,7 +89,7 @@ pub async fn upload(
             fence: 0,
             tries: 0,
         };
-        imports::insert(tx, &import, body).await?;
+        imports::insert(tx, &import, &source.text).await?;
         let what = what.as_str();
         let told = json!({"number": import.number(), "what": what, "file": import.file_name, "rows": total});
         note(tx, now, &import.created_by, "import_uploaded", &import, &told);
@@ -151,8 +152,9 @@ pub async fn first_rows(db: &mut Db, import: &Import, most: usize) -> Result<Vec
     let body = body(db, import).await?;
     let mut records = super::records::Records::of(&body, layout(import)?.delimiter())?;
     let good = std::iter::from_fn(|| records.next()).filter_map(|record| record.fields.ok());
-    let rows = good.take(most).collect();
-    Ok(rows)
+    let rows: Vec<Vec<String>> = good.take(most).collect();
+    let shown = |row: &Vec<String>| row.iter().map(|field| records.shown(field).to_owned()).collect();
+    Ok(rows.iter().map(shown).collect())
 }
 
 async fn body(db: &mut Db, import: &Import) -> Result<String> {

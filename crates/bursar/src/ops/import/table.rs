@@ -1,4 +1,4 @@
-//! A CSV file as rows with named columns, and its import report. Headers map to columns by name here, or as a person has
+//! A file as rows with named columns, and its import report. Headers map to columns by name here, or as a person has
 //! chosen (`layout`).
 
 use std::collections::BTreeSet;
@@ -9,8 +9,10 @@ use payout::external;
 use payout::money::Sum;
 use serde::{Deserialize, Serialize};
 
-use super::layout::{Layout, Places, delimiter};
+use super::layout::{Layout, Places};
 use super::records::{Lines, Records};
+use super::source::Source;
+use super::workbook::{CellFault, Sheet};
 
 /// Why one row was rejected.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +55,8 @@ pub struct Report {
     pub rejected: Vec<RowError>,
     /// Counts of the file's lines. The three fields above add up to its rows.
     pub lines: Lines,
+    /// The sheet that was read, of a workbook.
+    pub sheet: Option<Sheet>,
     /// The total of the accepted rewards, one per currency.
     pub totals: Vec<Sum>,
     /// Existing payees whose destination the file sets or changes; each such row counts as accepted.
@@ -234,25 +238,35 @@ pub(super) struct Table {
     pub(super) rows: Vec<Row>,
     unreadable: Vec<RowError>,
     lines: Lines,
+    sheet: Option<Sheet>,
 }
 
 impl Table {
     /// Reads a file with these columns, some of them required.
     ///
     /// # Errors
-    /// If it is not UTF-8, has no header, or its header has an unknown, duplicate or missing column.
-    pub(super) fn read(
+    /// If it is neither UTF-8 nor a workbook, has no header, or its header has an unknown, duplicate or missing column.
+    pub(super) async fn read(
         file: &[u8],
         columns: &'static [&'static str],
         required: &[&str],
     ) -> Result<Self, Refusal> {
-        let text = text(file)?;
-        let delimiter = u8::try_from(delimiter(text)).unwrap_or(b',');
+        Self::of_source(&Source::of(file).await?, columns, required)
+    }
+
+    fn of_source(
+        source: &Source,
+        columns: &'static [&'static str],
+        required: &[&str],
+    ) -> Result<Self, Refusal> {
+        let text = &source.text;
+        let delimiter = u8::try_from(source.delimiter).unwrap_or(b',');
         let mut records = Records::of(text, delimiter)?;
         let header: Vec<&str> = records.header.iter().map(|name| name.trim()).collect();
         unnamed(&header, Records::of(text, delimiter)?)?;
         let places = places(&header, columns, required)?;
-        Ok(Self::of(&mut records, columns, &places, as_it_is, 0..usize::MAX))
+        let table = Self::of(&mut records, columns, &places, as_it_is, 0..usize::MAX);
+        Ok(Self { sheet: source.sheet.clone(), ..table })
     }
 
     /// Reads some rows of a text with a chosen column mapping.
@@ -277,7 +291,7 @@ impl Table {
         clean: fn(&str) -> &str,
         some: Range<usize>,
     ) -> Self {
-        let width = records.header.len();
+        let (width, of_sheet) = (records.header.len(), records.of_sheet);
         let (mut rows, mut unreadable, mut place) = (Vec::new(), Vec::new(), 0);
         while place < some.end {
             let Some(record) = records.next() else { break };
@@ -290,6 +304,16 @@ impl Table {
                 Ok(fields) if fields.len() == width => {
                     let field = |(column, place): (&&'static str, &Option<usize>)| {
                         let text = clean(place.and_then(|at| fields.get(at)).map_or("", String::as_str));
+                        if let Some((fault, shown)) = CellFault::of(text).filter(|_| of_sheet) {
+                            let (code, detail) = (fault.code(), fault.sentence().to_owned());
+                            return Err(RowError {
+                                line,
+                                column,
+                                code,
+                                detail,
+                                value: quoted(column, shown),
+                            });
+                        }
                         read_field(column, text).map_err(|refusal| {
                             let Refusal { code, sentence: detail, .. } = refusal;
                             let value = quoted(column, text);
@@ -318,12 +342,13 @@ impl Table {
                 }
             }
         }
-        Self { rows, unreadable, lines: records.lines }
+        Self { rows, unreadable, lines: records.lines, sheet: None }
     }
 
     /// An initial report, with the rows that could not be read.
     pub(super) fn report(&self) -> Report {
-        Report { rejected: self.unreadable.clone(), lines: self.lines, ..Report::default() }
+        let (rejected, sheet) = (self.unreadable.clone(), self.sheet.clone());
+        Report { rejected, lines: self.lines, sheet, ..Report::default() }
     }
 
     /// The distinct values of a column.
@@ -342,46 +367,6 @@ fn read_field(column: &str, text: &str) -> Result<String, Refusal> {
         "note" | "form_reference" => Ok(text.to_owned()),
         _ => Ok(text.trim().to_owned()),
     }
-}
-
-/// The text of a file, without its byte-order mark.
-///
-/// # Errors
-/// If it is not UTF-8, or contains characters that no text has.
-pub(super) fn text(file: &[u8]) -> Result<&str, Refusal> {
-    if let Some(what) = not_a_table(file) {
-        let message = format!(
-            "This file is {what}, not CSV. Nothing was imported. Open it, save it as \"CSV UTF-8\" and import that."
-        );
-        return Err(Refusal::new("not_csv", message).at("file"));
-    }
-    if file.starts_with(b"\xFF\xFE") || file.starts_with(b"\xFE\xFF") {
-        return Err(utf16());
-    }
-    let text = std::str::from_utf8(file).map_err(|error| match in_two_bytes(file) {
-        true => utf16(),
-        false => not_utf8(file, error.valid_up_to()),
-    })?;
-    match text.find('\0') {
-        Some(_) if in_two_bytes(file) => Err(utf16()),
-        Some(at) => Err(not_utf8(file, at)),
-        None => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-    }
-}
-
-/// The name of a file type other than CSV, by its first bytes.
-fn not_a_table(file: &[u8]) -> Option<&'static str> {
-    const KINDS: [(&[u8], &str); 7] = [
-        (b"PK\x03\x04", "a spreadsheet (such as .xlsx or .ods) or another archive"),
-        (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "an old spreadsheet format (such as .xls)"),
-        (b"%PDF-", "a PDF"),
-        (b"{\\rtf", "a word processor document"),
-        (b"<!doctype html", "a web page"),
-        (b"<html", "a web page"),
-        (b"<?xml", "an XML file"),
-    ];
-    let begins = |mark: &[u8]| file.get(..mark.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(mark));
-    KINDS.iter().find(|(mark, _)| begins(mark)).map(|(_, what)| *what)
 }
 
 /// Put before a field that a spreadsheet would take for a formula.
@@ -447,29 +432,6 @@ fn places(
     Ok(columns.iter().map(|name| header.iter().position(|found| *found == *name)).collect())
 }
 
-/// Whether every second byte at the start is zero, as in UTF-16 without a byte-order mark.
-fn in_two_bytes(file: &[u8]) -> bool {
-    let begin = file.get(..64).unwrap_or(file);
-    let nothing = |from: usize| begin.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
-    begin.len() > 3 && (nothing(0) * 2 >= begin.len() / 2 || nothing(1) * 2 >= begin.len() / 2)
-}
-
-fn utf16() -> Refusal {
-    let message = "The file is in UTF-16, which Excel calls \"Unicode Text\". Nothing was imported. Save it as \"CSV UTF-8\", one of the types under Save As, and import it again.";
-    Refusal::new("not_utf8", message).at("file")
-}
-
-fn not_utf8(file: &[u8], at: usize) -> Refusal {
-    let before = file.get(..at).unwrap_or(&[]);
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let begins = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let (place, byte) = (at - begins + 1, file.get(at).copied().unwrap_or_default());
-    let message = format!(
-        "The file is not UTF-8: byte {place} of line {line} is 0x{byte:02X}, which is not valid there. Nothing was imported. Save it as \"CSV UTF-8\" and import it again."
-    );
-    Refusal::new("not_utf8", message).at("file")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -477,7 +439,8 @@ mod tests {
     const COLUMNS: &[&str] = &["a", "b", "c"];
 
     fn read(file: &[u8]) -> Result<Table, &'static str> {
-        Table::read(file, COLUMNS, &["a", "b"]).map_err(|refusal| refusal.code)
+        let source = Source::of_text(file).map_err(|refusal| refusal.code)?;
+        Table::of_source(&source, COLUMNS, &["a", "b"]).map_err(|refusal| refusal.code)
     }
 
     #[test]

@@ -10,8 +10,9 @@ use utoipa::{IntoParams, ToSchema};
 use payout::access::Permission;
 
 use crate::app::App;
+use crate::documents::Format;
 use crate::ops::idempotency::Reply;
-use crate::ops::import::{self, Lines, Report};
+use crate::ops::import::{self, Lines, Report, Sheet};
 use crate::web::kit::extract::{body, content_type};
 use crate::web::kit::form::{Key, NotKept, Query};
 use crate::web::kit::json::MoneyJson;
@@ -33,7 +34,7 @@ pub fn routes() -> Vec<Route> {
             .needs_key()
             .says("Import rewards; each bad row is named, and the same file twice adds nothing")
             .filters::<Options>()
-            .takes_csv()
+            .takes_rows()
             .answers::<ReportJson>(200),
     ]
 }
@@ -57,6 +58,8 @@ pub struct ReportJson {
     /// The first thousand rejected rows, each with its reason.
     rejected: Vec<RowErrorJson>,
     lines: LinesJson,
+    /// Of an Excel workbook, the sheet that was read; null for a text file.
+    sheet: Option<SheetJson>,
     /// The total of the accepted rewards, one per currency.
     totals: Vec<MoneyJson>,
 }
@@ -74,6 +77,15 @@ struct LinesJson {
     continued: u64,
 }
 
+/// The sheet of a workbook that was read: the first visible one with rows.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportSheet)]
+struct SheetJson {
+    name: String,
+    /// Other visible sheets with rows, which were not read.
+    others: Vec<String>,
+}
+
 /// The most rejected rows in a response: with more of them, the file is at fault, not its rows.
 const MOST_NAMED: usize = 1_000;
 
@@ -81,7 +93,7 @@ const MOST_NAMED: usize = 1_000;
 #[derive(Serialize, ToSchema)]
 #[schema(as = ImportRowError)]
 struct RowErrorJson {
-    /// The line on which the row begins; the header is line 1.
+    /// The line on which the row begins, or the row of the sheet; the header of a text file is line 1.
     line: u64,
     column: &'static str,
     /// Stable; what each means: [/api/docs/errors](/api/docs/errors)
@@ -108,6 +120,7 @@ impl From<&Report> for ReportJson {
             rejected_count: report.rejected.len(),
             rejected: rejected.collect(),
             lines: LinesJson { total, header, blank, continued },
+            sheet: report.sheet.clone().map(|Sheet { name, others }| SheetJson { name, others }),
             totals: report.totals.iter().copied().map(MoneyJson::from).collect(),
         }
     }
@@ -121,14 +134,17 @@ async fn rewards(
     request: Request,
 ) -> Result<Response, Problem> {
     let key = key.required()?;
-    if content_type(request.headers()) != "text/csv" {
-        let message = "Send the file as text/csv.";
+    // Either type will do: the file itself says what it is.
+    let sent_as = content_type(request.headers());
+    if ![Format::Csv, Format::Xlsx].iter().any(|format| format.bare_type() == sent_as) {
+        let message =
+            format!("Send the file as text/csv, or an Excel workbook as {}.", Format::Xlsx.bare_type());
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
     let file = body(request).await?;
-    // Lines may end with LF, CR or both.
+    // Lines may end with LF, CR or both. A workbook has a limit of its own.
     let ends = |end: u8| file.iter().filter(|byte| **byte == end).count();
-    if ends(b'\n').max(ends(b'\r')) > MOST_LINES {
+    if !import::is_archive(&file) && ends(b'\n').max(ends(b'\r')) > MOST_LINES {
         let message = format!(
             "The file has more than {MOST_LINES} lines, so nothing was imported. Split it into several files, each with the header."
         );

@@ -293,8 +293,8 @@ async fn new(
     }
 }
 
-/// The extensions of text files with rows, whatever their delimiter.
-const ENDINGS: [&str; 3] = [".csv", ".tsv", ".txt"];
+/// The extensions of files with rows.
+const ENDINGS: [&str; 4] = [".csv", ".tsv", ".txt", ".xlsx"];
 
 /// Why a file is refused because of its name, before its content is read.
 fn not_taken(name: &str) -> Option<String> {
@@ -304,8 +304,8 @@ fn not_taken(name: &str) -> Option<String> {
     }
     let name: String = name.chars().filter(|letter| !letter.is_control()).take(100).collect();
     Some(format!(
-        "The file name must end in {}, but this file is named “{name}”. Nothing was imported. If it is a spreadsheet, save it as CSV. If it is a text file with rows, rename it.",
-        ENDINGS.join(", ").replace(", .txt", " or .txt")
+        "The file name must end in {}, but this file is named “{name}”. Nothing was imported. If it is another kind of spreadsheet, save it as .xlsx or CSV. If it is a text file with rows, rename it.",
+        ENDINGS.join(", ").replace(", .xlsx", " or .xlsx")
     ))
 }
 
@@ -319,14 +319,15 @@ mod tests {
 
     #[test]
     fn a_name_says_that_it_holds_rows_as_text() {
-        for fine in ["rewards.csv", "REWARDS.CSV", "a.b.tsv", "rows.txt ", "C:\\fakepath\\x.csv"] {
+        for fine in
+            ["rewards.xlsx", "rewards.csv", "REWARDS.CSV", "a.b.tsv", "rows.txt ", "C:\\fakepath\\x.csv"]
+        {
             assert_eq!(not_taken(fine), None, "{fine}");
         }
-        for wrong in
-            ["rewards.xlsx", "rewards", ".csv", "", "rewards.csv.exe", "rewards.csv\0", "x.cs\u{3bd}"]
+        for wrong in ["rewards.xls", "rewards", ".csv", "", "rewards.csv.exe", "rewards.csv\0", "x.cs\u{3bd}"]
         {
             let message = not_taken(wrong).unwrap();
-            assert!(message.contains(".csv, .tsv or .txt") && !message.contains('\0'), "{message}");
+            assert!(message.contains(".csv, .tsv, .txt or .xlsx") && !message.contains('\0'), "{message}");
         }
     }
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::list::{IMPORTS, chip, has_error_file};
 use crate::app::App;
 use crate::ops::OpsError;
-use crate::ops::import::Destinations;
 use crate::ops::import::runs::{self as verbs, Sample};
+use crate::ops::import::{Destinations, Sheet};
 use crate::store::imports::{self, Import, ImportKind, ImportState, Refused};
 use crate::store::{Db, StoreError};
 use crate::web::kit::form::{Form, Query};
@@ -71,6 +71,8 @@ struct ImportPage {
     counts: Vec<(&'static str, String)>,
     /// The counts of its lines, if they were counted.
     lines: Option<String>,
+    /// The sheet of a workbook that was read.
+    sheet: Option<Sheet>,
     sample: Sample,
     refused: Vec<Refused>,
     refused_in_all: String,
@@ -155,6 +157,7 @@ async fn show(
         bar: bar(&import),
         counts: if known { counted(&import) } else { Vec::new() },
         lines: layout.lines.map(|lines| lines.to_string()),
+        sheet: layout.sheet.clone(),
         destinations: destinations(&import, &sample.destinations),
         enters: match sample.destinations.changed {
             0 => "Import".to_owned(),
@@ -294,6 +297,8 @@ struct ColumnsPage {
     file: String,
     total: String,
     delimiter: &'static str,
+    /// The sheet of a workbook, which has no delimiter.
+    sheet: Option<Sheet>,
     headers: Vec<Header>,
     columns: Vec<(&'static str, bool)>,
     required: &'static [&'static str],
@@ -339,6 +344,7 @@ async fn columns_page(
         what: import.what,
         total: rows(import.total),
         delimiter: layout.delimiter_words(),
+        sheet: layout.sheet.clone(),
         headers: mapping.into_iter().enumerate().map(header).collect(),
         columns: verbs::columns(import.what).iter().map(|name| (*name, required.contains(name))).collect(),
         required,

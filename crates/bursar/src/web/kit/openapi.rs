@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Ref, Schema, Type};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Ref, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApiBuilder, PathItem, Paths, RefOr,
@@ -22,6 +22,7 @@ use super::codes;
 use super::json::{Page, ProblemJson};
 use super::route::{Access, ApiDoc, Route, Web};
 use super::shapes::{Cursor, text};
+use crate::documents::Format;
 
 impl Route {
     /// The summary, a sentence.
@@ -105,10 +106,14 @@ impl Route {
         self
     }
 
-    /// Takes a CSV body.
-    pub fn takes_csv(mut self) -> Self {
-        let text = Schema::Object(ObjectBuilder::new().schema_type(Type::String).build());
-        self.doc.takes = Some(("text/csv", text.into()));
+    /// Takes a file with rows: CSV or an Excel workbook.
+    pub fn takes_rows(mut self) -> Self {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let bytes = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+        self.doc.takes = Some((Format::Csv.bare_type(), Schema::Object(text.build()).into()));
+        self.doc.takes_also = Some((Format::Xlsx.bare_type(), Schema::Object(bytes.build()).into()));
         self
     }
 
@@ -300,7 +305,10 @@ fn operation(route: &Route) -> Operation {
             || needs_members(schema, &route.doc.schemas)
             || !route.doc.headers.is_empty();
         let needed = if needed { Required::True } else { Required::False };
-        let body = RequestBodyBuilder::new().content(*kind, content).required(Some(needed));
+        let mut body = RequestBodyBuilder::new().content(*kind, content).required(Some(needed));
+        if let Some((kind, schema)) = &route.doc.takes_also {
+            body = body.content(*kind, ContentBuilder::new().schema(Some(schema.clone())).build());
+        }
         operation = operation.request_body(Some(body.build()));
     }
     for (status, schema) in &route.doc.answers {

@@ -211,6 +211,8 @@ pub struct ApiDoc {
     pub(super) summary: &'static str,
     pub(super) query: Vec<Parameter>,
     pub(super) takes: Option<(&'static str, RefOr<Schema>)>,
+    /// Another content type it takes instead.
+    pub(super) takes_also: Option<(&'static str, RefOr<Schema>)>,
     pub(super) answers: Vec<(u16, Option<RefOr<Schema>>)>,
     pub(super) schemas: Vec<(String, RefOr<Schema>)>,
     pub(super) needs_key: bool,

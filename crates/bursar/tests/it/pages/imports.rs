@@ -90,6 +90,35 @@ fn many(count: usize) -> String {
 }
 
 #[tokio::test]
+async fn a_workbook_is_matched_checked_and_imported_like_any_file() {
+    let world = World::open("imports_workbook", 80).await;
+    seed_data(&world).await;
+    let mut browser = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let sent = upload(&mut browser, "rewards", &crate::api::workbooks::rewards()).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.body);
+    let columns = browser.read(&sent.to).await;
+    let read = "Read from the sheet “Q3”; other sheets with rows were not read: “Read me”.";
+    columns.says(read);
+    columns.says("123456789012345 · X-2");
+    let mapping = chosen(&columns);
+    let sent = name_columns(&mut browser, &columns, &sent.to, &mapping).await;
+    let page = browser.read(&sent.to).await;
+    for words in [read, "1234.50 EUR", "2026-02-05", "#N/A", "This cell shows an error.", "keeps only 15"] {
+        page.says(words);
+    }
+    let number = sent.to.rsplit('/').next().unwrap().to_owned();
+    let file = browser.read(&format!("/imports/{number}/refused.csv")).await.body;
+    let mut lines = file.lines();
+    let header = "\u{feff}reason,external_id,activity,owner,value,currency,earned_on,note";
+    assert_eq!(lines.next(), Some(header));
+    assert!(lines.next().unwrap().ends_with("X-3,deal,ana,#N/A,EUR,2026-02-05,\"over"), "{file}");
+    start(&mut browser, &number).await;
+    assert_eq!(world.tick(0, Loop::Imports).await, 1);
+    assert_eq!(rewards_named(&world, &["123456789012345", "X-2", "X-3"]).await, 2);
+    world.close().await;
+}
+
+#[tokio::test]
 async fn a_file_is_taken_by_its_name_and_pasted_rows_have_none() {
     let world = World::open("imports_named", 79).await;
     seed_data(&world).await;
@@ -108,13 +137,14 @@ async fn a_file_is_taken_by_its_name_and_pasted_rows_have_none() {
         ];
         browser.send_parts("/imports/new", &parts).await
     };
-    for name in ["q3.xlsx", "q3", "q3.csv.exe", ".csv"] {
+    for name in ["q3.xls", "q3", "q3.csv.exe", ".csv"] {
         let refused = send(&mut browser, Some(name)).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}");
-        refused
-            .says(&format!("The file name must end in .csv, .tsv or .txt, but this file is named “{name}”."));
+        refused.says(&format!(
+            "The file name must end in .csv, .tsv, .txt or .xlsx, but this file is named “{name}”."
+        ));
     }
-    for name in [Some("q3.CSV"), Some("q3.tsv"), Some("q3.txt"), None] {
+    for name in [Some("q3.CSV"), Some("q3.tsv"), Some("q3.txt"), Some("q3.xlsx"), None] {
         assert_eq!(send(&mut browser, name).await.status, StatusCode::SEE_OTHER, "{name:?}");
     }
     world.close().await;

@@ -82,6 +82,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "work::ask",
             "work::bank_payouts",
             "work::prove",
+            "work::prove::schedule",
             "work::recheck",
             "work::scheduled_payouts",
             "work::settle",

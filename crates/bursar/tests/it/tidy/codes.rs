@@ -83,13 +83,13 @@ const FIELDS: [&str; 14] = [
 /// Codes that API clients never receive: they occur only on pages, on the command line or inside Bursar, and pages show only
 /// the message. If an API call starts returning one, remove it here and document it.
 #[rustfmt::skip]
-const ON_PAGES: [&str; 71] = [
+const ON_PAGES: [&str; 70] = [
     "account_taken", "address_suppressed", "addresses_missing", "addresses_required", "already_undone", "ambiguous_name",
     "app_is_needed", "belongs_elsewhere", "changed_since", "database_went_back", "disabled", "done_already",
     "external_id_taken", "file_forgotten", "form_expired", "form_from_elsewhere", "import_state", "in_the_past",
     "invalid_address", "invalid_name", "last_admin", "master_key_changed", "mail_is_carried", "mail_not_given_up", "mail_too_old",
     "malformed_form", "missing_header", "name_taken", "no_address", "no_link", "no_other_way_in", "no_passkey",
-    "no_passkeys_here", "no_rows", "no_scope", "no_second_factor", "nobody_held", "not_linked", "not_the_same",
+    "no_passkeys_here", "no_scope", "no_second_factor", "nobody_held", "not_linked", "not_the_same",
     "not_yours", "nothing_payable", "nothing_unlinked", "one_file", "own_login", "own_role", "password_common",
     "password_names_you", "password_too_long", "password_too_short", "record_readable", "revoked", "safe_mode_open", "same_destination",
     "second_factor_required", "session_over", "session_renewed", "settle_the_payment", "state_refused",

@@ -94,7 +94,7 @@ pub(super) const AREAS: &[CodeGroup] = &[
             unsupported_media_type
                 "The address does not accept the body's Content-Type.",
                 "",
-                "Send JSON as application/json, and a file of rewards as text/csv.";
+                "Send JSON as application/json, and a file of rewards as text/csv or as an Excel workbook.";
             body_too_large
                 "The body is larger than the address accepts; the detail says how large it may be.",
                 "",
@@ -277,9 +277,21 @@ pub(super) const AREAS: &[CodeGroup] = &[
         lead: "An error in the file as a whole refuses all of it; an error in a row refuses only that row, and the others are entered. The same file can be sent again: nothing is entered twice.",
         rows: rows! {
             not_csv
-                "The file is not CSV but another type, such as a spreadsheet or a PDF; the detail says which.",
+                "The file is neither CSV nor an Excel workbook (.xlsx) but another type, such as .xls or a PDF; the detail says which.",
                 "Nothing was imported.",
-                "Save it as CSV UTF-8.";
+                "Save it as .xlsx or as CSV UTF-8.";
+            workbook_unreadable
+                "The Excel workbook is damaged, incomplete or protected with a password.",
+                "Nothing was imported.",
+                "Open it, remove the password, and save it as .xlsx or as CSV UTF-8.";
+            workbook_too_large
+                "The Excel workbook is over a limit; the detail says which.",
+                "Nothing was imported.",
+                "Copy only the table into a new workbook, split it, or save the sheet as CSV UTF-8.";
+            no_rows
+                "No visible sheet of the Excel workbook has rows.",
+                "Nothing was imported.",
+                "Check that you sent the right file, and that its sheet is not hidden.";
             not_utf8
                 "The file is not in UTF-8; the detail names the first place that is not.",
                 "Nothing was imported.",
@@ -308,6 +320,18 @@ pub(super) const AREAS: &[CodeGroup] = &[
                 "The row does not have as many fields as the header.",
                 "",
                 "Look for a separator inside a field; such a field must be in quotation marks.";
+            error_in_cell
+                "The cell of the Excel workbook shows an error, such as #N/A.",
+                "",
+                "Fix the formula, or enter the value.";
+            digits_lost
+                "The number has more than 15 digits, and a spreadsheet keeps only 15.",
+                "",
+                "Format the column as text, and enter the whole number again.";
+            formula_without_result
+                "The cell has a formula whose result is not in the file.",
+                "",
+                "Open the file in a spreadsheet program, save it and send it again.";
             scientific_notation
                 "A spreadsheet turned a long id into a number like 9.78E+11, and its last digits are lost.",
                 "",
