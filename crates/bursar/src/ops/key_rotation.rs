@@ -47,10 +47,8 @@ pub async fn begin(app: &App, new: &OneKey, by: MachineUser<'_>) -> Result<bool>
             return Ok(false);
         }
         let now = app.clock.now();
-        // Before the check changes: the keys kept so far are sealed with the old key.
-        let known = master_key::retired(tx, &app.master_key).await?;
         master_key::change(tx, &app.clock, new).await?;
-        keep(tx, &app.clock, new, (old.id(), Some(&old)), &known).await?;
+        keep(tx, &app.clock, new, (old.id(), Some(&old)), &[]).await?;
         let detail = json!({ "from": old.id(), "to": new.id(), "system_user": by.0 });
         note(tx, now, "master_key_changed", new, &detail);
         tell(tx, &app.clock, by, new, (old.id(), false)).await?;
@@ -115,7 +113,8 @@ async fn keep(
     known: &[master_key::Retired],
 ) -> Result<()> {
     // Whoever signs the log holds the check as well, so it has signed none of the rows that come after these.
-    let log_rows = match known.iter().find(|one| one.id == id).and_then(|one| one.log_rows) {
+    let log_rows = match known.iter().find(|one| one.id == id && one.is_opened()).and_then(|one| one.log_rows)
+    {
         Some(rows) => rows,
         None => store::counted(tx, "audit").await?,
     };
@@ -172,7 +171,11 @@ pub async fn seal_some(app: &App, new: &OneKey, column: Column, after: &str, mos
             let Some(plain) = app.master_key.open(&place, value) else { continue };
             // An earlier version did not seal how many rows the key may have signed.
             let kept = known.iter().find(|one| one.id == *row && one.key.is_some());
-            let plain = kept.map_or(plain, |one| master_key::kept_text(one.key.as_ref(), one.log_rows));
+            let plain = match kept {
+                Some(one) => master_key::kept_text(one.key.as_ref(), one.log_rows),
+                None if column == Column::RetiredKey => master_key::unvouched(value, plain, row),
+                None => plain,
+            };
             let anew = new.seal(&app.clock, &place, &plain);
             pass.done += usize::from(sealed::exchange(tx, column, row, value, &anew).await?);
         }
@@ -330,7 +333,8 @@ pub async fn end(app: &App, new: &OneKey, by: MachineUser<'_>, despite: bool) ->
         }
         // Whoever leaves them unreadable has no key for them. What is kept of an earlier key stays, for whoever finds the key
         // that opens it.
-        for lost in left.keys.iter().filter(|id| known.iter().all(|one| one.id != **id)) {
+        let is_kept = |id: &str| known.iter().any(|one| one.id == id) || old.iter().any(|one| one.id() == id);
+        for lost in left.keys.iter().filter(|id| !is_kept(id)) {
             keep(tx, &app.clock, new, (lost, None), &known).await?;
         }
         let ids: Vec<&str> = old.iter().map(OneKey::id).collect();

@@ -189,19 +189,37 @@ pub(super) fn kept_text(key: Option<&OneKey>, log_rows: Option<i64>) -> String {
     log_rows.map_or(key.clone(), |rows| format!("{key} {rows}"))
 }
 
+impl Retired {
+    /// Whether what is sealed about it could be opened.
+    pub(super) fn is_opened(&self) -> bool {
+        self.key.is_some() || self.is_lost
+    }
+}
+
+/// What is sealed about a retired key that it sealed itself: none of its signatures count. Bursar never seals one so.
+pub(super) fn unvouched(value: &str, plain: String, id: &str) -> String {
+    let key = plain.split(' ').next().and_then(OneKey::parse).filter(|_| id_in(value) == Some(id));
+    key.map_or(plain, |key| kept_text(Some(&key), Some(0)))
+}
+
 /// The retired keys, newest first.
 pub async fn retired(db: &mut Db, key: &MasterKey) -> store::Result<Vec<Retired>> {
     let kept = sealed::retired(db).await?.into_iter();
     let read = |kept: sealed::Retired| {
-        let text = key.open(&Column::RetiredKey.place(&kept.id), &kept.sealed).unwrap_or_default();
+        let sealed_by = id_in(&kept.sealed).unwrap_or_default().to_owned();
+        // A key cannot vouch for itself: whoever has it could seal any number here.
+        let opened =
+            key.open(&Column::RetiredKey.place(&kept.id), &kept.sealed).filter(|_| sealed_by != kept.id);
+        let unsealed = kept.log_rows.filter(|_| opened.is_some());
+        let text = opened.unwrap_or_default();
         let (what, rows) = text.split_once(' ').unwrap_or((&text, ""));
         Retired {
             at: kept.at,
             // Earlier versions kept the number in its column alone; the next rotation seals it.
-            log_rows: rows.parse().ok().or(kept.log_rows),
+            log_rows: rows.parse().ok().or(unsealed),
             key: OneKey::parse(what).filter(|one| one.id() == kept.id),
             is_lost: what == LOST,
-            sealed_by: id_in(&kept.sealed).unwrap_or_default().to_owned(),
+            sealed_by,
             id: kept.id,
         }
     };

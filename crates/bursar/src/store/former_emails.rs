@@ -1,17 +1,27 @@
-//! The addresses that partners had until lately. Not here: who is mailed there (`ops::notices`), and what waits because of
-//! it (`ops::payees`).
+//! The addresses that partners had in the last 90 days. Not here: who is mailed there (`ops::notices`), and which
+//! destinations wait because of them (`ops::payees`).
 
 use payout::ids::PartnerId;
 use sqlx::Row as _;
 
 use super::{Db, Result, Rows, Tx};
 
-/// They are kept for so long.
+/// How long they are kept.
 pub const KEPT_US: i64 = 90 * 86_400_000_000;
 
-/// Notes the addresses that partners have no longer, and forgets the oldest of all.
+/// Whether any have been kept for too long.
+pub async fn any_too_old(db: &mut Db, now: i64) -> Result<bool> {
+    let sql = "SELECT 1 FROM former_email WHERE until_at < $1 LIMIT 1";
+    Ok(db.optional(sqlx::query(sql).bind(now - KEPT_US)).await?.is_some())
+}
+
+/// Deletes those that have been kept for too long.
+pub async fn delete_too_old(tx: &mut Tx, now: i64) -> Result<u64> {
+    tx.run(sqlx::query("DELETE FROM former_email WHERE until_at < $1").bind(now - KEPT_US)).await
+}
+
+/// Stores the previous addresses of partners.
 pub async fn note(tx: &mut Tx, had: &[(PartnerId, String)], now: i64) -> Result<()> {
-    tx.run(sqlx::query("DELETE FROM former_email WHERE until_at < $1").bind(now - KEPT_US)).await?;
     let mut rows = Rows::default();
     for (partner, email) in had {
         rows.push([partner.to_string().into(), email.as_str().into(), now.into()]);

@@ -168,6 +168,8 @@ impl Face {
     /// The texts this interface uses for a gate: partners are addressed directly, staff read about them.
     fn words(self, code: Code) -> [&'static str; 2] {
         match self {
+            // The page of a paid reward names its payment instead, which says the same and more.
+            Self::Page if code == Code::RewardPaid => ["Paid by PT-", "Claw back"],
             Self::Page | Self::Api | Self::CommandLine => [code.message(), code.remedy()],
             Self::Portal | Self::Mail => {
                 let text = partner_text::gate(Language::En, code);

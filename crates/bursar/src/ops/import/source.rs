@@ -3,9 +3,13 @@
 use std::borrow::Cow;
 
 use payout::Refusal;
+use tokio::sync::Semaphore;
 
 use super::records::hint;
 use super::workbook::{self, BETWEEN_FIELDS, Sheet};
+
+/// How many workbooks are unpacked at once: each may take 200 MB.
+static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
 pub(super) struct Source<'a> {
     pub(super) text: Cow<'a, str>,
@@ -25,8 +29,16 @@ impl<'a> Source<'a> {
             return Self::of_text(file);
         }
         let file = file.to_vec();
-        let read = tokio::task::spawn_blocking(move || workbook::read(&file)).await;
-        let (text, sheet) = read.unwrap_or_else(|_| Err(workbook::unreadable()))?;
+        // Held by the thread: it goes on if the client hangs up.
+        let turn = AT_ONCE.acquire().await;
+        let read = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            workbook::read(&file)
+        });
+        let (text, sheet) = read.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a workbook could not be read");
+            Err(workbook::unreadable())
+        })?;
         Ok(Self { text: Cow::Owned(text), delimiter: BETWEEN_FIELDS, sheet: Some(sheet) })
     }
 

@@ -28,6 +28,9 @@ const FAULTY: char = '\u{1a}';
 /// How a file begins that may be a workbook: any zip archive.
 pub(super) const ZIP: &[u8] = b"PK\x03\x04";
 
+/// No spreadsheet program has longer sheet names.
+const LONGEST_NAME: usize = 31;
+
 /// The sheet that was read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Sheet {
@@ -61,16 +64,19 @@ pub enum CellFault {
     DigitsLost,
     /// A formula without its result.
     NoResult,
+    /// A number whose format shows other digits or letters than it has, such as `"INV-"0000` or thousands as `#,##0,`.
+    ShownOtherwise,
 }
 
 impl CellFault {
-    pub const ALL: [Self; 3] = [Self::Error, Self::DigitsLost, Self::NoResult];
+    pub const ALL: [Self; 4] = [Self::Error, Self::DigitsLost, Self::NoResult, Self::ShownOtherwise];
 
     fn letter(self) -> char {
         match self {
             Self::Error => 'e',
             Self::DigitsLost => 'd',
             Self::NoResult => 'n',
+            Self::ShownOtherwise => 's',
         }
     }
 
@@ -79,6 +85,7 @@ impl CellFault {
             Self::Error => "error_in_cell",
             Self::DigitsLost => "digits_lost",
             Self::NoResult => "formula_without_result",
+            Self::ShownOtherwise => "shown_otherwise",
         }
     }
 
@@ -90,6 +97,9 @@ impl CellFault {
             }
             Self::NoResult => {
                 "This cell has a formula without a result. Open the file in a spreadsheet program, save it and upload it again."
+            }
+            Self::ShownOtherwise => {
+                "The format of this cell shows more, or less, than the number it holds: text around it, or thousands instead of ones. Format the column as text and enter what you see."
             }
         }
     }
@@ -186,6 +196,7 @@ impl Listed {
                     }
                     if tag.get("state").is_none_or(|state| state == "visible") {
                         let name = cells::clean(&tag.get("name").unwrap_or_default());
+                        let name = name.chars().take(LONGEST_NAME).collect();
                         listed.sheets.push((name, tag.get("id").unwrap_or_default()));
                     }
                 }

@@ -334,7 +334,8 @@ async fn of_profile(
     let contact = mails::account_owner(db, payee).await?.unwrap_or_default();
     if notice.notice == Notice::PartnerAddressChanged {
         let new = text(detail, "new");
-        put(facts, json!({ "payee": name, "new": new, "date": date(notice.at), "contact": contact }));
+        // No contact: whoever changed the address may have changed the account's owner before.
+        put(facts, json!({ "payee": name, "new": new, "date": date(notice.at), "contact": "" }));
         return Ok(());
     }
     let profile = payees::profile_of(db, payee).await?;

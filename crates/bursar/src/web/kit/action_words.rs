@@ -89,7 +89,7 @@ fn known_fact(fact: &str) -> Option<&'static str> {
         "sent" => "Sent to the vendor",
         "outcome_unknown" => "The vendor gave no clear answer",
         "needs_review" => "A person must look",
-        "refused" => "The vendor refused it, and no money moved",
+        "refused" => "Refused or never made, and no money moved",
         "withheld" => "Held back until its gates are open",
         "unfunded" => "The bank payout waits for the money",
         "transfer_made" => "The money is in the payee's Stripe balance",

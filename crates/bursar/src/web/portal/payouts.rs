@@ -253,7 +253,8 @@ fn why(
         // They have changed their destination since, so the rest is up to us.
         let (message, remedy) = context.language.blocker(Code::DestinationChanged);
         let who = Reason::who(Who::Payer, whose, t).to_owned();
-        return Some(StatusReason { told: None, message, remedy, who });
+        let told = name.map(|name| t.told_them.replace("{name}", name));
+        return Some(StatusReason { told, message, remedy, who });
     }
     let (message, remedy) = context.language.reason(&code);
     let who = explain_at(&code, of.state).who;

@@ -157,6 +157,8 @@ fn in_short(effect: &str) -> String {
         "from the other mode (test or live)" => "Other mode, ignored",
         "from a different account than the payment's" => "Other account, ignored",
         none if none.starts_with("no effect") => "No effect",
+        "names no item or batch that can be read" => "Unreadable, ignored",
+        "names a payment that is not in its batch" => "Not in its batch, ignored",
         other if other.starts_with("names ") => "Not ours, ignored",
         other => return plain(other),
     };

@@ -100,7 +100,7 @@ async fn what_has_the_same_time_stands_in_its_order_and_a_mail_has_one_state() {
 
     let events = pat.read("/events").await;
     let event = events.body.split("href=\"/events/").nth(1).unwrap().split('"').next().unwrap();
-    pat.read(&format!("/events/{event}")).await.says("What it changed");
+    pat.read(&format!("/events/{event}")).await.says("Result");
     world.close().await;
 }
 

@@ -68,13 +68,14 @@ impl Strings {
 
 /// The style of each format of cells.
 pub(super) fn styles(book: &mut Book, name: &str) -> Result<Vec<Style>, Refusal> {
-    let (mut codes, mut formats, mut inside) = (Vec::<(u32, String)>::new(), Vec::<u32>::new(), false);
+    let (mut codes, mut formats, mut inside) = (Vec::<(u32, Style)>::new(), Vec::<u32>::new(), false);
     let Some(mut part) = book.part(name)? else { return Ok(Vec::new()) };
     loop {
         match part.next()? {
             Item::Start(tag) if tag.is("numFmt") => {
                 let code = tag.get("formatCode").unwrap_or_default();
-                codes.push((number(&tag, "numFmtId").unwrap_or_default(), code));
+                let id = number(&tag, "numFmtId").unwrap_or_default();
+                codes.push((id, Style::of(id, Some(&code))));
             }
             Item::Start(tag) if tag.is("cellXfs") => inside = true,
             Item::Start(tag) if tag.is("xf") && inside => {
@@ -88,8 +89,7 @@ pub(super) fn styles(book: &mut Book, name: &str) -> Result<Vec<Style>, Refusal>
             return Err(too_large(&format!("has more than {MOST_STYLES} formats of cells")));
         }
     }
-    let codes: std::collections::HashMap<u32, Style> =
-        codes.iter().map(|(id, code)| (*id, Style::of(*id, Some(code)))).collect();
+    let codes: std::collections::HashMap<u32, Style> = codes.into_iter().collect();
     Ok(formats.into_iter().map(|id| codes.get(&id).copied().unwrap_or(Style::of(id, None))).collect())
 }
 
@@ -192,8 +192,12 @@ impl Grid {
 
     fn start(&self, tag: &Tag, place: &mut Place) -> Result<(), Refusal> {
         if tag.is("c") {
-            let at = tag.get("r").map(|name| column(&name).ok_or_else(damaged)).transpose()?;
-            let column = at.unwrap_or(place.column);
+            let column = match tag.get("r") {
+                Some(name) => column(&name, place.row).filter(|column| *column >= place.column),
+                None => Some(place.column),
+            };
+            // Cells stand in order, each in its own row, or a later one would replace what people see.
+            let column = column.ok_or_else(damaged)?;
             place.column = column + 1;
             let kind = tag.get("t").unwrap_or_default();
             let style = number(tag, "s").unwrap_or_default();
@@ -210,7 +214,10 @@ impl Grid {
         } else if tag.is("rPh") {
             place.phonetic = true;
         } else if let Some(cell) = &mut place.cell {
-            if tag.is("v") {
+            // Of two values, or one in an extension, no spreadsheet program shows what both together say.
+            if tag.is("v") && cell.result || tag.is("extLst") || tag.is("AlternateContent") {
+                return Err(damaged());
+            } else if tag.is("v") {
                 (cell.result, place.reading) = (true, true);
             } else if tag.is("t") {
                 place.reading = !place.phonetic;
@@ -329,10 +336,11 @@ fn clean_fault(field: String) -> String {
     }
 }
 
-/// The place of a cell's column, from its name such as `AB12`.
-fn column(name: &str) -> Option<usize> {
+/// The place of a cell's column, from its name such as `AB12`; `None` if it is not of this row.
+fn column(name: &str, row: u64) -> Option<usize> {
     let letters = name.trim_end_matches(|sign: char| sign.is_ascii_digit());
-    if letters.is_empty() || letters.len() > 3 {
+    let of_row = name.get(letters.len()..)?.parse() == Ok(row);
+    if !of_row || letters.is_empty() || letters.len() > 3 {
         return None;
     }
     let mut at = 0_usize;

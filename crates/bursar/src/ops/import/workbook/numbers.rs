@@ -13,6 +13,8 @@ pub(super) enum Style {
     Percent,
     /// With leading zeros, to this many digits.
     Padded(usize),
+    /// With text that belongs to it, or in thousands: not as it is stored.
+    Otherwise,
     Date,
     /// A day with a time.
     Moment,
@@ -21,6 +23,8 @@ pub(super) enum Style {
 
 /// How many significant digits a spreadsheet shows and keeps.
 const DIGITS: usize = 15;
+/// The most leading zeros that are written.
+const WIDEST: usize = 64;
 /// The last day that a spreadsheet knows, 9999-12-31.
 const LAST_DAY: i64 = 2_958_465;
 /// Numbers nearer to zero are written with an exponent.
@@ -41,7 +45,7 @@ impl Style {
     }
 
     fn of_code(code: &str) -> Self {
-        let placeholders = placeholders(code);
+        let (placeholders, has_text) = placeholders(code);
         let has = |letters: &[char]| placeholders.contains(letters);
         match (has(&['y', 'd']), has(&['h', 's'])) {
             (true, true) => Self::Moment,
@@ -50,25 +54,36 @@ impl Style {
             // Without hours or seconds, this is the month.
             (false, false) if has(&['m']) => Self::Date,
             (false, false) if has(&['%']) => Self::Percent,
+            // A comma after the last digit divides by a thousand.
+            (false, false) if placeholders.trim_end_matches(|sign| !"0#?,".contains(sign)).ends_with(',') => {
+                Self::Otherwise
+            }
+            // Text beside an amount is its currency or unit; beside a whole number it belongs to an id.
+            (false, false) if has_text && !placeholders.contains(['.', ',']) => Self::Otherwise,
             (false, false) => match placeholders.len() {
-                zeros if zeros > 1 && placeholders.chars().all(|sign| sign == '0') => Self::Padded(zeros),
+                zeros if zeros > 1 && placeholders.chars().all(|sign| sign == '0') => {
+                    Self::Padded(zeros.min(WIDEST))
+                }
                 _ => Self::Number,
             },
         }
     }
 }
 
-/// The first section of a format code, without colors, currencies and literal text.
-fn placeholders(code: &str) -> String {
-    let mut plain = String::new();
+/// The first section of a format code, without colors, currencies and literal text, and whether it had text with letters,
+/// digits, dashes or slashes.
+fn placeholders(code: &str) -> (String, bool) {
+    let (mut plain, mut text) = (String::new(), String::new());
     let mut letters = code.chars();
     while let Some(letter) = letters.next() {
         match letter {
             ';' => break,
-            '"' => letters.by_ref().take_while(|inner| *inner != '"').for_each(drop),
-            '\\' | '_' | '*' => {
+            '"' => text.extend(letters.by_ref().take_while(|inner| *inner != '"')),
+            '\\' => text.extend(letters.next()),
+            '_' | '*' => {
                 letters.next();
             }
+            '-' | '/' | '(' => text.push(letter),
             '[' => {
                 let inner: String = letters.by_ref().take_while(|inner| *inner != ']').collect();
                 let inner = inner.to_ascii_lowercase();
@@ -80,7 +95,8 @@ fn placeholders(code: &str) -> String {
             letter => plain.push(letter.to_ascii_lowercase()),
         }
     }
-    if plain == "general" { String::new() } else { plain }
+    let has_text = text.contains(|letter: char| letter.is_alphanumeric() || "-/(".contains(letter));
+    if plain == "general" { (String::new(), has_text) } else { (plain, has_text) }
 }
 
 /// A number in 15 significant digits: `0.digits` times ten to the power of `point`.
@@ -185,6 +201,7 @@ pub(super) fn shown(stored: &str, style: Style, from_1904: bool) -> String {
             seconds => format!("{day} {}", time(seconds)),
         }),
         Style::Time => seconds_of(&decimal).filter(|(days, _)| *days == 0).map(|(_, seconds)| time(seconds)),
+        Style::Otherwise => return CellFault::ShownOtherwise.field(&decimal.plain(0)),
         Style::Number | Style::Percent | Style::Padded(_) => None,
     };
     match (as_date, style) {
@@ -195,7 +212,9 @@ pub(super) fn shown(stored: &str, style: Style, from_1904: bool) -> String {
         (None, Style::Percent) => "0%".to_owned(),
         (None, Style::Padded(width)) => decimal.plain(width),
         // A day that no calendar has is left for the column to refuse.
-        (None, Style::Number | Style::Date | Style::Moment | Style::Time) => decimal.plain(0),
+        (None, Style::Number | Style::Date | Style::Moment | Style::Time | Style::Otherwise) => {
+            decimal.plain(0)
+        }
     }
 }
 
@@ -314,10 +333,19 @@ mod tests {
         for (code, expected) in [
             ("General", Style::Number),
             ("#,##0.00", Style::Number),
-            ("\"Day\" 0", Style::Number),
+            ("\"Day\" 0", Style::Otherwise),
+            ("\"INV-\"0000", Style::Otherwise),
+            ("000\\-00\\-0000", Style::Otherwise),
+            ("000-000", Style::Otherwise),
+            ("#,##0,", Style::Otherwise),
+            ("0.0,,\" M\"", Style::Otherwise),
+            ("#,##0.00\\ \"EUR\"", Style::Number),
+            ("\"$\"#,##0", Style::Number),
+            ("\"$\"0", Style::Number),
+            ("_-* #,##0.00_-", Style::Number),
             ("[$USD] #,##0.00", Style::Number),
             ("0.00;[Red]-0.00", Style::Number),
-            ("0\\d", Style::Number),
+            ("0\\d", Style::Otherwise),
             ("yyyy\\-mm\\-dd", Style::Date),
             ("[$-409]d-mmm-yy;@", Style::Date),
             ("mmm", Style::Date),

@@ -332,6 +332,10 @@ pub(super) const AREAS: &[CodeGroup] = &[
                 "The cell has a formula whose result is not in the file.",
                 "",
                 "Open the file in a spreadsheet program, save it and send it again.";
+            shown_otherwise
+                "The format of the cell shows more, or less, than the number it holds: text around it, or thousands.",
+                "",
+                "Format the column as text, and enter what you see.";
             scientific_notation
                 "A spreadsheet turned a long id into a number like 9.78E+11, and its last digits are lost.",
                 "",
