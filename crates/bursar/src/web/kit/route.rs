@@ -135,7 +135,18 @@ macro_rules! verbs {
             let handler = axum::routing::$name(handler);
             let doc = ApiDoc::default();
             let (method, body_limit) = (Method::$method, usual_limit(path, access));
-            Route { method, path, access, body_limit, takes_file: false, doc, heavy: false, step_up: None, scope: None, handler }
+            Route {
+                method,
+                path,
+                access,
+                body_limit,
+                takes_file: false,
+                doc,
+                heavy: false,
+                step_up: None,
+                scope: None,
+                handler,
+            }
         }
     )+};
 }
