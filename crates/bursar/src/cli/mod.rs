@@ -362,6 +362,13 @@ async fn replace_lost_key(config: &Config) -> Outcome {
         Some(key) => key,
         None => MasterKey::make(&config.master_key_file, &clock).map_err(unusable)?,
     };
+    let retired = master_key::retired(&mut store.read().await?, &key).await?;
+    if let Some(old) = key.sealing().filter(|new| retired.iter().any(|one| one.id == new.id())) {
+        return Err(Failure(format!(
+            "the first key in {file}, {}, was used before and retired: somebody else may have it. Nothing was done. Move the file away and run this again, which makes a new key; then add the old key as a second line.",
+            old.id()
+        )));
+    }
     let by = people::system_user();
     let replaced = key_rotation::replace_lost(&store, &clock, &key, MachineUser(&by)).await.map_err(words)?;
     if !replaced {

@@ -113,11 +113,11 @@ async fn keep(
     known: &[master_key::Retired],
 ) -> Result<()> {
     // Whoever signs the log holds the check as well, so it has signed none of the rows that come after these.
-    let log_rows = match known.iter().find(|one| one.id == id && one.is_opened()).and_then(|one| one.log_rows)
-    {
-        Some(rows) => rows,
-        None => store::counted(tx, "audit").await?,
-    };
+    let log_rows =
+        match known.iter().find(|one| one.id == id && one.is_vouched_for).and_then(|one| one.log_rows) {
+            Some(rows) => rows,
+            None => store::counted(tx, "audit").await?,
+        };
     let sealed = new.seal(clock, &Column::RetiredKey.place(id), &master_key::kept_text(old, Some(log_rows)));
     let old = sealed::Retired { id: id.to_owned(), sealed, at: clock.now(), log_rows: Some(log_rows) };
     Ok(sealed::retire(tx, &old).await?)

@@ -56,7 +56,7 @@ impl Signature {
         let Some(key) = signers.keys.signer(&message, &self.tag) else { return Signer::Nobody };
         match signers.given_up.iter().find(|given_up| given_up.id == key.id()) {
             None => Signer::Present,
-            Some(given_up) if !given_up.is_opened() => Signer::TooLate,
+            Some(given_up) if !given_up.is_vouched_for => Signer::TooLate,
             Some(given_up) if given_up.log_rows.is_some_and(|rows| self.rows > rows) => Signer::TooLate,
             Some(given_up) => Signer::Before { id: given_up.id.clone(), at: given_up.at },
         }
@@ -453,6 +453,9 @@ mod tests {
                 let signers = Signers { keys: keys.clone(), given_up: vec![given_up(log_rows)] };
                 assert_eq!(signed.signer(&signers), *signer, "{log_rows:?}");
             }
+            let unopened = master_key::Retired { is_vouched_for: false, ..given_up(None) };
+            let signers = Signers { keys, given_up: vec![unopened] };
+            assert_eq!(signed.signer(&signers), Signer::TooLate);
         }
     }
 }

@@ -174,6 +174,8 @@ pub struct Retired {
     pub key: Option<OneKey>,
     /// Nobody has the key any more, as far as is known: what it sealed does not open again.
     pub is_lost: bool,
+    /// Whether a key that may vouch for it opened what is sealed about it. Otherwise none of its signatures count.
+    pub(super) is_vouched_for: bool,
     /// The id of the key that seals it here.
     sealed_by: String,
 }
@@ -187,13 +189,6 @@ const LOST: &str = "lost";
 pub(super) fn kept_text(key: Option<&OneKey>, log_rows: Option<i64>) -> String {
     let key = key.map_or_else(|| LOST.to_owned(), OneKey::line);
     log_rows.map_or(key.clone(), |rows| format!("{key} {rows}"))
-}
-
-impl Retired {
-    /// Whether what is sealed about it could be opened.
-    pub(super) fn is_opened(&self) -> bool {
-        self.key.is_some() || self.is_lost
-    }
 }
 
 /// What is sealed about a retired key that it sealed itself: none of its signatures count. Bursar never seals one so.
@@ -210,7 +205,8 @@ pub async fn retired(db: &mut Db, key: &MasterKey) -> store::Result<Vec<Retired>
         // A key cannot vouch for itself: whoever has it could seal any number here.
         let opened =
             key.open(&Column::RetiredKey.place(&kept.id), &kept.sealed).filter(|_| sealed_by != kept.id);
-        let unsealed = kept.log_rows.filter(|_| opened.is_some());
+        let is_vouched_for = opened.is_some();
+        let unsealed = kept.log_rows.filter(|_| is_vouched_for);
         let text = opened.unwrap_or_default();
         let (what, rows) = text.split_once(' ').unwrap_or((&text, ""));
         Retired {
@@ -219,6 +215,7 @@ pub async fn retired(db: &mut Db, key: &MasterKey) -> store::Result<Vec<Retired>
             log_rows: rows.parse().ok().or(unsealed),
             key: OneKey::parse(what).filter(|one| one.id() == kept.id),
             is_lost: what == LOST,
+            is_vouched_for,
             sealed_by,
             id: kept.id,
         }
@@ -238,6 +235,6 @@ impl Retired {
     /// As if the database kept this key; its signatures count up to `log_rows`.
     pub(super) fn kept(key: OneKey, at: i64, log_rows: Option<i64>) -> Self {
         let (id, key, is_lost, sealed_by) = (key.id().to_owned(), Some(key), false, String::new());
-        Self { id, at, log_rows, key, is_lost, sealed_by }
+        Self { id, at, log_rows, key, is_lost, is_vouched_for: true, sealed_by }
     }
 }

@@ -120,8 +120,20 @@ async fn how_far_a_retired_key_has_signed_is_sealed() {
         run(&mut database, &format!("UPDATE retired_key SET log_rows = {value}")).await.unwrap();
         assert_eq!(bound().await, before, "{value}");
     }
-    // As an earlier version kept it: the number lies in its column until the next rotation seals it.
+    // A key cannot vouch for itself, even while it is still in the key file.
+    let only = house.keys();
     let place = Column::RetiredKey.place(first_key().id());
+    let forged = first_key().seal(&app.clock, &place, &format!("{} 9000000000", first_key().line()));
+    let kept = text(&mut database, "SELECT sealed FROM retired_key").await;
+    put_as_it_is(&house.world, "retired_key", &format!("sealed = '{forged}'")).await;
+    Locked::of(&house.file()).unwrap().write(&[only.clone(), vec![first_key()]].concat()).unwrap();
+    let both = house.process(&house.file()).await;
+    let all = master_key::retired(&mut both.store.read().await.unwrap(), &both.master_key).await.unwrap();
+    assert_eq!((all[0].log_rows, all[0].key.is_none()), (None, true));
+    both.store.close().await;
+    put_as_it_is(&house.world, "retired_key", &format!("sealed = '{kept}'")).await;
+    Locked::of(&house.file()).unwrap().write(&only).unwrap();
+    // As an earlier version kept it: the number lies in its column until the next rotation seals it.
     let sealed = house.keys()[0].seal(&app.clock, &place, &first_key().line());
     put_as_it_is(&house.world, "retired_key", &format!("sealed = '{sealed}', log_rows = 5")).await;
     assert_eq!(bound().await, Some(5));
