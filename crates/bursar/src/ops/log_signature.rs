@@ -453,7 +453,8 @@ mod tests {
                 let signers = Signers { keys: keys.clone(), given_up: vec![given_up(log_rows)] };
                 assert_eq!(signed.signer(&signers), *signer, "{log_rows:?}");
             }
-            let unopened = master_key::Retired { is_vouched_for: false, ..given_up(None) };
+            let mut unopened = given_up(None);
+            unopened.is_vouched_for = false;
             let signers = Signers { keys, given_up: vec![unopened] };
             assert_eq!(signed.signer(&signers), Signer::TooLate);
         }
