@@ -203,8 +203,8 @@ impl Stand<'_> {
     async fn until(&self, wanted: &[(&str, &str)]) -> Done<()> {
         let so = async || {
             let all = self.rows().await?;
-            if self.place.has_wrong_clock() {
-                self.send_again(&all).await?;
+            if self.place.has_wrong_clock() && self.send_again(&all).await? {
+                return Ok(false);
             }
             let stands = |(who, status): &(&str, &str)| {
                 let of = all.iter().filter(|row| row["payee"]["external_id"] == *who);
@@ -222,13 +222,15 @@ impl Stand<'_> {
 
     /// Resubmits what the vendor never received, as its page says. A request in doubt that was first sent by a clock far
     /// ahead is never repeated, because the age of its key is unknown: it is looked up, and fails if the vendor has
-    /// nothing.
-    async fn send_again(&self, all: &[Value]) -> Done<()> {
-        for row in all.iter().filter(|row| row["reason"]["code"] == "not_found_at_vendor") {
-            let path = format!("/transactions/{}/resubmit", text(row, "id"));
-            self.client.yes("POST", &path, &json!({}), &format!("again-{}", text(row, "id"))).await?;
+    /// nothing. Returns whether any was resubmitted.
+    async fn send_again(&self, all: &[Value]) -> Done<bool> {
+        let lost = all.iter().filter(|row| row["reason"]["code"] == "not_found_at_vendor");
+        let lost: Vec<String> = lost.map(|row| text(row, "id")).collect();
+        for id in &lost {
+            let path = format!("/transactions/{id}/resubmit");
+            self.client.yes("POST", &path, &json!({}), &format!("again-{id}")).await?;
         }
-        Ok(())
+        Ok(!lost.is_empty())
     }
 
     /// Waits until these payees' rewards are released.
