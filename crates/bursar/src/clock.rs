@@ -74,8 +74,8 @@ impl Clock {
         }
     }
 
-    /// The chance of an id: 32 bits that count up, then 48 random ones. Ids of the same millisecond sort as they were made,
-    /// so that what has the same time is listed in the order in which it happened.
+    /// The random part of an ID that sorts: 32 bits that count up within this process, then 48 random ones. IDs it makes in
+    /// the same millisecond sort in the order in which they were made, so entries with the same time are listed in order.
     pub fn in_turn(&self) -> u128 {
         static TURN: AtomicU32 = AtomicU32::new(0);
         let turn = match &self.0 {
