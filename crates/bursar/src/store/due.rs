@@ -25,6 +25,22 @@ pub async fn clamp(tx: &mut Tx, now: i64, poll_us: i64) -> Result<u64> {
         ("UPDATE payout_profile SET check_at = $1 WHERE check_at IS NOT NULL AND check_at > $2", 2 * DAY_US),
         ("UPDATE named_object SET look_at = $1 WHERE look_at IS NOT NULL AND look_at > $2", 2 * DAY_US),
         ("UPDATE vendor_connection SET retry_at = $1 WHERE retry_at > $2", HOUR_US),
+        ("UPDATE mail SET next_at = $1 WHERE state = 'waiting' AND next_at > $2", DAY_US),
+        ("UPDATE outbox SET due_at = $1 WHERE expanded_at IS NULL AND due_at > $2", DAY_US),
+        (
+            "UPDATE vendor_pull SET due_at = $1 WHERE due_at > $2",
+            poll_us.saturating_mul(12).saturating_add(DAY_US),
+        ),
+        ("UPDATE vendor_pull SET deep_at = $1 WHERE deep_at > $2", 2 * DAY_US),
+        ("UPDATE vendor_pull SET begun_at = $1 WHERE begun_at > $2", HOUR_US),
+        // What the vendor booked while the clock was wrong is read again.
+        ("UPDATE vendor_pull SET read_until = $1 - 86400000000 WHERE read_until > $2", HOUR_US),
+        // A parked event waits a day from when it was parked.
+        (
+            "UPDATE vendor_event SET parked_at = $1 WHERE parked_at > $2 AND parked_at IS NOT NULL \
+             AND linked_at IS NULL AND applied_at IS NULL",
+            HOUR_US,
+        ),
     ];
     let leases = [
         "UPDATE submission SET lease_until = 0 \
@@ -32,6 +48,7 @@ pub async fn clamp(tx: &mut Tx, now: i64, poll_us: i64) -> Result<u64> {
         "UPDATE payout_transaction SET ask_lease_until = 0 WHERE ask_at IS NOT NULL AND ask_lease_until > $1",
         "UPDATE mail SET lease_until = 0 WHERE state = 'waiting' AND lease_until > $1",
         "UPDATE import_run SET lease_until = 0 WHERE state IN ('checking', 'importing') AND lease_until > $1",
+        "UPDATE vendor_pull SET lease_until = 0 WHERE lease_until > $1",
         "UPDATE export_run SET lease_until = 0 WHERE state IN ('gathering', 'packing') AND lease_until > $1",
     ];
     let mut mended = 0;

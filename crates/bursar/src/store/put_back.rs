@@ -203,6 +203,9 @@ pub async fn to_look_for(db: &mut Db, of: &[TransactionId]) -> Result<HashSet<Tr
     Ok(found)
 }
 
+/// No search is put off for longer, so a time further ahead was set by a wrong clock and does not count.
+const LONGEST_WAIT_US: i64 = 86_400_000_000;
+
 /// Payments due to be searched for, starting `apart` after the restore.
 pub async fn unlooked(db: &mut Db, now: i64, apart: i64, limit: i64) -> Result<Vec<TransactionId>> {
     let epoch = counted(db, EPOCH).await?;
@@ -212,7 +215,8 @@ pub async fn unlooked(db: &mut Db, now: i64, apart: i64, limit: i64) -> Result<V
     }
     let sql = format!(
         "SELECT t.id FROM payout_transaction t WHERE {ENDED_HERE} \
-         AND t.promised_epoch < $1 AND t.looked_epoch < $1 AND COALESCE(t.look_next_at, 0) <= $2 \
+         AND t.promised_epoch < $1 AND t.looked_epoch < $1 \
+         AND (COALESCE(t.look_next_at, 0) <= $2 OR t.look_next_at > $4) \
          ORDER BY t.created_at, t.id LIMIT $3"
     );
     let read = |row: &AnyRow| {
@@ -220,6 +224,7 @@ pub async fn unlooked(db: &mut Db, now: i64, apart: i64, limit: i64) -> Result<V
         word(TransactionId::parse(&id), &id)
     };
     let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(epoch).bind(now).bind(limit);
+    let query = query.bind(now.saturating_add(LONGEST_WAIT_US));
     db.all(query).await?.iter().map(read).collect()
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Not here: what a loop does with one payment (`scenarios`).
 
+mod clocks;
+
 use std::time::Duration;
 
 use axum::body::Body;
@@ -386,27 +388,6 @@ async fn a_record_that_cannot_be_read_when_it_is_sent_holds_up_nobody() {
     tamper(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
     let ended = stage.play("the end", "live 2 days\nlive 5 days\nexpect all success\n").await;
     stage.close(ended).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_question_that_a_wrong_clock_has_put_off_for_days_is_asked() {
-    let paid = [
-        "partner ana paypal ana@example.com",
-        "reward R1 ana 20.00 approved",
-        "batch B1 all",
-        "pay B1",
-        "tick dispatch",
-    ];
-    let stage = stage("asked_days_later", &paid).await;
-    let now = stage.world.now();
-    let ahead = now + 5 * 86_400_000_000;
-    tamper(&stage, &format!("UPDATE payout_transaction SET ask_at = {ahead}")).await;
-    sweep::once(&stage.world.works[0], now).await.unwrap();
-    let mut db = stage.world.app.store.read().await.unwrap();
-    let all = transactions::list(&mut db, &Filter::default(), 1).await.unwrap();
-    assert_eq!((all[0].state, all[0].ask_at), (State::Processing, Some(now)));
-    drop(db);
-    stage.close(Ok(())).await;
 }
 
 /// A restricted key that can read but not pay: each probe ends the pause, each payment restarts it.
