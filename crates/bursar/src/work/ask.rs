@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use payout::Refusal;
 use payout::ids::TransactionId;
 use payout::money::{Money, Vendor, from_units};
 use payout::transaction::{AttemptState, Leg, State};
@@ -194,7 +193,7 @@ pub async fn before_return(work: &Work, id: TransactionId) -> Result<Transaction
     if given_up {
         given_up_lies(work, id).await?;
     } else {
-        known(settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?))?;
+        settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?).known()?;
     }
     Ok(transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?)
 }
@@ -217,7 +216,7 @@ pub async fn before_outside(work: &Work, id: TransactionId) -> Result<()> {
 /// Finds out what became of money two people wrote off. What Stripe does not show is accepted on their word.
 async fn given_up_lies(work: &Work, id: TransactionId) -> Result<()> {
     let looked = settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?);
-    if looked == LookupOutcome::NotShown { Ok(()) } else { known(looked) }
+    if looked == LookupOutcome::NotShown { Ok(()) } else { looked.known() }
 }
 
 /// Looks for objects that people reported as not made, of a payment that has ended. If the vendor shows one, the
@@ -227,7 +226,7 @@ async fn called_not_made(work: &Work, id: TransactionId) -> Result<()> {
     if found.closed() || !found.state.settled() || !may_ask(work, &found).await? {
         return Ok(());
     }
-    known(prove::called_not_made(work, id).await?)
+    prove::called_not_made(work, id).await?.known()
 }
 
 fn parked_at_stripe(of: &Transaction) -> bool {
@@ -241,24 +240,6 @@ async fn may_ask(work: &Work, of: &Transaction) -> Result<bool> {
         Vendor::Stripe => work.clients.stripe().await?.is_some_and(|stripe| stripe.may_have(account)),
         Vendor::PayPal => work.clients.paypal().await?.is_some_and(|paypal| paypal.may_have(account)),
     })
-}
-
-/// Fails unless a look established where parked money is. Without the vendor's answer the money may have left, and
-/// acting anyway would pay twice or take another payment's money.
-pub(super) fn known(looked: LookupOutcome) -> Result<()> {
-    let message = match looked {
-        LookupOutcome::Through => return Ok(()),
-        LookupOutcome::NotShown => {
-            "Stripe does not show everything it has for this payment, so it is not known where the money is. Nothing was changed. If this persists, two people can record what happened to the money."
-        }
-        LookupOutcome::NotYet => {
-            "Stripe has paid out the payee's account on its own schedule, or may have in the last minutes, and does not report yet what that took. Nothing was changed. Shortly after midnight (UTC), try again in a few minutes; at any other time, in a few hours."
-        }
-        LookupOutcome::NotAnswered => {
-            "The vendor did not answer, so it is not known where the money is. Nothing was changed; try again."
-        }
-    };
-    Err(OpsError::Unreachable(Refusal::new("vendor_unreachable", message)))
 }
 
 /// Runs before a failed payment is resubmitted: reads the payee's account and, if the money is in their Stripe balance,
@@ -285,7 +266,7 @@ pub async fn before_resubmit(work: &Work, id: TransactionId) -> Result<()> {
     if !attempts.iter().any(stands) || !may_ask(work, &found).await? {
         return Ok(());
     }
-    known(settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?))
+    settle::look(work, id).await?.max(bank_payouts::look_again(work, id).await?).known()
 }
 
 /// Waits up to ten seconds for the reversal of a recalled payment to be answered. If Stripe refuses it, asks about the

@@ -11,10 +11,9 @@ use vendors::ReadError;
 use vendors::stripe::event::Event as StripeEvent;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
-use super::answer::LookupOutcome;
-use super::prove::Case;
+use super::answer::{FoundPayouts, LookupOutcome};
+use super::case::{Case, ShownMoney, is_other};
 use super::search;
-use super::shown::{ShownMoney, is_other};
 use super::{Work, recheck, scheduled_payouts};
 use crate::ops::Result;
 use crate::ops::contradiction_text;
@@ -22,13 +21,6 @@ use crate::ops::record::{self, Observation};
 use crate::store::put_back;
 use crate::store::transactions::{self, Attempt, Transaction};
 use crate::transact;
-
-/// The result of looking for bank payouts that are not known to have been made.
-pub(super) struct FoundPayouts {
-    pub(super) looked: LookupOutcome,
-    /// The ids of those that exist after all.
-    pub(super) out: Vec<String>,
-}
 
 pub(super) struct First {
     /// Payments that may be asked about now.

@@ -18,6 +18,7 @@ pub mod ask;
 mod bank_payouts;
 mod begin;
 mod calls;
+mod case;
 pub mod checkup;
 mod chunks;
 pub mod clients;

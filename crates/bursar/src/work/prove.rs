@@ -5,7 +5,7 @@
 mod schedule;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use payout::Refusal;
 use payout::ids::TransactionId;
@@ -18,13 +18,14 @@ use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 use super::answer::LookupOutcome as Outcome;
 use super::bank_payouts::{self, named_payout};
+use super::case::{Case, ShownMoney, ShownResult, is_other};
 use super::scheduled_payouts::{self, Trace};
 use super::shown::{
-    ShownMoney, ShownResult, batches_of, found_now, is_other, made_by_schedule, not_connected,
-    of_another_account, of_what_was_found, paypal_has, stripe_has,
+    batches_of, found_now, has_it, made_by_schedule, not_connected, of_another_account, of_what_was_found,
+    paypal_has, stripe_has, unreachable,
 };
 use super::submission;
-use super::{Work, ask, chunks, recheck, settle, unknown_objects, verdict};
+use super::{Work, chunks, recheck, settle, unknown_objects, verdict};
 use crate::clock::Clock;
 use crate::ops::by_hand::{Finding, SearchCompleteness};
 use crate::ops::record::{self, Observation};
@@ -36,107 +37,6 @@ use crate::transact;
 
 /// After this long, Stripe has reported what a payout of its automatic schedule took.
 const REPORTED_BY_US: i64 = 86_400_000_000;
-
-/// What is known here about a payment whose outcome a person reports.
-pub(super) struct Case {
-    pub(super) transaction: Transaction,
-    pub(super) attempts: Vec<Attempt>,
-    carriers: Vec<Submission>,
-    /// Something of it was found after a restore.
-    found: bool,
-    /// Bank payouts to the same account known to belong to other payments.
-    other_payouts: HashSet<String>,
-}
-
-impl Case {
-    pub(super) async fn read(db: &mut Db, id: TransactionId) -> Result<Self> {
-        let transaction = transactions::find(db, &id.to_string()).await?;
-        let attempts = transactions::attempts(db, &[id]).await?;
-        let carriers: Vec<String> = attempts.iter().filter_map(|one| one.submission.clone()).collect();
-        let carriers = submissions::several(db, &carriers).await?;
-        let found = put_back::any_found(db, Some(id)).await?;
-        let beside = transactions::payouts_of_others(db, &[id]).await?.remove(&id).unwrap_or_default();
-        Ok(Self { transaction, attempts, carriers, found, other_payouts: beside })
-    }
-
-    pub(super) fn carrier(&self, of: &Attempt) -> Option<&Submission> {
-        self.carriers.iter().find(|one| Some(&one.id) == of.submission.as_ref())
-    }
-
-    /// The start of the payout list to search, as a Unix second.
-    pub(super) fn since(&self) -> i64 {
-        unknown_objects::since(&self.transaction)
-    }
-
-    /// The transfer a reversal is about: its request names it.
-    pub(super) fn reversed(&self, of: &Attempt) -> Option<&str> {
-        let path = self.carrier(of)?.path.as_str();
-        path.split('/').find(|part| part.starts_with("tr_"))
-    }
-
-    /// Whether an object of this payment was made by an attempt of a lost database: it carries an attempt id that no
-    /// attempt here has, and no attempt here is known to have the object.
-    pub(super) fn is_lost(&self, object: &str, mark: Option<&String>) -> bool {
-        let has =
-            |one: &Attempt| mark == Some(&one.id.to_string()) || one.vendor_id.as_deref() == Some(object);
-        mark.is_some() && !self.attempts.iter().any(has)
-    }
-
-    /// The transfer of a contradicted payment whose money should be in the payee's balance.
-    fn lying(&self) -> Option<&Attempt> {
-        let of = &self.transaction;
-        let lies = matches!(
-            of.state,
-            State::PayoutFailed | State::PayoutCanceled | State::Recalling | State::WrittenOff
-        );
-        let lies = lies && of.contradicted_at.is_some() && of.otherwise_at.is_none();
-        self.attempts.iter().find(|one| lies && one.leg == Leg::Transfer && !one.state.ended())
-    }
-
-    /// The attempts *not made* is about: those waiting for a person, or else those the vendor may contradict.
-    fn open(&self) -> Vec<&Attempt> {
-        let waiting = self.waiting();
-        if waiting.is_empty() { self.may_be_contradicted() } else { waiting }
-    }
-
-    fn waiting(&self) -> Vec<&Attempt> {
-        self.attempts.iter().filter(|one| one.state == AttemptState::Review).collect()
-    }
-
-    /// Attempts the vendor contradicts, except those people have settled as duplicate payments, which need nothing
-    /// more. For an attempt that has not ended, the vendor may have a second object besides the recorded one.
-    fn may_be_contradicted(&self) -> Vec<&Attempt> {
-        let counted = |one: &Attempt| one.state == AttemptState::Failed && one.reason_code.is_none();
-        let asked = |one: &&Attempt| match one.state.ended() {
-            true => !counted(one),
-            false => one.contradicted_at.is_some(),
-        };
-        let contradicted = self.transaction.contradicted_at.is_some();
-        self.attempts.iter().filter(|one| contradicted && asked(one)).collect()
-    }
-
-    /// The attempts an object may belong to, those waiting for a person first. A person may report that an attempt
-    /// which ended here as not made was made after all, whether or not the vendor reports it and whatever else of the
-    /// payment is open. An object found after a restore may belong to the newest attempt of its leg: one that had ended
-    /// was made after all, and one that has an object is paid twice if both stand.
-    fn may_be_made(&self) -> Vec<&Attempt> {
-        let newest = |one: &Attempt| {
-            let mut of_leg = self.attempts.iter().filter(|other| other.leg == one.leg);
-            of_leg.all(|other| other.number <= one.number)
-        };
-        let may = |one: &&Attempt| {
-            let has_an_end = one.state.ended() || one.vendor_id.is_some();
-            by_hand::may_have_been_made(one) || (self.found && has_an_end && newest(one))
-        };
-        let (mut all, others) = (self.waiting(), self.attempts.iter().filter(may));
-        for one in self.may_be_contradicted().into_iter().chain(others) {
-            if all.iter().all(|known| known.id != one.id) {
-                all.push(one);
-            }
-        }
-        all
-    }
-}
 
 /// Reads the object a person found at the vendor for a payment that waits for them, and verifies that it belongs to
 /// this payment: our attempt in its metadata, amount, currency and destination; and that no other payment has it.
@@ -264,14 +164,6 @@ fn any_object() -> bool {
 
 fn not_this(sentence: &str) -> OpsError {
     OpsError::Refused(Refusal::new("not_this_payment", sentence).at("vendor_id"))
-}
-
-pub(super) fn unreachable(error: &ReadError) -> OpsError {
-    let sentence = format!(
-        "Bursar must ask the vendor before this is recorded, and that failed, so nothing was recorded and nothing has \
-         changed. Try again later. The answer was: {error}"
-    );
-    OpsError::Unreachable(Refusal::new("vendor_unreachable", sentence))
 }
 
 /// The object ids that events link to our keys.
@@ -609,11 +501,6 @@ fn not_understood(case: &Case, carrier: Option<&Submission>) -> bool {
             .is_some_and(|(why, _)| why == verdict::UNREADABLE)
 }
 
-pub(super) fn has_it(object: &str) -> OpsError {
-    let why = NotNow::VendorHasIt;
-    OpsError::Conflict(Refusal::new(why.code(), format!("{} Its id there is {object}.", why.sentence())))
-}
-
 /// Whether Stripe's automatic schedule has paid out what should be in the payee's balance.
 async fn schedule_has(work: &Work, case: &Case) -> Result<ShownResult> {
     let of = &case.transaction;
@@ -699,7 +586,7 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
     if recheck::before(work, id).await? == Outcome::NotAnswered
         && !put_back::any_found(&mut work.app.store.read().await?, Some(id)).await?
     {
-        ask::known(Outcome::NotAnswered)?;
+        Outcome::NotAnswered.known()?;
     }
     let found = transactions::find(&mut work.app.store.read().await?, &id.to_string()).await?;
     if matches!(found.state, State::PayoutFailed | State::PayoutCanceled) {
@@ -713,7 +600,7 @@ pub async fn parked(work: &Work, id: TransactionId, how: Parked) -> Result<()> {
         let seen = found.reversal_seen_at.filter(|seen| now.saturating_sub(*seen) >= REPORTED_BY_US);
         let back = how == Parked::Reversed && seen.is_some();
         if looked >= Outcome::NotYet && !back {
-            ask::known(looked)?;
+            looked.known()?;
         }
     }
     let case = Case::read(&mut work.app.store.read().await?, id).await?;

@@ -13,7 +13,7 @@ use vendors::paypal::batch as paypal_batch;
 use vendors::stripe::{Expect, payout as bank, transfer};
 use vendors::{MoneyKind, MoneyRequest, Outcome};
 
-use super::settle;
+use super::answer::transfer_facts;
 use super::submission;
 use super::verdict::{self, Judgment, Verdict};
 use crate::ops::Result;
@@ -421,7 +421,7 @@ fn said_by(body: &[u8]) -> Option<(String, Vec<Fact>)> {
         return Some((payout.id, fact.into_iter().collect()));
     }
     if let Some(transfer) = vendors::stripe::event::transfer(body) {
-        let (_, facts) = settle::transfer_facts(&transfer);
+        let (_, facts) = transfer_facts(&transfer);
         let made = if facts.is_empty() { vec![Fact::TransferMade] } else { facts };
         return Some((transfer.id, made));
     }

@@ -18,10 +18,9 @@ use vendors::ReadError;
 use vendors::stripe::balance::BalanceTransaction;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
-use super::answer::LookupOutcome;
-use super::bank_payouts::FoundPayouts;
+use super::answer::{FoundPayouts, LookupOutcome, transfer_facts};
 use super::submission::Ready;
-use super::{Work, settle, unknown_objects};
+use super::{Work, unknown_objects};
 use crate::clock::Clock;
 use crate::ops::Result;
 use crate::ops::contradiction_text;
@@ -228,7 +227,7 @@ async fn funds_taken(
         };
         let Some(object) = &attempt.vendor_id else { continue };
         let transfer = stripe.transfer(object).await?;
-        let (message, facts) = settle::transfer_facts(&transfer);
+        let (message, facts) = transfer_facts(&transfer);
         if !facts.is_empty() {
             let detail = format!("Stripe says {message}");
             let facts = facts.into_iter().map(|fact| observation(attempt, fact, detail.clone()));

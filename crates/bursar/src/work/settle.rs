@@ -13,13 +13,11 @@ use payout::money::Vendor;
 use payout::transaction::{Fact, Leg, Reason, State};
 use tokio::sync::mpsc;
 use vendors::ReadError;
-use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, Stripe, payout as bank};
 
 pub(super) use self::items::about_ours;
-use super::answer::{Answer, LookupOutcome};
+use super::answer::{Answer, FoundPayouts, LookupOutcome, transfer_facts};
 use super::aside::{self, AsideKind, Bisection};
-use super::bank_payouts::FoundPayouts;
 use super::calls::Calls;
 use super::next_look::{asks_for_transfer, more_rarely, next_at, unseen_next};
 use super::scheduled_payouts::{OutgoingFunds, TransferInBalance};
@@ -471,26 +469,6 @@ async fn at(
     let observations =
         bank::fact(&payout).map(|fact| vec![observation(attempt, fact, source, &payout.status)]);
     Ok(believed(question, &payout.status, same, observations, now))
-}
-
-/// The state of a transfer in words, and the resulting facts: how much came back, for the ledger, and that it was
-/// reversed.
-pub(super) fn transfer_facts(transfer: &Transfer) -> (String, Vec<Fact>) {
-    let (all, back) = (transfer.amount_units, transfer.amount_reversed_units);
-    if back <= 0 {
-        return ("that the transfer stands".to_owned(), Vec::new());
-    }
-    let booked = transfer.come_back().map(Fact::PartBack).into_iter();
-    if back >= all {
-        let message = "that the transfer was reversed".to_owned();
-        return (message, booked.chain([Fact::TransferReversed]).collect());
-    }
-    let message = format!(
-        "that {back} of the transfer's {all} {} (in Stripe's units) were reversed",
-        transfer.currency
-    );
-    let reason = Reason::new("transfer_reversed_partly", message.as_str());
-    (message, booked.chain([Fact::TransferReversedPartly(reason)]).collect())
 }
 
 /// An answer counts only if it is about the requested payment (same amount, currency and destination) and has a known

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use payout::Refusal;
+use payout::law::NotNow;
 use payout::money::Vendor;
 use payout::transaction::{AttemptState, Fact, Leg};
 use vendors::ReadError;
@@ -11,31 +13,13 @@ use vendors::stripe::transfer::Transfer;
 use vendors::stripe::{ConnectedAccount, payout as bank};
 
 use super::bank_payouts::Payouts;
-use super::prove::{self, Case};
+use super::case::{Case, ShownMoney, ShownResult, is_other};
 use super::submission;
 use super::{Work, settle, unknown_objects};
-use crate::ops::Result;
+use crate::ops::{OpsError, Result};
 use crate::store::put_back;
 use crate::store::submissions::Submission;
 use crate::store::transactions::{Attempt, Transaction};
-
-/// What the vendor shows about an attempt's money.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum ShownMoney {
-    /// It is out, or may be: the vendor's id for it.
-    It(String),
-    /// The vendor shows that there is none.
-    Nothing,
-    NotSaid,
-}
-
-impl ShownMoney {
-    pub(super) fn of(out: Option<&str>) -> Self {
-        out.map_or(Self::Nothing, |id| Self::It(id.to_owned()))
-    }
-}
-
-pub(super) type ShownResult = std::result::Result<ShownMoney, ReadError>;
 
 pub(super) async fn stripe_has(work: &Work, case: &Case, attempt: &Attempt) -> Result<ShownResult> {
     let Some(stripe) = work.clients.stripe().await? else { return Ok(Err(not_connected())) };
@@ -88,13 +72,6 @@ pub(super) async fn made_by_schedule(work: &Work, case: &Case, attempt: &Attempt
         Some(_) => ShownMoney::It(object.clone()),
         None => ShownMoney::NotSaid,
     }))
-}
-
-/// Whether an object is different from the one recorded for an attempt. An ended attempt has none.
-pub(super) fn is_other(attempt: &Attempt, object: &str) -> bool {
-    attempt.state.ended()
-        || attempt.state == AttemptState::Review
-        || attempt.vendor_id.as_deref() != Some(object)
 }
 
 /// The PayPal batches to read for an attempt: those known or reported to have our key. For an open attempt, only
@@ -182,6 +159,19 @@ pub(super) fn not_connected() -> ReadError {
     ReadError::Unreachable("the vendor is not connected".to_owned())
 }
 
+pub(super) fn unreachable(error: &ReadError) -> OpsError {
+    let sentence = format!(
+        "Bursar must ask the vendor before this is recorded, and that failed, so nothing was recorded and nothing has \
+         changed. Try again later. The answer was: {error}"
+    );
+    OpsError::Unreachable(Refusal::new("vendor_unreachable", sentence))
+}
+
+pub(super) fn has_it(object: &str) -> OpsError {
+    let why = NotNow::VendorHasIt;
+    OpsError::Conflict(Refusal::new(why.code(), format!("{} Its id there is {object}.", why.sentence())))
+}
+
 /// For a payment with objects found after a restore, reads those first: if one is out, the payment counts as made. One
 /// that moved no money, or came back, is thereby settled. A bank payout that carries our metadata but that no event
 /// links to our key may be the payee's own, so it takes two people, as does an object that is no longer shown. Returns
@@ -191,11 +181,11 @@ pub(super) async fn of_what_was_found(work: &Work, case: &Case) -> Result<(Vec<S
     let (mut looked_at, mut over) = (Vec::new(), true);
     for object in put_back::open_of(&mut work.app.store.read().await?, id).await? {
         match found_now(work, case, &object).await? {
-            Ok(ShownMoney::It(object)) => return Err(prove::has_it(&object)),
+            Ok(ShownMoney::It(object)) => return Err(has_it(&object)),
             Ok(ShownMoney::Nothing) => {}
             // An object no longer shown says nothing about the money.
             Ok(ShownMoney::NotSaid) | Err(ReadError::Missing | ReadError::Refused { .. }) => over = false,
-            Err(error) => return Err(prove::unreachable(&error)),
+            Err(error) => return Err(unreachable(&error)),
         }
         looked_at.push(object);
     }
