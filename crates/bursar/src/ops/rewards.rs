@@ -9,7 +9,7 @@ pub use gates::{PoolPage, blockers, in_draft, pool};
 pub use review::{
     BulkOutcome, RewardSelection, SavedDecision, UNIT, Verdict, decide, decide_and_keep, decide_many,
 };
-pub use undo::{UndoOutcome, check_restorable, held_by_payout, undo};
+pub use undo::{UndoOutcome, check_restorable, undo, why_no_undo};
 
 use payout::Refusal;
 use payout::external;

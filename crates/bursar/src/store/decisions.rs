@@ -193,6 +193,13 @@ pub async fn placed(db: &mut Db, decision: &str, limit: i64) -> Result<Vec<i64>>
     db.all(conditions.query(&sql)).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
+/// Whether a decided reward is still as the decision left it.
+pub async fn any_unchanged(db: &mut Db, decision: &str) -> Result<bool> {
+    let sql = "SELECT r.id FROM decision_reward d JOIN reward r ON r.id = d.reward_id AND r.version = d.version \
+               WHERE d.decision_id = $1 AND d.skipped IS NULL AND d.undone_at IS NULL LIMIT 1";
+    Ok(db.optional(sqlx::query(sql).bind(decision.to_owned())).await?.is_some())
+}
+
 fn read(row: &AnyRow) -> Result<DecidedReward> {
     let text = |column: usize| row.try_get::<Option<String>, _>(column);
     let status = |column| -> Result<Option<RewardStatus>> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{changed_meanwhile, note, owed};
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result, safe_mode};
-use crate::store::decisions::{self, DecidedFilter, DecidedReward, Now};
+use crate::store::decisions::{self, DecidedFilter, DecidedReward, Decision, Now};
 use crate::store::{Db, audit, ledger};
 use crate::transact;
 
@@ -54,7 +54,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &str) -> Result<UndoOutcome> {
         let free: Vec<(&DecidedReward, &Now)> =
             kept.iter().filter_map(|one| Some((one, check_restorable(one).ok()?))).collect();
         if free.is_empty() {
-            return Err(Refusal::new("changed_since", "Everything in it has been changed since.").into());
+            return Err(Refusal::new("changed_since", ALL_CHANGED).into());
         }
         let ids: Vec<RewardId> = free.iter().map(|(one, _)| one.id).collect();
         let given = decisions::restore_rewards(tx, id, &ids, now).await?;
@@ -103,15 +103,25 @@ fn no_payout(kept: &[DecidedReward]) -> Result<()> {
     }
 }
 
+const ALL_CHANGED: &str = "Everything in it has been changed since.";
 /// How many rewards a refusal names.
 const NAMED: usize = 20;
 
-/// Why a decision cannot be undone now, if some of its rewards are in a payout.
-pub async fn held_by_payout(db: &mut Db, decision: &str) -> Result<Option<String>> {
+/// Why [`undo`] would refuse this decision now, if it would.
+pub async fn why_no_undo(db: &mut Db, id: &str, decision: &Decision, now: i64) -> Result<Option<String>> {
+    if let Some(why) = safe_mode::explanation(db).await? {
+        return Ok(Some(format!("Safe mode is on. {why}")));
+    }
+    if let Err(refusal) = reward::undo(decision.at, decision.undone.is_some(), now) {
+        return Ok(Some(refusal.sentence));
+    }
     let limit = i64::try_from(NAMED).unwrap_or(i64::MAX).saturating_add(1);
-    let placed = decisions::placed(db, decision, limit).await?;
-    let numbers: Vec<String> = placed.iter().map(|number| format!("RW-{number:06}")).collect();
-    Ok((!numbers.is_empty()).then(|| in_payout(&numbers)))
+    let placed = decisions::placed(db, id, limit).await?;
+    if !placed.is_empty() {
+        let numbers: Vec<String> = placed.iter().map(|number| format!("RW-{number:06}")).collect();
+        return Ok(Some(in_payout(&numbers)));
+    }
+    Ok((!decisions::any_unchanged(db, id).await?).then(|| ALL_CHANGED.to_owned()))
 }
 
 fn in_payout(placed: &[String]) -> String {

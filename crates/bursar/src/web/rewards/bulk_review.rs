@@ -15,7 +15,7 @@ use super::list as again;
 use crate::app::App;
 use crate::ops::idempotency::Reply;
 use crate::ops::rewards::{
-    self as verbs, RewardSelection, SavedDecision, Verdict, check_restorable, held_by_payout,
+    self as verbs, RewardSelection, SavedDecision, Verdict, check_restorable, why_no_undo,
 };
 use crate::store::Db;
 use crate::store::decisions::{self, DecidedFilter as Of, Decision};
@@ -211,11 +211,7 @@ async fn show(
         Some(_) => Vec::new(),
     };
     let unseen = decision.skipped - i64::try_from(skipped.len()).unwrap_or(0);
-    let refusal = rules::undo(decision.at, decision.undone.is_some(), now).err();
-    let undo_why_not = match refusal {
-        Some(refusal) => Some(refusal.sentence),
-        None => held_by_payout(&mut db, &id).await?,
-    };
+    let undo_why_not = why_no_undo(&mut db, &id, &decision, now).await?;
     let tells = decision.undone.is_some() || undo_why_not.is_none();
     let page = DecisionPage {
         frame: context.frame("What was decided", MenuItem::Rewards),

@@ -151,6 +151,25 @@ async fn a_view_is_kept_under_a_name_for_oneself_or_for_all() {
 }
 
 #[tokio::test]
+async fn undo_is_off_when_everything_was_changed_since() {
+    let world = World::open("lists_no_undo", 34).await;
+    seed_data(&world).await;
+    let mut pat = Browser::of(&world, Role::ProgramManager, "pat").await;
+    let csrf = pat.read("/rewards").await.hidden("csrf");
+    let mut db = world.app.store.read().await.unwrap();
+    let found = bursar::store::rewards::find(&mut db, "RW-000002").await.unwrap().unwrap();
+    drop(db);
+    let id = found.entered.id.to_string();
+    let decide = [("csrf", csrf.as_str()), ("action", "approve"), ("id", &id)];
+    let decided = pat.post("/rewards/decide", &decide).await.to;
+    pat.read(&decided).await.says("If any of them is in a payout, nothing is undone.");
+    let edit = [("csrf", csrf.as_str()), ("amount", "1.00"), ("version", "2")];
+    pat.post_on("/rewards/RW-000002/edit", &edit).await.says("waits for approval again");
+    pat.read(&decided).await.says("Everything in it has been changed since.");
+    world.close().await;
+}
+
+#[tokio::test]
 async fn many_are_decided_about_with_a_result_for_each_and_taken_back() {
     let world = World::open("lists_undo", 33).await;
     seed_data(&world).await;
