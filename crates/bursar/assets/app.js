@@ -112,12 +112,13 @@ document.addEventListener("click", (event) => {
 
 // A frame is as high as what it shows, and not there while it shows nothing.
 for (const frame of document.querySelectorAll("iframe[data-fits]")) {
-  frame.hidden = true;
-  frame.addEventListener("load", () => {
-    if (!frame.contentDocument?.body?.childElementCount) return;
-    frame.hidden = false;
-    frame.style.height = `${frame.contentDocument.documentElement.scrollHeight + 4}px`;
-  });
+  const fit = () => {
+    frame.hidden = !frame.contentDocument?.body?.childElementCount;
+    if (!frame.hidden) frame.style.height = `${frame.contentDocument.documentElement.scrollHeight + 4}px`;
+  };
+  frame.addEventListener("load", fit);
+  // It may have been loaded before this script.
+  fit();
 }
 
 // What somebody wants elsewhere is copied by a button beside it.
@@ -281,13 +282,18 @@ if (live && window.EventSource) {
   addEventListener("pagehide", () => events.close());
 }
 
+// A fold is known by its summary, whatever numbers it has by now.
+const foldName = (fold) => fold.querySelector("summary")?.textContent.replace(/\d+/g, "").trim() ?? "";
+
 function put(fresh) {
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
-    // What somebody is typing is not taken from under him.
+    // What somebody is typing is not taken from under them.
     if (!other || other.innerHTML === part.innerHTML || part.querySelector("form[data-typed]")) continue;
     const at = part.contains(document.activeElement) ? document.activeElement.id : "";
+    const open = new Set([...part.querySelectorAll("details[open]")].map(foldName));
     part.innerHTML = other.innerHTML;
+    for (const fold of part.querySelectorAll("details")) fold.open ||= open.has(foldName(fold));
     if (at) document.getElementById(at)?.focus();
   }
   // What changed is said once and politely, in the words of the page itself.

@@ -424,14 +424,14 @@ impl BlockerSummary {
     pub fn with_details(blocker: &Blocker) -> Self {
         let (who, remedy) = (blocker.who().label(), blocker.remedy());
         // A failed payment says who must act; then the reward is not on its way.
-        let going =
-            is_on_its_way(blocker.code) && (blocker.code == Code::RewardInBatch || blocker.act.is_none());
+        let going = is_on_its_way(blocker.code) && blocker.act.is_none();
         Self { message: blocker.message(), who, remedy, going, times: 1, of: Vec::new() }
     }
 }
 
+/// A reward in a draft is not: somebody has to pay it.
 fn is_on_its_way(code: Code) -> bool {
-    matches!(code, Code::RewardInBatch | Code::RewardInFlight)
+    code == Code::RewardInFlight
 }
 
 /// All reasons, each once with its count: the batch's own first, then in order of first appearance. A note is shown if it

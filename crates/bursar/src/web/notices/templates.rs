@@ -41,7 +41,8 @@ pub fn routes() -> Vec<Route> {
 struct ListRow {
     label: &'static str,
     to: String,
-    /// Code, name, address, and whether it was changed. Only partners are written to in other languages than English.
+    /// Code, name, address, and whether it was changed. English only if no partner and no named
+    /// address receives it.
     languages: Vec<(String, &'static str, String, bool)>,
     edited: bool,
 }
