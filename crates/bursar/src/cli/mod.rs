@@ -205,8 +205,16 @@ fn unknown(error: OpsError, message: &str) -> Failure {
     }
 }
 
+/// What the program writes (database, backups, exports, keys) holds personal data, so only its own user may read it, whatever
+/// the umask of the shell or service that starts it.
+fn keep_files_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
+    keep_files_private();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -81,6 +81,24 @@ fn nobody_else_reads_the_database_and_no_other_key_is_made_for_it() {
     refused(&bursar(folder.path(), &["init", "--master-key-file=away.key"]), "is not the one");
 }
 
+#[test]
+fn what_the_program_writes_is_private_whatever_the_umask() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in ["init", "backup copy.tar"] {
+        let mut open = Command::new("sh");
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BURSAR_")) {
+            open.env_remove(name);
+        }
+        let command = format!("umask 0; exec {} {arguments}", env!("CARGO_BIN_EXE_bursar"));
+        done(&open.current_dir(folder.path()).args(["-c", &command]).output().unwrap());
+    }
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        assert_eq!(mode(&file) & 0o077, 0, "{}", file.display());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_from_before_the_check_knows_its_key_by_what_it_sealed() {
     let world = World::open("key_check", 3).await;
