@@ -521,6 +521,10 @@ pub struct Spending {
     pub day: Vec<Sum>,
     /// The sums this person has paid today (UTC), including the batch; empty if no person is asked about.
     pub person: Vec<Sum>,
+    /// The sums this API key has paid today (UTC), including the batch; empty unless a key with limits of its own pays.
+    pub key: Vec<Sum>,
+    /// The key's own limits per day (UTC). It cannot pay at all in a currency without one.
+    pub key_limits: Vec<Money>,
 }
 
 /// The limits that paying a batch would exceed, one sentence each. The maximum for a single payment is a gate of the
@@ -547,7 +551,19 @@ pub fn over_limits(settings: &Settings, spending: &Spending) -> Vec<String> {
             }
         }
     }
+    messages.extend(spending.key.iter().filter_map(|sum| over_key_limit(&spending.key_limits, *sum)));
     messages
+}
+
+/// Unlike the installation's limits, a key's name what it may do: a currency that is not listed is not allowed.
+fn over_key_limit(limits: &[Money], sum: Sum) -> Option<String> {
+    match limits.iter().find(|limit| limit.currency == sum.currency) {
+        Some(limit) if i128::from(limit.minor) >= sum.minor => None,
+        Some(limit) => Some(format!(
+            "With it, this API key's payments today (UTC) total {sum}; the key's own limit per day is {limit}."
+        )),
+        None => Some(format!("This API key has no limit for {}, so it cannot pay in it.", sum.currency)),
+    }
 }
 
 /// What a gate that closed between Pay and sending leads to.

@@ -125,6 +125,10 @@ enum KeyCommand {
         /// The client addresses or networks it is accepted from, such as 203.0.113.7,10.0.0.0/8; if not set, any
         #[arg(long)]
         cidr: Vec<String>,
+        /// What it may pay per day (UTC), such as "5000.00 EUR", once for each currency it pays in; if not set, only the
+        /// installation's limits apply
+        #[arg(long)]
+        day_limit: Vec<String>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -267,7 +271,8 @@ fn print_link(link: &str, json: bool) {
 }
 
 pub(super) async fn keys(keys: Keys) -> Outcome {
-    let KeyCommand::Create { config, role, name, partner, scopes, expires, cidr, json } = keys.command;
+    let KeyCommand::Create { config, role, name, partner, scopes, expires, cidr, day_limit, json } =
+        keys.command;
     let scopes = Scopes::parse(&scopes).map_err(|strange| {
         let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
         Failure(format!("there is no scope {strange:?}; there are {}", known.join(", ")))
@@ -286,6 +291,7 @@ pub(super) async fn keys(keys: Keys) -> Outcome {
         scopes,
         ends_at: ends.map_err(|refusal| Failure(refusal.sentence))?,
         addresses: made::addresses(&cidr.join(",")).map_err(|refusal| Failure(refusal.sentence))?,
+        day_limits: made::day_limits(&day_limit.join(",")).map_err(|refusal| Failure(refusal.sentence))?,
     };
     let key =
         people::create_key_at_the_machine(&app, &new, MachineUser(&system_user())).await.map_err(words)?;

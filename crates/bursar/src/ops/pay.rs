@@ -159,9 +159,8 @@ async fn pay_in(
         return Err(OpsError::Blocked(blockers));
     }
     let rules = settings::load(tx).await?;
-    // A payment by API key counts toward its owner's limit.
-    let person = store::people::behind(tx, &actor.id.to_string(), now).await?;
-    limits::take_up(tx, &rules, id, &view::sums(&view.claims), &person, now).await?;
+    let payer = limits::Payer::of(tx, actor, now).await?;
+    limits::take_up(tx, &rules, id, &view::sums(&view.claims), &payer, now).await?;
     // Another Pay may have committed or sent some of the balance since it was read.
     let promised = batches::committed(tx, balances.read_at).await?;
     let short = Balances { committed: promised, ..balances.clone() }.blockers(&view);

@@ -193,13 +193,15 @@ pub struct KeyMark {
     pub ends_at: Option<i64>,
     /// The allowed client addresses, separated by commas; `None` for any.
     pub networks: Option<String>,
+    /// What it may pay per day, such as `500.00 EUR`, separated by commas; `None` for no limits of its own.
+    pub day_limits: Option<String>,
 }
 
 /// Inserts a person (`key` is `None`) or an API key, created by `by`. `false` if the email address is taken.
 pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &str, now: i64) -> Result<bool> {
     let sql = "INSERT INTO person (id, kind, name, email, role, scopes, partner_id, password_hash, key_hash, key_hint, \
-               made_by, created_at, stands_for, ends_at, networks) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING";
+               made_by, created_at, stands_for, ends_at, networks, day_limits) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING";
     let query = sqlx::query(sql)
         .bind(person.id.to_string())
         .bind(person.kind.clone())
@@ -215,7 +217,8 @@ pub async fn insert(tx: &mut Tx, person: &Person, key: Option<&KeyMark>, by: &st
         .bind(now)
         .bind(key.map(|_| by.to_owned()))
         .bind(key.and_then(|key| key.ends_at))
-        .bind(key.and_then(|key| key.networks.clone()));
+        .bind(key.and_then(|key| key.networks.clone()))
+        .bind(key.and_then(|key| key.day_limits.clone()));
     Ok(tx.run(query).await? == 1)
 }
 
@@ -308,6 +311,13 @@ pub async fn how_key_was_made(db: &mut Db, id: PersonId) -> Result<Option<(Strin
     let Some(row) = db.optional(sqlx::query(sql).bind(id.to_string())).await? else { return Ok(None) };
     let maker: Option<String> = row.try_get(1)?;
     Ok(Some((row.try_get(0)?, maker.is_some())))
+}
+
+/// What an API key may pay per day, as stored; empty for a person and for a key without limits of its own.
+pub async fn day_limits(db: &mut Db, id: PersonId) -> Result<String> {
+    let sql = "SELECT COALESCE(day_limits, '') FROM person WHERE id = $1 AND kind = 'api_key'";
+    let row = db.optional(sqlx::query(sql).bind(id.to_string())).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
 }
 
 /// Unrevoked API keys: name, role, scopes, and allowed addresses (empty for any).

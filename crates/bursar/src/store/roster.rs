@@ -45,6 +45,8 @@ pub struct Listed {
     pub ends_at: Option<i64>,
     /// A key's allowed client addresses, separated by commas; empty for any.
     pub networks: String,
+    /// What a key may pay per day, separated by commas; empty if it has no limits of its own.
+    pub day_limits: String,
     /// The client address of a key's last use.
     pub seen_from: Option<String>,
     /// A key's creator, if stored here: their role, and when they were disabled.
@@ -65,7 +67,7 @@ pub struct Filter {
 
 const LISTED: &str = "SELECT p.id, p.name, p.email, p.role, p.scopes, p.partner_id, t.name AS partner_name, \
                       CASE WHEN p.password_hash IS NULL THEN NULL ELSE p.created_at END AS password_at, p.key_hint, \
-                      p.made_by, p.created_at, p.disabled_at, p.last_seen_at, p.ends_at, p.networks, p.seen_from, \
+                      p.made_by, p.created_at, p.disabled_at, p.last_seen_at, p.ends_at, p.networks, p.seen_from, p.day_limits, \
                       m.role AS maker_role, m.disabled_at AS maker_disabled_at \
                       FROM person p LEFT JOIN partner t ON t.id = p.partner_id \
                       LEFT JOIN person m ON p.kind = 'api_key' AND m.id = p.stands_for AND m.kind = 'person' {where}";
@@ -127,6 +129,7 @@ fn listed(row: &AnyRow) -> Result<Listed> {
         last_seen_at: row.try_get("last_seen_at")?,
         ends_at: row.try_get("ends_at")?,
         networks: networks.unwrap_or_default(),
+        day_limits: row.try_get::<Option<String>, _>("day_limits")?.unwrap_or_default(),
         seen_from: row.try_get("seen_from")?,
         maker: maker.zip(Some(row.try_get("maker_disabled_at")?)),
     })

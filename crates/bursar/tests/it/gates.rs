@@ -8,7 +8,7 @@ use bursar::cli::why::lines;
 use bursar::mail::{Language, partner_text};
 use bursar::ops::batches::{self, Selection};
 use bursar::ops::pay::{self, Balances, ConfirmedTotals};
-use bursar::ops::people::{self, NewKey};
+use bursar::ops::people::{self, NewKey, keys};
 use bursar::ops::settings::Document;
 use bursar::ops::{OpsError, limits, why};
 use bursar::store::batches::PoolFilter;
@@ -97,6 +97,31 @@ async fn what_one_person_may_pay_leaves_the_other_their_own() {
     stage.world.set(move |it| Document { limits: limit.clone(), ..it }).await;
     let world = &stage.world;
     assert_eq!(race(world, batches, &[&world.actor, &world.other]).await, 14);
+    stage.close(Ok(())).await;
+}
+
+/// A key pays within its own limits only, and in no other currency, whatever the installation allows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_api_key_pays_within_its_own_limits() {
+    let mut stage = Stage::open("gates_key", 3).await;
+    let batches = fifty(&mut stage).await;
+    let world = &stage.world;
+    let key = async |limits: &str| {
+        let day_limits = keys::day_limits(limits).unwrap();
+        let new = NewKey { day_limits, ..NewKey::of("k", Role::Payer, Scopes::kept("pay")) };
+        let key = keys::create_key(&world.app, &new).await.unwrap();
+        keys::by_key(&world.app, &key, None).await.unwrap().actor().unwrap()
+    };
+    let (small, euros, free) = (key("50.00 USD, 9 EUR").await, key("9000 EUR").await, key("").await);
+    assert_eq!(race(world, batches[..20].to_vec(), &[&euros]).await, 0);
+    assert_eq!(race(world, batches[..20].to_vec(), &[&small, &small]).await, 5);
+    assert_eq!(race(world, batches[20..].to_vec(), &[&free]).await, 30);
+    for (wrong, why) in
+        [("50", "is not an amount"), ("0 USD", "is not an amount"), ("1 USD,2 USD", "two limits")]
+    {
+        let refused = keys::day_limits(wrong).unwrap_err();
+        assert!(refused.field == Some("day_limits") && refused.sentence.contains(why), "{refused:?}");
+    }
     stage.close(Ok(())).await;
 }
 

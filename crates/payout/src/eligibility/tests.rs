@@ -257,8 +257,17 @@ fn a_limit_is_reached_exactly_and_never_passed() {
         batch: vec![batch.into()],
         day: vec![day.into()],
         person: person.into_iter().map(Sum::from).collect(),
+        ..Spending::default()
     };
-    let rows: [(Spending, usize); 5] = [
+    let by_key = |key: Money| Spending {
+        key: vec![key.into()],
+        key_limits: vec![eur(70)],
+        ..spending(eur(100), eur(200), vec![])
+    };
+    let rows: [(Spending, usize); 8] = [
+        (by_key(eur(70)), 0),
+        (by_key(eur(71)), 1),
+        (by_key(usd(1)), 1),
         (spending(eur(100), eur(200), vec![usd(50)]), 0),
         (spending(eur(101), eur(200), vec![usd(50)]), 1),
         (spending(eur(101), eur(201), vec![usd(51)]), 3),

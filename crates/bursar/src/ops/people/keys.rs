@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use payout::Refusal;
 use payout::access::{Permission, Role, allows};
 use payout::ids::PersonId;
+use payout::money::{Currency, Money};
 use payout::notice::Notice;
 use payout::scope::Scopes;
 use serde::{Deserialize, Serialize};
@@ -173,12 +174,15 @@ pub struct NewKey {
     pub ends_at: Option<i64>,
     /// The addresses that it may be used from; any if empty.
     pub addresses: Vec<Range>,
+    /// What it may pay per day (UTC), one amount a currency, and in no other currency; without limits of its own if empty.
+    pub day_limits: Vec<Money>,
 }
 
 impl NewKey {
-    /// A key that never expires and may be used from any address.
+    /// A key that never expires, may be used from any address and has no limits of its own.
     pub fn of(name: &str, role: Role, scopes: Scopes) -> Self {
-        Self { name: name.to_owned(), role, partner: None, scopes, ends_at: None, addresses: Vec::new() }
+        let (addresses, day_limits) = (Vec::new(), Vec::new());
+        Self { name: name.to_owned(), role, partner: None, scopes, ends_at: None, addresses, day_limits }
     }
 }
 
@@ -234,8 +238,38 @@ pub fn addresses(typed: &str) -> std::result::Result<Vec<Range>, Refusal> {
     Ok(all)
 }
 
-fn joined(addresses: &[Range]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+fn joined<T: ToString>(all: &[T]) -> Option<String> {
+    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    (!all.is_empty()).then(|| all.join(","))
+}
+
+/// What a key may pay per day: amounts with their currencies like `5000.00 EUR`, separated by commas or line ends.
+///
+/// # Errors
+/// If one is not an amount above zero, or two are in one currency.
+pub fn day_limits(typed: &str) -> std::result::Result<Vec<Money>, Refusal> {
+    let refuse = |told: String| Refusal::new("invalid", told).at("day_limits");
+    let mut all: Vec<Money> = Vec::new();
+    for one in typed.split([',', '\n', '\r']).map(str::trim).filter(|one| !one.is_empty()) {
+        let Some(limit) = limit(one) else {
+            return Err(refuse(format!("{one:?} is not an amount and a currency like 5000.00 EUR.")));
+        };
+        if all.iter().any(|other| other.currency == limit.currency) {
+            return Err(refuse(format!("There are two limits in {}. Write one.", limit.currency)));
+        }
+        all.push(limit);
+    }
+    Ok(all)
+}
+
+fn limit(text: &str) -> Option<Money> {
+    let (amount, currency) = text.split_once(' ')?;
+    Money::parse(amount, Currency::parse(currency.trim()).ok()?).ok()
+}
+
+/// The limits as stored. One that cannot be read allows nothing in its currency.
+pub fn kept_limits(kept: &str) -> Vec<Money> {
+    kept.split(',').filter_map(limit).collect()
 }
 
 /// Creates an API key for the demonstration and returns it. Nobody is notified.
@@ -286,8 +320,9 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<MachineUser<'_>>) 
             last_seen_at: None,
         };
         must_have_addresses(tx, new.scopes, new.role, &new.addresses).await?;
-        let networks = Some(joined(&new.addresses)).filter(|all| !all.is_empty());
-        let mark = KeyMark { hash: token_hash(&key), hint: hint.clone(), ends_at: new.ends_at, networks };
+        let (networks, day_limits) = (joined(&new.addresses), joined(&new.day_limits));
+        let (hash, ends_at) = (token_hash(&key), new.ends_at);
+        let mark = KeyMark { hash, hint: hint.clone(), ends_at, networks, day_limits };
         people::insert(tx, &person, Some(&mark), by, now).await?;
         // The person at the command line may have prepared what the key would release, so give others a day to notice.
         let counts_from = match user.is_some() && people::has_administrator(tx).await? {
@@ -304,6 +339,9 @@ async fn make(app: &App, by: &str, new: &NewKey, user: Option<MachineUser<'_>>) 
         }
         if let Some(networks) = &mark.networks {
             detail["addresses"] = json!(networks);
+        }
+        if let Some(limits) = &mark.day_limits {
+            detail["day_limits"] = json!(limits);
         }
         note(tx, now, by, "api_key_created", id, detail);
         notify_administrators(tx, app, &person, &mark, (by, user), now).await
@@ -363,7 +401,7 @@ pub async fn change_addresses(app: &App, by: &Actor, id: PersonId, to: &[Range])
             return Err(Refusal::new("revoked", "This key is revoked, so nothing was changed.").into());
         }
         must_have_addresses(tx, Scopes::kept(&key.scopes), key.role, to).await?;
-        let after = joined(to);
+        let after = joined(to).unwrap_or_default();
         people::set_networks(tx, id, &after).await?;
         let detail = json!({ "addresses": after, "from": by.came_from });
         note(tx, now, &by.id.to_string(), "api_key_addresses_changed", id, detail);
@@ -480,7 +518,7 @@ mod tests {
 
     #[test]
     fn addresses_are_read_from_a_list() {
-        let read = |typed: &str| addresses(typed).map(|all| joined(&all));
+        let read = |typed: &str| addresses(typed).map(|all| joined(&all).unwrap_or_default());
         assert_eq!(read("").unwrap(), "");
         let lines = "203.0.113.7, 10.0.0.0/8\n2001:db8::/48 203.0.113.7";
         assert_eq!(read(lines).unwrap(), "203.0.113.7/32,10.0.0.0/8,2001:db8::/48");

@@ -60,6 +60,8 @@ struct KeyJson {
     scopes: Vec<String>,
     /// The addresses and networks it is allowed from; empty for any.
     addresses: Vec<String>,
+    /// What it may pay per day (UTC), such as `500.00 EUR`, and in no other currency; empty without limits of its own.
+    day_limits: Vec<String>,
     /// `works`, `ended` (expired), `maker_gone` (the person who made it may no longer make keys), or `revoked`.
     state: &'static str,
     created_at: String,
@@ -84,6 +86,7 @@ fn json(one: Listed, now: i64) -> KeyJson {
         partner: one.partner.map(|(id, _)| id.to_string()),
         scopes: words(&one.scopes),
         addresses: words(&one.networks),
+        day_limits: words(&one.day_limits),
         state,
         created_at: rfc3339(one.created_at),
         made_by: one.made_by,

@@ -52,6 +52,8 @@ struct Row {
     seen_from: Option<String>,
     ends: Option<When>,
     addresses: String,
+    /// What it may pay per day; empty if it has no limits of its own.
+    day_limits: String,
     made: When,
     made_by: String,
     gone: Option<When>,
@@ -72,6 +74,7 @@ impl Row {
             seen_from: one.seen_from,
             ends: when(one.ends_at),
             addresses: one.networks.replace(',', ", "),
+            day_limits: one.day_limits.replace(',', ", "),
             made: When(one.created_at),
             made_by,
             gone: when(one.disabled_at),
@@ -149,6 +152,7 @@ struct FormInput {
     scope: Vec<String>,
     ends: Option<String>,
     addresses: Option<String>,
+    day_limits: Option<String>,
 }
 
 /// The lifetimes to choose from: value and label.
@@ -256,6 +260,7 @@ impl FormInput {
             scopes: Scopes::of(&scopes.ok_or_else(unknown)?),
             ends_at: keys::end(&ends, now)?,
             addresses: keys::addresses(self.addresses.as_deref().unwrap_or_default())?,
+            day_limits: keys::day_limits(self.day_limits.as_deref().unwrap_or_default())?,
         })
     }
 }
