@@ -76,15 +76,15 @@ GRANT SELECT, INSERT, DELETE ON
 -- Updated, never deleted.
 GRANT SELECT, INSERT, UPDATE ON
     account, activity, asked, attempt, batch, connected_account, counter, decision, decision_reward, export_run,
-    found_payment, import_header, import_run, mail, named_object, notice_told, outbox, partner, payout_profile,
+    found_payment, import_header, import_run, login_tries, mail, named_object, notice_told, outbox, partner, payout_profile,
     payout_request, payout_transaction, person, preference, program, reconciliation_case, retired_key, second_payment,
     set_aside, setting, skipped_claim, submission, tax_report, threshold_override, vendor_answer, vendor_day, vendor_event,
     vendor_movement, vendor_pull
     TO bursar_serve;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    address_confirmation, former_email, factor, factor_begun, half_login, idempotency, import_refused, login_identity, login_link, meta, node,
-    onboarding_state, passkey, recovery_code, reward, saved_view, session, vendor_connection
+    address_confirmation, former_email, factor, factor_begun, half_login, idempotency, import_refused, login_browser,
+    login_identity, login_link, meta, node, onboarding_state, passkey, recovery_code, reward, saved_view, session, vendor_connection
     TO bursar_serve;
 
 -- The reporting role. Where columns are listed, the others contain hashes, encrypted values, payment addresses, or text sent to people.

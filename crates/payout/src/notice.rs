@@ -111,6 +111,10 @@ notices! {
     PasswordForgotten = "password_forgotten", [Named], "Forgotten password";
     /// Somebody's own login changed: its password or its second factor.
     LoginChanged = "login_changed", [Named], "Login changed";
+    /// Somebody signed in to a login in a browser that was not used for it before.
+    LoginNewBrowser = "login_new_browser", [Named], "Sign-in from a new browser";
+    /// Many wrong passwords or codes were entered for a login.
+    LoginAttacked = "login_attacked", [Named, Admins], "Many wrong passwords for a login";
     /// Somebody else removed a person's second factor.
     SecondFactorReset = "second_factor_reset", [Admins], "Second factor taken away";
     /// Somebody signed in with the identity provider for the first time: their login was linked to their identity
@@ -167,7 +171,9 @@ impl Notice {
     pub fn is_fixed(self) -> bool {
         matches!(
             self,
-            Self::RightsChanged
+            Self::LoginNewBrowser
+                | Self::LoginAttacked
+                | Self::RightsChanged
                 | Self::SafeguardLowered
                 | Self::MasterKeyChanged
                 | Self::LoginLinkShown

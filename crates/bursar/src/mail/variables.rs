@@ -111,6 +111,22 @@ const LOGIN_CHANGED: [Variable; 4] = [
     is("passkeys", "for password: the names of the passkeys that still work; otherwise empty"),
     is("date", "the day"),
 ];
+const NEW_BROWSER: [Variable; 3] = [
+    is("at", "when"),
+    is("browser", "the browser and its system; empty if it does not say"),
+    is("from", "the address it came from; empty if unknown"),
+];
+const ATTACKED: [Variable; 6] = [
+    is(
+        "for_partner",
+        "true in the mail of whoever signs in with the login, false in that of the administrators",
+    ),
+    is("whose", "the name of the login's owner"),
+    is("address", "the address they sign in with"),
+    is("at", "when the tenth wrong password or code was entered"),
+    is("from", "the addresses they came from; empty if unknown"),
+    is("last", "true if administrators are mailed about no other login for a while"),
+];
 const SAFEGUARD: [Variable; 5] = [
     is("by", "who weakens it"),
     is("what", "the settings, each with what it was and would be"),
@@ -202,6 +218,8 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         | Notice::PasswordForgotten => &[],
         Notice::LoginLinkShown => &[&LINK_SHOWN],
         Notice::LoginChanged => &[&LOGIN_CHANGED],
+        Notice::LoginNewBrowser => &[&NEW_BROWSER],
+        Notice::LoginAttacked => &[&ATTACKED],
         Notice::SecondFactorReset => &[&FACTOR_RESET],
         Notice::LoginLinked => {
             &[&[is("provider", "the address of the provider they signed in with"), is("date", "the day")]]
@@ -305,6 +323,12 @@ fn sample_of(notice: Notice) -> Value {
     }
     if notice == Notice::RightsChanged {
         return json!({ "what": "role", "old": "Preparer", "from": "3 Mar 2026, 09:00 UTC" });
+    }
+    if notice == Notice::LoginNewBrowser {
+        return json!({ "at": "3 Mar 2026, 09:00 UTC", "browser": "Firefox, Windows", "from": "203.0.113.9" });
+    }
+    if notice == Notice::LoginAttacked {
+        return json!({ "at": "3 Mar 2026, 09:00 UTC", "from": "203.0.113.9, 198.51.100.7", "last": true });
     }
     if notice == Notice::SafeguardLowered {
         let what = "Maximum per payout: 1000.00 USD → 5000.00 USD, The two-person rule: on → off";

@@ -9,8 +9,8 @@ use payout::notice::Notice;
 use serde_json::json;
 
 use super::people::factor::notify_owner;
-use super::people::sessions::{Browser, By, SignInProgress, enter};
-use super::people::{hashed, note};
+use super::people::sessions::{By, SignInProgress, enter};
+use super::people::{Browser, hashed, note};
 use super::settings::lowering;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};

@@ -255,6 +255,7 @@ async fn readers(db: &mut Db, audience: Audience, facts: &Facts) -> store::Resul
         Audience::Internal => settings::read(db).await?.0.internal_recipients.iter().map(bare).collect(),
         Audience::Preparers => mails::people_of(db, &people(Permission::Prepare)).await?,
         Audience::Payers => mails::people_of(db, &people(Permission::Pay)).await?,
+        Audience::Admins if facts.only_named => Vec::new(),
         Audience::Admins => mails::people_of(db, &people(Permission::Administer)).await?,
         Audience::Auditors => mails::people_of(db, &people(Permission::Audit)).await?,
         Audience::BatchPeople => {

@@ -2,10 +2,12 @@
 //! with them in `team`, API keys in `keys`. Not here: what each role allows (`payout::access`), and the rate limits against
 //! guessing (`web::kit::login_limit`).
 
+pub mod browsers;
 pub mod factor;
 pub mod forgotten;
 pub mod keys;
 mod logins;
+mod owner;
 pub mod passkeys;
 mod password;
 pub mod provider;
@@ -13,6 +15,7 @@ mod rights;
 pub mod sessions;
 pub mod team;
 pub mod welcome;
+mod wrong_tries;
 
 use payout::Refusal;
 use payout::ids::PersonId;
@@ -30,20 +33,22 @@ use crate::work_limit::Busy;
 use factor::Taken;
 use sessions::{By, enter};
 
+pub use browsers::Browser;
 pub use keys::{KeyLookup, NewKey, by_key, create_key, create_key_at_the_machine, make_key, revoke};
 pub use logins::{
     FIRST, MachineUser, NewPerson, add, add_at_the_machine, disable, enable, first_administrator, link_for,
     reset,
 };
 pub use sessions::{
-    Browser, SecondFactor, SecondFactorOutcome, Session, SignInProgress, by_session, finish, half_way,
-    sign_out,
+    SecondFactor, SecondFactorOutcome, Session, SignInProgress, by_session, finish, half_way, sign_out,
 };
 
 /// How long a one-time link can be used.
 const LINK_US: i64 = 24 * 3_600_000_000;
 /// A person's last activity is recorded at most this often.
 const SEEN_US: i64 = 5 * 60 * 1_000_000;
+/// The actor in the audit trail for somebody who is not signed in.
+pub const STRANGER: &str = "stranger";
 /// The actor in the audit trail for the command line, which acts without a session.
 pub const OPERATOR: &str = "operator";
 
@@ -105,12 +110,16 @@ fn note_refused(app: &App, person: PersonId, browser: &Browser) {
     let (app, now, from) = (app.clone(), app.clock.now(), browser.address.clone());
     tokio::spawn(async move {
         let noted = transact!(app, |tx| {
-            note(tx, now, "stranger", "sign_in_refused", person, json!({ "from": from }));
+            note(tx, now, STRANGER, "sign_in_refused", person, json!({ "from": from }));
+            if let Some(held) = people::hold(tx, person).await? {
+                wrong_tries::count(tx, &app, &held, &from, now).await?;
+            }
             Ok(())
         });
         if let Err(error) = noted {
             tracing::warn!(?error, "it could not be noted that a wrong password was tried");
         }
+        app.nudge.notify.notify();
     });
 }
 
@@ -161,8 +170,11 @@ pub async fn step_up(app: &App, session: &Session, shown: &Credentials) -> Resul
     if !is_password(Hashing::of_the_known(), person.as_ref(), &shown.password).await? {
         transact!(app, |tx| {
             refused(tx, "password");
+            let held = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
+            wrong_tries::count(tx, app, &held, &session.actor.came_from, now).await?;
             Ok(())
         })?;
+        app.nudge.notify.notify();
         return Ok(StepUpOutcome::WrongPassword);
     }
     let token = transact!(app, |tx| {
@@ -180,6 +192,7 @@ pub async fn step_up(app: &App, session: &Session, shown: &Credentials) -> Resul
             }
             Taken::Wrong => {
                 refused(tx, "code");
+                wrong_tries::count(tx, app, &held, &session.actor.came_from, now).await?;
                 return Ok(Err(StepUpOutcome::WrongCode));
             }
         };
@@ -215,6 +228,7 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
     let token = transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         people::keep_password(tx, id, &hash).await?;
+        store::browsers::forget_others(tx, id, &session.id).await?;
         store::sessions::end_others(tx, id, &session.id).await?;
         store::factors::end_pending_logins(tx, id).await?;
         people::drop_links(tx, id).await?;

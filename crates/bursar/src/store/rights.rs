@@ -44,14 +44,14 @@ const INSERT_DELETE: &str = "audit_waiting batch_shown came_back export_part imp
 
 /// Insert and update, no delete.
 const INSERT_UPDATE: &str = "account activity asked attempt batch connected_account counter decision decision_reward \
-     export_run found_payment import_header import_run mail named_object notice_told outbox partner \
+     export_run found_payment import_header import_run login_tries mail named_object notice_told outbox partner \
      payout_profile payout_request payout_transaction person preference program reconciliation_case \
      retired_key second_payment set_aside setting skipped_claim submission tax_report \
      threshold_override vendor_answer vendor_day vendor_event vendor_movement vendor_pull";
 
 /// Tables with insert, update and delete.
-const READ_WRITE: &str = "address_confirmation former_email factor factor_begun half_login idempotency import_refused login_identity \
-     login_link meta node onboarding_state passkey recovery_code reward saved_view session \
+const READ_WRITE: &str = "address_confirmation former_email factor factor_begun half_login idempotency import_refused login_browser \
+     login_identity login_link meta node onboarding_state passkey recovery_code reward saved_view session \
      vendor_connection";
 
 /// The privileges needed besides reading.

@@ -71,17 +71,20 @@ pub struct New<'a> {
     pub device: &'a str,
     /// The client address it comes from.
     pub address: &'a str,
+    /// The hash of its browser's cookie, if it has one.
+    pub browser_hash: Option<&'a str>,
     /// When it ends, however much it is used.
     pub expires_at: i64,
 }
 
 pub async fn begin(tx: &mut Tx, new: &New<'_>, now: i64) -> Result<()> {
     let sql = "INSERT INTO session \
-               (token_hash, public_id, person_id, csrf, device, address, expires_at, created_at, proved_at, seen_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $8)";
+               (token_hash, public_id, person_id, csrf, device, address, browser_hash, expires_at, created_at, proved_at, seen_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $9)";
     let query = sqlx::query(sql).bind(new.token_hash.to_owned()).bind(new.id.to_owned());
     let query = query.bind(new.person.to_string()).bind(new.csrf.to_owned()).bind(new.device.to_owned());
-    tx.run(query.bind(new.address.to_owned()).bind(new.expires_at).bind(now)).await?;
+    let query = query.bind(new.address.to_owned()).bind(new.browser_hash.map(str::to_owned));
+    tx.run(query.bind(new.expires_at).bind(now)).await?;
     let seen = sqlx::query("UPDATE person SET last_seen_at = $1 WHERE id = $2").bind(now);
     tx.run(seen.bind(new.person.to_string())).await?;
     tx.run(sqlx::query("DELETE FROM session WHERE expires_at < $1").bind(now)).await?;

@@ -48,6 +48,8 @@ pub(super) async fn handle(State(web): State<Web>, mut request: Request, next: N
     let mut asked =
         RequestLog { method: method_name(request.method()), route, ..RequestLog::from(app, &request) };
     headers::open_cookies(app, request.headers_mut());
+    let mark = session::BrowserMark::sent_with(app, request.headers());
+    request.extensions_mut().insert(mark.clone());
     let known = match METHODS.contains(&request.method().as_str()) {
         false => Err(not_implemented()),
         true => recognize(&web, &path, asked.network, &mut request, began).await,
@@ -72,6 +74,7 @@ pub(super) async fn handle(State(web): State<Web>, mut request: Request, next: N
     let framed = !context.json && !stored && error_page::has_menu(&response);
     let page_context = if framed { visit(app, session.as_ref()).await } else { None };
     let mut response = error_page::render(response, &context, page_context.as_ref());
+    mark.keep(&mut response);
     if let Some(token) = session.as_ref().and_then(Session::renewed) {
         session::renew(&mut response, token);
     }

@@ -7,6 +7,7 @@ mod catalogue;
 pub mod factor;
 mod forgotten;
 mod keys;
+mod owners;
 mod passkeys;
 pub mod provider;
 mod search;

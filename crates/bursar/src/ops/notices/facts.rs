@@ -36,6 +36,8 @@ pub struct Facts {
     pub payee: Option<Payee>,
     /// The addresses that the notice names.
     pub to: Vec<String>,
+    /// Nobody but those it names is mailed.
+    pub only_named: bool,
     /// The ids of the people it names.
     pub people: Vec<String>,
     /// The payment it is about.
@@ -122,6 +124,7 @@ pub async fn read(db: &mut Db, together: &[OutboxNotice], base_url: &str, now: i
         about: first.about.clone(),
         payee: None,
         to: texts(&detail["to"]),
+        only_named: detail["only_named"].as_bool().unwrap_or(false),
         people: Vec::new(),
         payment: None,
         values: Map::new(),
@@ -160,14 +163,8 @@ pub async fn read(db: &mut Db, together: &[OutboxNotice], base_url: &str, now: i
         Notice::SafeguardLowered => of_safeguard(&mut facts, first, &detail, base_url),
         Notice::ApiKeyMade | Notice::ApiKeyEnds => of_key(&mut facts, first, &detail, base_url),
         Notice::MasterKeyChanged => of_master_key(&mut facts, first, &detail, base_url),
-        Notice::LoginChanged => {
-            facts.payee = Payee::parse(&first.about);
-            facts.links.0 = text(&detail, "link");
-            let by = isolated(&text(&detail, "by")).into_owned();
-            let passkeys = isolated(&text(&detail, "passkeys")).into_owned();
-            let what = text(&detail, "what");
-            put(&mut facts, json!({ "what": what, "by": by, "passkeys": passkeys, "date": date(first.at) }));
-        }
+        Notice::LoginChanged | Notice::LoginNewBrowser => of_own_login(&mut facts, first, &detail),
+        Notice::LoginAttacked => of_attack(&mut facts, first, &detail, base_url),
         Notice::ReleaseRequested => of_release(&mut facts, db, first, base_url, now).await?,
         Notice::BatchFinal => of_ended_batch(&mut facts, db, first, base_url).await?,
         Notice::CredentialsRejected | Notice::WebhooksSilent => {
@@ -477,6 +474,34 @@ fn of_provider(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &
         "claim": text(detail, "claim"), "last": detail["last"].as_bool().unwrap_or_default(),
     });
     put(facts, values);
+}
+
+/// What happened to a login, for its owner.
+fn of_own_login(facts: &mut Facts, notice: &OutboxNotice, detail: &Value) {
+    facts.payee = Payee::parse(&notice.about);
+    facts.links.0 = text(detail, "link");
+    if notice.notice == Notice::LoginNewBrowser {
+        let told = ["at", "browser", "from"].map(|name| (name.to_owned(), json!(text(detail, name))));
+        facts.values.extend(told);
+        return;
+    }
+    let by = isolated(&text(detail, "by")).into_owned();
+    let passkeys = isolated(&text(detail, "passkeys")).into_owned();
+    let what = text(detail, "what");
+    put(facts, json!({ "what": what, "by": by, "passkeys": passkeys, "date": date(notice.at) }));
+}
+
+fn of_attack(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) {
+    facts.payee = Payee::parse(&notice.about);
+    facts.links = (text(detail, "link"), format!("{base}/people/{}", text(detail, "person")));
+    let whose = isolated(&text(detail, "whose")).into_owned();
+    put(
+        facts,
+        json!({
+            "whose": whose, "address": detail["address"], "at": detail["at"], "from": detail["from"],
+            "last": detail["last"],
+        }),
+    );
 }
 
 /// A change to a login that can move money or administer. The person concerned reads it too, and is not a partner.

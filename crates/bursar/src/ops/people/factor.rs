@@ -13,7 +13,7 @@ use totp_rs::{Builder, Secret, Totp};
 use super::logins::MachineUser;
 use super::provider::settle::first_factor;
 use super::team::block_second_person;
-use super::{OPERATOR, Session, note, sessions};
+use super::{OPERATOR, Session, note, owner, sessions};
 use crate::app::{Actor, App};
 use crate::ops::settings::{self, lowering};
 use crate::ops::{OpsError, Result, master_key};
@@ -355,11 +355,7 @@ pub(in crate::ops) async fn notify_owner(
     by: &str,
     now: i64,
 ) -> Result<()> {
-    let (about, page) = match whose.partner {
-        Some(partner) => (partner.to_string(), "/portal/account"),
-        None => (whose.id.to_string(), "/me"),
-    };
-    let link = format!("{}{page}", app.base_url);
+    let (about, link) = owner::page_of(app, whose);
     let passkeys = if what == "password" { passkeys::of(tx, whose.id).await? } else { Vec::new() };
     let passkeys: Vec<String> = passkeys.into_iter().map(|one| one.name).collect();
     let passkeys = passkeys.join(", ");

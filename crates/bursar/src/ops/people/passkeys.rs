@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::browsers::Browser;
 use super::factor::{CODES, end_elsewhere, hashes, notify_owner, recovery_code, required, still_theirs};
 use super::provider::settle::first_factor;
-use super::sessions::{self, Browser, By, SignInProgress, enter};
+use super::sessions::{self, By, SignInProgress, enter};
 use super::{Session, StepUpOutcome, note};
 use crate::app::App;
 use crate::ops::{OpsError, Result};

@@ -11,7 +11,8 @@ use payout::access::Role;
 use payout::ids::PersonId;
 use serde::{Deserialize, Serialize};
 
-use super::sessions::{Browser, By, SignInProgress, enter as enter_by};
+use super::browsers::Browser;
+use super::sessions::{By, SignInProgress, enter as enter_by};
 use crate::app::App;
 use crate::config::Oidc;
 use crate::ops::Result;

@@ -7,17 +7,18 @@ use payout::Refusal;
 use payout::ids::PersonId;
 use serde_json::json;
 
+use super::browsers::{self, Browser};
 use super::factor::{self, Taken};
 use super::passkeys::{self, Answer, Passkey};
 use super::provider::settle::{self, Provided};
-use super::{actor, note, note_seen};
+use super::{actor, note, note_seen, wrong_tries};
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
 use crate::store::people::{self, Person};
 use crate::store::preferences::Preferences;
 use crate::store::sessions::{self as store, UsedSince};
-use crate::store::{Db, Tx, factors};
+use crate::store::{Db, Tx, browsers as known_browsers, factors};
 use crate::transact;
 use crate::webauthn::Assertion;
 
@@ -30,14 +31,6 @@ const IDLE_US: i64 = 30 * MINUTE_US;
 const IDLE_OF_PARTNERS_US: i64 = 60 * MINUTE_US;
 /// A session's last use is recorded at most this often.
 const USED_US: i64 = MINUTE_US;
-
-/// The browser of a request: its user agent and address.
-#[derive(Clone, Debug, Default)]
-pub struct Browser {
-    pub agent: String,
-    /// The address it comes from, if known.
-    pub address: String,
-}
 
 /// Someone who has signed in.
 #[derive(Clone, Debug)]
@@ -209,7 +202,7 @@ pub(in crate::ops) async fn enter(
     by: By<'_>,
 ) -> Result<Option<SignInProgress>> {
     let token = app.clock.secret();
-    transact!(app, |tx| {
+    let entered = transact!(app, |tx| {
         let now = app.clock.now();
         if let Some(provided) = by.provided() {
             provided.hold_first(tx, person.id).await?;
@@ -243,7 +236,9 @@ pub(in crate::ops) async fn enter(
             return Ok(None);
         }
         Ok(Some(SignInProgress::In(token.clone())))
-    })
+    })?;
+    app.nudge.notify.notify();
+    Ok(entered)
 }
 
 /// The person of this halfway token.
@@ -308,7 +303,10 @@ pub async fn finish(
             SecondFactor::Code(code) => match factor::take(tx, app, &person, code, issuer).await? {
                 Taken::Right(means) => (None, means.as_str()),
                 Taken::Used => return Ok(SecondFactorOutcome::Used),
-                Taken::Wrong => return Ok(SecondFactorOutcome::Wrong),
+                Taken::Wrong => {
+                    wrong_tries::count(tx, app, &person, &browser.address, now).await?;
+                    return Ok(SecondFactorOutcome::Wrong);
+                }
                 Taken::NoFactor => return Ok(SecondFactorOutcome::Over),
                 Taken::Unreadable => return Ok(SecondFactorOutcome::Unreadable),
             },
@@ -351,7 +349,7 @@ async fn begin_by(
     {
         return Ok(false);
     }
-    begin_in(tx, app, person.id, browser, came).await?;
+    begin_in(tx, app, person, browser, came).await?;
     if let Some(provided) = provided {
         settle::came(tx, &token_hash(came.token), person.id, provided, now).await?;
     }
@@ -362,11 +360,12 @@ async fn begin_by(
 async fn begin_in(
     tx: &mut Tx,
     app: &App,
-    person: PersonId,
+    person: &Person,
     browser: &Browser,
     came: &SignInContext<'_>,
 ) -> Result<()> {
-    let now = app.clock.now();
+    let (now, browser_hash) = (app.clock.now(), browsers::arrived(tx, app, person, browser).await?);
+    let person = person.id;
     let (csrf, id) = (app.clock.secret(), app.clock.secret());
     let device: String = browser.agent.chars().filter(|letter| !letter.is_control()).take(200).collect();
     let new = store::New {
@@ -376,6 +375,7 @@ async fn begin_in(
         csrf: &csrf,
         device: &device,
         address: &browser.address,
+        browser_hash: browser_hash.as_deref(),
         expires_at: now + SESSION_US,
     };
     store::begin(tx, &new, now).await?;
@@ -431,6 +431,7 @@ pub async fn list(db: &mut Db, id: PersonId, now: i64) -> crate::store::Result<V
 pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
+        known_browsers::forget_others(tx, id, &session.id).await?;
         let ended = store::end_others(tx, id, &session.id).await?;
         factors::end_pending_logins(tx, id).await?;
         note(tx, now, &id.to_string(), "signed_out_elsewhere", id, json!({ "sessions": ended }));
@@ -442,6 +443,7 @@ pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
 pub async fn end_one(app: &App, by: &Actor, of: PersonId, id: &str) -> Result<bool> {
     let now = app.clock.now();
     transact!(app, |tx| {
+        known_browsers::forget_one(tx, of, id).await?;
         let ended = store::end_one(tx, of, id).await? == 1;
         if ended {
             note(tx, now, &by.id.to_string(), "sessions_ended", of, json!({ "sessions": 1 }));

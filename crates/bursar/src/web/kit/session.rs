@@ -2,6 +2,7 @@
 //! out (`users::sign_in`), and what each role may do (the route table).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -14,7 +15,7 @@ use super::client;
 use super::login_limit::Wait;
 use super::problem::Problem;
 use crate::app::{Actor, App};
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::config::Range;
 use crate::ops::people::{self, Browser, KeyLookup, Session, SignInProgress};
 use crate::secrets::SealedAt;
@@ -294,6 +295,43 @@ pub fn prove_first(next: &str) -> Response {
 #[derive(Clone, Debug, Default)]
 pub struct Address(pub String);
 
+/// The cookie that marks a browser, so that the owner of a login hears of a sign-in from a new one. It grants no access.
+const BROWSER: &str = "bursar_browser";
+/// Browsers keep no cookie longer than 400 days.
+const BROWSER_SECONDS: u32 = 400 * 86_400;
+
+/// A browser's mark: the one it sent, or a new one if it is needed; a request extension of pages.
+#[derive(Clone)]
+pub struct BrowserMark {
+    sent: Option<String>,
+    used: Arc<OnceLock<String>>,
+    clock: Clock,
+}
+
+impl BrowserMark {
+    pub fn sent_with(app: &App, headers: &HeaderMap) -> Self {
+        let sent = cookie(headers, BROWSER).filter(|sent| (32..=64).contains(&sent.len()));
+        Self { sent: sent.map(str::to_owned), used: Arc::default(), clock: app.clock.clone() }
+    }
+
+    fn get(&self) -> String {
+        self.used.get_or_init(|| self.sent.clone().unwrap_or_else(|| self.clock.secret())).clone()
+    }
+
+    /// Keeps the mark in a browser that has just signed in.
+    pub fn keep(&self, response: &mut Response) {
+        let Some(used) = self.used.get() else { return };
+        let session = format!("{COOKIE}=");
+        let begins = |cookie: &HeaderValue| {
+            let value = cookie.to_str().ok().and_then(|cookie| cookie.strip_prefix(&session));
+            value.is_some_and(|value| !value.starts_with(';'))
+        };
+        if response.headers().get_all(header::SET_COOKIE).iter().any(begins) {
+            set_cookie(response, BROWSER, used, BROWSER_SECONDS);
+        }
+    }
+}
+
 pub struct Device(pub Browser);
 
 impl<S: Sync> FromRequestParts<S> for Device {
@@ -302,7 +340,8 @@ impl<S: Sync> FromRequestParts<S> for Device {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let named = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let address = parts.extensions.get::<Address>().cloned().unwrap_or_default().0;
-        Ok(Self(Browser { agent: named.unwrap_or_default().to_owned(), address }))
+        let mark = parts.extensions.get::<BrowserMark>().map(BrowserMark::get).unwrap_or_default();
+        Ok(Self(Browser { agent: named.unwrap_or_default().to_owned(), address, mark }))
     }
 }
 

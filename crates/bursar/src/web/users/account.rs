@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::step_up::Evidence;
 use crate::app::App;
 use crate::ops::OpsError;
+use crate::ops::people::browsers::browser_in_words;
 use crate::ops::people::passkeys::SignedAction;
 use crate::ops::people::{self, Session, StepUpOutcome, sessions};
 use crate::store::{Db, sessions as stored};
@@ -124,7 +125,7 @@ impl Device {
     /// A session, as seen from the session with id `here`.
     pub fn of(one: stored::Session, here: &str) -> Self {
         Self {
-            name: one.device.as_deref().and_then(browser),
+            name: one.device.as_deref().and_then(browser_in_words),
             address: one.address.filter(|address| !address.is_empty()),
             since: one.created_at,
             seen: one.seen_at,
@@ -138,39 +139,4 @@ impl Device {
 pub async fn devices(db: &mut Db, session: &Session, now: i64) -> Result<Vec<Device>, Problem> {
     let found = sessions::list(db, session.actor.id, now).await?;
     Ok(found.into_iter().map(|one| Device::of(one, &session.id)).collect())
-}
-
-/// The browser and system of a user agent, in two words.
-pub fn browser(agent: &str) -> Option<String> {
-    let first = |names: &[(&str, &'static str)]| {
-        names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
-    };
-    // The order matters: most browsers also claim to be those below them.
-    let name =
-        first(&[("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")]);
-    let system = first(&[
-        ("iPhone", "iPhone"),
-        ("iPad", "iPad"),
-        ("Android", "Android"),
-        ("Windows", "Windows"),
-        ("Mac OS", "macOS"),
-        ("Linux", "Linux"),
-    ]);
-    match (name, system) {
-        (Some(name), Some(system)) => Some(format!("{name}, {system}")),
-        (Some(one), None) | (None, Some(one)) => Some(one.to_owned()),
-        (None, None) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_browser_is_named_in_two_words() {
-        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 Safari/537.36";
-        assert_eq!(browser(chrome).as_deref(), Some("Chrome, Linux"));
-        assert_eq!(browser("curl/8"), None);
-    }
 }

@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use super::account::browser;
 use super::passkey_button::{Button, written};
 use super::provider;
 use super::qr::Qr;
@@ -16,6 +15,7 @@ use super::step_up::{Evidence, by_provider};
 use crate::app::App;
 use crate::clock;
 use crate::ops::OpsError;
+use crate::ops::people::browsers::browser_in_words;
 use crate::ops::people::factor::{self, Confirmed, FactorStatus, Setup};
 use crate::ops::people::passkeys::{self, Added, Passkey, SignedAction};
 use crate::ops::people::{self, SecondFactor, SecondFactorOutcome, Session, StepUpOutcome};
@@ -444,7 +444,7 @@ async fn new_passkey(
     }
     match passkeys::pending_registration(&app, &session).await? {
         Some(asked) => {
-            let name = browser(&device.agent).unwrap_or_default();
+            let name = browser_in_words(&device.agent).unwrap_or_default();
             page(&app, &session, FactorScreen::Passkey(written(asked), name), None).await
         }
         None => Ok(Redirect::to(PAGE).into_response()),
