@@ -8,6 +8,7 @@ use payout::ids::PersonId;
 use payout::notice::Notice;
 use serde_json::json;
 
+use super::notices::secret;
 use super::people::factor::notify_owner;
 use super::people::sessions::{By, SignInProgress, enter};
 use super::people::{Browser, hashed, note};
@@ -15,9 +16,9 @@ use super::settings::lowering;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
 use crate::secrets::token_hash;
+use crate::store::Tx;
 use crate::store::people::{self, LinkFor, Person};
 use crate::store::programs::{self, Partner, RecordRef};
-use crate::store::{self, Tx};
 use crate::transact;
 
 /// How long an invitation is valid: it travels by mail and may wait over a holiday.
@@ -55,9 +56,8 @@ pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Resu
         people::add_link(tx, &token_hash(&token), (person.id, LinkFor::Join), now + INVITATION_US).await?;
         let email = person.email.clone().unwrap_or_default();
         let link = format!("{}/portal/join/{token}", app.base_url);
-        let detail = json!({ "to": email, "link": link }).to_string();
-        let notice = (Notice::PortalInvitation, partner.id.to_string(), detail);
-        store::outbox::write(tx, &app.clock, now, [notice]).await?;
+        let notice = (Notice::PortalInvitation, partner.id.to_string());
+        secret::write(tx, app, notice, &email, (&link, now + INVITATION_US)).await?;
         let detail = json!({ "partner": partner.external_id, "role": role.as_str() });
         note(tx, now, &actor.id.to_string(), "partner_invited", person.id, detail);
         Ok(Invitation { person: person.id, email, role, link, expires_at: now + INVITATION_US })

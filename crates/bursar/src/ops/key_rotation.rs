@@ -161,7 +161,8 @@ pub async fn seal_some(app: &App, new: &OneKey, column: Column, after: &str, mos
             | Column::TaxNumber
             | Column::Factor
             | Column::FactorBegun
-            | Column::HalfLogin => Vec::new(),
+            | Column::HalfLogin
+            | Column::SecretLink => Vec::new(),
         };
         for (row, value) in &rows {
             if let Some(person) = PersonId::parse(row).filter(|_| column.is_of_people()) {
@@ -253,6 +254,7 @@ fn remedy(column: Column) -> &'static str {
             "Whoever cannot sign in sets up the authenticator app again after `bursar user mfa-reset`."
         }
         Column::FactorBegun | Column::HalfLogin => "Begin again.",
+        Column::SecretLink => "Send these people a new link.",
         Column::RetiredKey => {
             "What an earlier key signed in the activity log can no longer be verified; that stays so."
         }

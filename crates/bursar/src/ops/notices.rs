@@ -6,6 +6,7 @@
 pub mod facts;
 pub mod post;
 pub mod remind;
+pub mod secret;
 pub mod templates;
 pub mod watch;
 

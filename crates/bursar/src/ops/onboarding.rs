@@ -10,6 +10,7 @@ use payout::notice::Notice;
 use payout::payee::Destination;
 use serde_json::json;
 
+use super::notices::secret;
 use super::payees::{self, DestinationStatus};
 use super::{OpsError, Result, people, settings};
 use crate::app::{Actor, App};
@@ -197,9 +198,8 @@ pub async fn enter_address(app: &App, actor: &Actor, payee: Payee, email: &str) 
         };
         store::ask_to_confirm(tx, &token_hash(&token), &new, now).await?;
         let link = format!("{}/portal/confirm/{token}", app.base_url);
-        let detail = json!({ "to": new.address, "link": link }).to_string();
-        let notice = (Notice::ProfileConfirm, payee.to_string(), detail);
-        all::outbox::write(tx, &app.clock, now, [notice]).await?;
+        let notice = (Notice::ProfileConfirm, payee.to_string());
+        secret::write(tx, app, notice, &new.address, (&link, new.expires_at)).await?;
         note(tx, now, actor, "payout_address_entered", payee, &json!({ "new": destination.masked() }));
         Ok(())
     })?;

@@ -64,6 +64,7 @@ pub mod scope;
 pub mod sealed;
 pub mod search;
 pub mod second_payments;
+pub mod secret_links;
 pub mod sessions;
 pub mod settings;
 pub mod shown;

@@ -29,6 +29,21 @@ pub async fn write(
     write_due(tx, clock, now, 0, notices).await
 }
 
+/// Writes one notice; returns its id.
+pub async fn write_one(
+    tx: &mut Tx,
+    clock: &Clock,
+    now: i64,
+    (notice, subject, detail): (Notice, String, String),
+) -> Result<String> {
+    let id = format!("msg_{}", payout::ids::encode(payout::ids::fresh(now, clock.in_turn())));
+    let sql =
+        "INSERT INTO outbox (id, notice, subject, detail, created_at, due_at) VALUES ($1, $2, $3, $4, $5, 0)";
+    let query = sqlx::query(sql).bind(id.clone()).bind(notice.as_str()).bind(subject).bind(detail).bind(now);
+    tx.run(query).await?;
+    Ok(id)
+}
+
 /// The same, due at `due`.
 pub async fn write_due(
     tx: &mut Tx,

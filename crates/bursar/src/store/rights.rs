@@ -51,7 +51,7 @@ const INSERT_UPDATE: &str = "account activity asked attempt batch connected_acco
 
 /// Tables with insert, update and delete.
 const READ_WRITE: &str = "address_confirmation former_email factor factor_begun half_login idempotency import_refused login_browser \
-     login_identity login_link meta node onboarding_state passkey recovery_code reward saved_view session \
+     login_identity login_link meta node onboarding_state passkey recovery_code reward saved_view secret_link session \
      vendor_connection";
 
 /// The privileges needed besides reading.

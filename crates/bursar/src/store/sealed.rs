@@ -19,17 +19,20 @@ pub enum Column {
     FactorBegun,
     /// The provider's claims about a pending login, by the hash of its token.
     HalfLogin,
+    /// The one-time link of a mail that is not sent yet, by its notice.
+    SecretLink,
     /// A retired or lost master key, by its id.
     RetiredKey,
 }
 
 impl Column {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Connection,
         Self::TaxNumber,
         Self::Factor,
         Self::FactorBegun,
         Self::HalfLogin,
+        Self::SecretLink,
         Self::RetiredKey,
     ];
 
@@ -41,6 +44,7 @@ impl Column {
             Self::Factor => ("factor", "sealed"),
             Self::FactorBegun => ("factor_begun", "sealed"),
             Self::HalfLogin => ("half_login", "provided"),
+            Self::SecretLink => ("secret_link", "sealed"),
             Self::RetiredKey => ("retired_key", "sealed"),
         }
     }
@@ -54,7 +58,7 @@ impl Column {
             Self::TaxNumber => place.once(format!("tin:{row}")),
             Self::Factor | Self::FactorBegun => place.once(format!("second factor of {row}")),
             Self::HalfLogin => place.once(format!("what the provider signed for {row}")),
-            Self::RetiredKey => place,
+            Self::SecretLink | Self::RetiredKey => place,
         }
     }
 
@@ -66,6 +70,7 @@ impl Column {
             Self::Factor => ("authenticator secret", "authenticator secrets"),
             Self::FactorBegun => ("authenticator being set up", "authenticators being set up"),
             Self::HalfLogin => ("pending sign-in", "pending sign-ins"),
+            Self::SecretLink => ("link of an unsent mail", "links of unsent mails"),
             Self::RetiredKey => ("earlier master key", "earlier master keys"),
         }
     }
@@ -111,6 +116,10 @@ pub async fn others(
             "SELECT token_hash, provided FROM half_login WHERE token_hash > $1 \
              AND substr(provided, 1, 20) <> $2 ORDER BY token_hash LIMIT $3"
         }
+        Column::SecretLink => {
+            "SELECT outbox_id, sealed FROM secret_link WHERE outbox_id > $1 \
+             AND substr(sealed, 1, 20) <> $2 ORDER BY outbox_id LIMIT $3"
+        }
         Column::RetiredKey => {
             "SELECT id, sealed FROM retired_key WHERE id > $1 \
              AND substr(sealed, 1, 20) <> $2 ORDER BY id LIMIT $3"
@@ -128,6 +137,7 @@ pub async fn exchange(tx: &mut Tx, column: Column, row: &str, read: &str, value:
         Column::Factor => "UPDATE factor SET sealed = $3 WHERE person_id = $1 AND sealed = $2",
         Column::FactorBegun => "UPDATE factor_begun SET sealed = $3 WHERE person_id = $1 AND sealed = $2",
         Column::HalfLogin => "UPDATE half_login SET provided = $3 WHERE token_hash = $1 AND provided = $2",
+        Column::SecretLink => "UPDATE secret_link SET sealed = $3 WHERE outbox_id = $1 AND sealed = $2",
         Column::RetiredKey => "UPDATE retired_key SET sealed = $3 WHERE id = $1 AND sealed = $2",
     };
     let query = sqlx::query(sql).bind(row.to_owned()).bind(read.to_owned()).bind(value.to_owned());

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::{PassResult, Work};
 use crate::ops::import::runs;
 use crate::ops::{Result, idempotency};
-use crate::store::{self, events, former_emails, meta, raw};
+use crate::store::{self, events, former_emails, meta, raw, secret_links};
 use crate::transact;
 
 /// A parked event waits a day for an object of ours.
@@ -32,6 +32,9 @@ pub async fn once(work: &Work, now: i64) -> PassResult {
     let app = &work.app;
     if former_emails::any_too_old(&mut app.store.read().await?, now).await? {
         transact!(app, |tx| { Ok(former_emails::delete_too_old(tx, now).await?) })?;
+    }
+    if secret_links::any_expired(&mut app.store.read().await?, now).await? {
+        transact!(app, |tx| { Ok(secret_links::delete_expired(tx, now).await?) })?;
     }
     let aside = set_aside(work, now).await?;
     let raw = forget_raw(work, now).await?;

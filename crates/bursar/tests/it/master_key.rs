@@ -23,7 +23,7 @@ use bursar::secrets::key_file::{self, Locked};
 use bursar::secrets::{MasterKey, OneKey, id_in};
 use bursar::store::sealed::{self, Column};
 use bursar::store::tax::Filed;
-use bursar::store::{Store, factors, meta, tax, vendors};
+use bursar::store::{Store, factors, meta, secret_links, tax, vendors};
 use bursar::transact;
 use bursar::work::Work;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
@@ -173,6 +173,9 @@ pub(crate) async fn filled(app: &App) -> Vec<(Column, String, String)> {
         let half = factors::PendingLogin { person: kim, provided: Some(&provided), end: now + 600_000_000 };
         factors::insert_pending_login(tx, "hash", &half, now).await?;
         all.push((Column::HalfLogin, "hash".to_owned(), "signed".to_owned()));
+        let link = master_key::seal(tx, app, &of(Column::SecretLink, "msg_1"), "a link").await?;
+        secret_links::put(tx, "msg_1", &link, now + 600_000_000).await?;
+        all.push((Column::SecretLink, "msg_1".to_owned(), "a link".to_owned()));
         Ok(all)
     });
     let mut filled = filled.unwrap();
@@ -436,6 +439,8 @@ async fn what_an_earlier_version_sealed_opens_and_is_bound_when_it_is_sealed_ane
             Column::TaxNumber => ("payee", format!("tin:{row}")),
             Column::Factor | Column::FactorBegun => ("person_id", format!("second factor of {row}")),
             Column::HalfLogin => ("token_hash", format!("what the provider signed for {row}")),
+            // There are none from before.
+            Column::SecretLink => continue,
             Column::RetiredKey => unreachable!(),
         };
         let value = sealed_before([7; 32], &bound, plain);

@@ -16,6 +16,7 @@ pub mod sessions;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use bursar::ops::notices::secret::{self, SecretLink};
 use bursar::ops::people::{self, team};
 use bursar::store::mails::{self, Filter};
 use payout::access::Role;
@@ -40,6 +41,23 @@ async fn id_of(browser: &mut Browser, name: &str) -> String {
         .next()
         .unwrap()
         .to_owned()
+}
+
+/// The paths of the one-time links in unsent notices of this kind, oldest first.
+pub async fn secret_links(world: &World, notice: &str) -> Vec<String> {
+    let mut database = crate::nodes::beside(world).await;
+    let count = format!("SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE notice = '{notice}'");
+    let many: usize = crate::nodes::text(&mut database, &count).await.parse().unwrap();
+    let (mut db, mut found) = (world.app.store.read().await.unwrap(), Vec::new());
+    for place in 0..many {
+        let id =
+            format!("SELECT id FROM outbox WHERE notice = '{notice}' ORDER BY id LIMIT 1 OFFSET {place}");
+        let id = crate::nodes::text(&mut database, &id).await;
+        if let SecretLink::Is(link) = secret::of(&mut db, &world.app, &id).await.unwrap() {
+            found.push(link.strip_prefix(&world.app.base_url).unwrap().to_owned());
+        }
+    }
+    found
 }
 
 fn link_on(page: &Page, door: &str) -> String {

@@ -399,6 +399,7 @@ async fn the_role_that_reports_reads_no_secret_and_changes_nothing() {
         "session",
         "login_link",
         "half_login",
+        "secret_link",
         "recovery_code",
         "factor",
         "factor_begun",

@@ -15,7 +15,7 @@ use payout::reason::explain_at;
 use payout::transaction::{State, Status};
 use serde_json::{Map, Value, json};
 
-use super::store_error;
+use super::{secret, store_error};
 use crate::clock::date;
 use crate::mail::Language;
 use crate::ops::{batches as verbs, settings};
@@ -150,7 +150,9 @@ pub async fn read(db: &mut Db, together: &[OutboxNotice], base_url: &str, now: i
         | Notice::LoginInvitation
         | Notice::PasswordForgotten => {
             facts.payee = Payee::parse(&first.about);
-            facts.links.0 = text(&detail, "link");
+            // A notice from before links were sealed has its own.
+            let own = text(&detail, "link");
+            facts.links.0 = if own.is_empty() { secret::PLACEHOLDER.to_owned() } else { own };
         }
         Notice::TaxReportNeeded | Notice::TaxReportExpiring | Notice::Reminder | Notice::PayoutRequested => {
             of_payee(&mut facts, db, first, &detail, base_url, now).await?

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use crate::app::{Actor, App};
 use crate::mail::{Broken, Language, Template};
+use crate::ops::notices::secret::{self, SecretLink};
 use crate::ops::{OpsError, Result};
-use crate::store::audit;
 use crate::store::mails::{self, Mail, MailState};
+use crate::store::{Tx, audit, secret_links};
 use crate::transact;
 
 /// How long a mail is leased for. A delivery is given up long before (`work::mailer::LONGEST`); the rest is for a database
@@ -19,6 +20,8 @@ const MOST_ENDED: usize = 100;
 /// Older mails are no longer sent: they would arrive as outdated news.
 const TOO_OLD_US: i64 = 3 * 86_400_000_000;
 const MINUTE_US: i64 = 60 * 1_000_000;
+/// The answer where the link of a mail does not open.
+const SHUT: &str = "The key file of this machine does not have the master key that the link of this mail is encrypted with. Put the right key file back, or send a new link.";
 /// The longest retry interval, in minutes.
 const LONGEST_WAIT_MINUTES: i64 = 6 * 60;
 
@@ -44,7 +47,7 @@ pub async fn lease(app: &App, now: i64) -> Result<Option<Mail>> {
     }
     transact!(app, |tx| {
         for _ in 0..MOST_ENDED {
-            let Some(mail) = mails::lease(tx, now, now + LEASE_US).await? else { break };
+            let Some(mut mail) = mails::lease(tx, now, now + LEASE_US).await? else { break };
             if let Some(suppression) = mails::suppression(tx, &mail.recipient).await? {
                 mails::note(tx, &mail, MailState::Suppressed, now, &suppression.why, now).await?;
             } else if mail.created_at + TOO_OLD_US < now {
@@ -54,8 +57,23 @@ pub async fn lease(app: &App, now: i64) -> Result<Option<Mail>> {
                     .unwrap_or_else(|| "It could not be sent within three days.".to_owned());
                 let end = if mail.tries > 1 { MailState::Failed } else { MailState::Lapsed };
                 mails::note(tx, &mail, end, now, &last, now).await?;
+                end_link(tx, &mail).await?;
             } else {
-                return Ok(Some(mail));
+                match secret::of_mail(tx, app, &mail).await? {
+                    None => return Ok(Some(mail)),
+                    Some(SecretLink::Is(link)) => {
+                        mail.body = mail.body.replace(secret::PLACEHOLDER, &link);
+                        return Ok(Some(mail));
+                    }
+                    Some(SecretLink::Over) => {
+                        mails::note(tx, &mail, MailState::Lapsed, now, "Its link has expired.", now).await?;
+                    }
+                    // Another node may have the key.
+                    Some(SecretLink::Shut) => {
+                        let next = now + wait_us(mail.tries);
+                        mails::note(tx, &mail, MailState::Waiting, next, SHUT, now).await?;
+                    }
+                }
             }
         }
         Ok(None)
@@ -84,9 +102,18 @@ pub async fn note(app: &App, mail: &Mail, posted: &DeliveryOutcome, now: i64) ->
         }
         if state == MailState::Sent && mail.notice.carries_secret() {
             mails::put_body(tx, &mail.id, &without_links(&mail.body)).await?;
+            end_link(tx, mail).await?;
         }
         Ok(())
     })
+}
+
+/// Deletes the link of a mail that will not be sent again.
+async fn end_link(tx: &mut Tx, mail: &Mail) -> Result<()> {
+    if let Some(id) = mail.outbox_id.as_deref().filter(|_| mail.notice.carries_secret()) {
+        secret_links::end(tx, id).await?;
+    }
+    Ok(())
 }
 
 fn wait_us(tries: i64) -> i64 {
@@ -117,9 +144,16 @@ pub async fn hand_on(app: &App, actor: &Actor, id: &str) -> Result<String> {
     transact!(app, |tx| {
         let mail = mails::find(tx, id).await?;
         let button = |line: &str| Some(line.strip_prefix("> ")?.split_once(" | ")?.1.trim().to_owned());
-        let link = mail.body.lines().find_map(button).filter(|_| mail.notice.carries_secret());
-        let message = "This mail has no link that only its receiver may see.";
-        let link = link.ok_or_else(|| OpsError::from(Refusal::new("no_link", message)))?;
+        let own = mail.body.lines().find_map(button).filter(|_| mail.notice.carries_secret());
+        let no_link = |message: &str| OpsError::from(Refusal::new("no_link", message));
+        let link = match (own, secret::of_mail(tx, app, &mail).await?) {
+            (None, _) => Err(no_link("This mail has no link that only its receiver may see.")),
+            (Some(link), None) | (Some(_), Some(SecretLink::Is(link))) => Ok(link),
+            (Some(_), Some(SecretLink::Over)) => {
+                Err(no_link("The link of this mail has expired. Give them a new link instead."))
+            }
+            (Some(_), Some(SecretLink::Shut)) => Err(no_link(SHUT)),
+        }?;
         tx.audit(audit::Entry {
             at: app.clock.now(),
             actor: actor.id.to_string(),

@@ -8,9 +8,9 @@ use serde_json::json;
 use super::note;
 use crate::app::App;
 use crate::ops::Result;
+use crate::ops::notices::secret;
 use crate::secrets::token_hash;
 use crate::store::people::{self, LinkFor};
-use crate::store::{self};
 use crate::transact;
 
 /// How long the link works; short, because the person is waiting for it.
@@ -26,8 +26,8 @@ pub async fn ask(app: &App, email: &str) -> Result<()> {
         people::add_link(tx, &token_hash(&token), (id, LinkFor::Password), now + PASSWORD_LINK_US).await?;
         let about = person.partner.map_or_else(|| id.to_string(), |partner| partner.to_string());
         let link = format!("{}/password/new/{token}", app.base_url);
-        let detail = json!({ "to": person.email, "link": link }).to_string();
-        store::outbox::write(tx, &app.clock, now, [(Notice::PasswordForgotten, about, detail)]).await?;
+        let (to, until) = (person.email.as_deref().unwrap_or_default(), now + PASSWORD_LINK_US);
+        secret::write(tx, app, (Notice::PasswordForgotten, about), to, (&link, until)).await?;
         note(tx, now, &id.to_string(), "password_link_asked", id, json!({}));
         Ok(())
     })?;

@@ -143,8 +143,7 @@ async fn give_link(tx: &mut Tx, app: &App, person: &Person, token: &str, now: i6
         None => (Notice::LoginInvitation, person.id.to_string(), "/join"),
     };
     let link = format!("{}{door}/{token}", app.base_url);
-    let detail = json!({ "to": email, "link": link }).to_string();
-    store::outbox::write(tx, &app.clock, now, [(notice, about, detail)]).await?;
+    crate::ops::notices::secret::write(tx, app, (notice, about), &email, (&link, expires_at)).await?;
     Ok(Invitation { person: person.id, email, role: person.role, link, expires_at })
 }
 

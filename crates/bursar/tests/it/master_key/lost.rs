@@ -45,7 +45,10 @@ async fn what_a_lost_key_sealed_is_reported_once() {
     let found = all(&app).await;
     assert_eq!((found.closed, found.shut()), (0, None), "{found:?}");
     let kinds: Vec<Column> = found.lost.keys().copied().collect();
-    assert_eq!(kinds, [Column::Connection, Column::TaxNumber, Column::Factor, Column::RetiredKey]);
+    assert_eq!(
+        kinds,
+        [Column::Connection, Column::TaxNumber, Column::Factor, Column::SecretLink, Column::RetiredKey]
+    );
     let (what, remedy) = found.gone().unwrap();
     assert!(what.contains("2 vendor connections") && what.contains("1 earlier master key"), "{what}");
     assert!(remedy.contains("Save the credentials"), "{remedy}");

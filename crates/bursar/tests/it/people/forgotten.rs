@@ -20,11 +20,7 @@ async fn link(world: &World, many: usize) -> String {
     let count = "SELECT CAST(COUNT(*) AS TEXT) FROM outbox WHERE notice = 'password_forgotten'";
     for _ in 0..400 {
         if crate::nodes::text(&mut database, count).await == many.to_string() {
-            let newest =
-                "SELECT detail FROM outbox WHERE notice = 'password_forgotten' ORDER BY id DESC LIMIT 1";
-            let detail = crate::nodes::text(&mut database, newest).await;
-            let detail: serde_json::Value = serde_json::from_str(&detail).unwrap();
-            return detail["link"].as_str().unwrap().strip_prefix(&world.app.base_url).unwrap().to_owned();
+            return crate::people::secret_links(world, "password_forgotten").await.pop().unwrap();
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

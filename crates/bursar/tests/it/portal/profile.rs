@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use bursar::ops::settings::Document;
 use payout::access::Role;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 use tower::ServiceExt as _;
 
 use crate::pages::{Browser, PASSWORD, seed_data};
@@ -44,15 +44,7 @@ async fn there_and_back(world: &World, browser: &mut Browser, whose: &str, actio
 
 /// The links in notices of this kind, oldest first.
 async fn links(world: &World, notice: &str) -> Vec<String> {
-    sqlx::any::install_default_drivers();
-    let mut database = AnyConnection::connect(&world.app.config.database_url).await.unwrap();
-    let sql = format!("SELECT detail FROM outbox WHERE notice = '{notice}' ORDER BY created_at, id");
-    let rows = database.fetch_all(AssertSqlSafe(sql).into_sql_str()).await.unwrap();
-    let link = |detail: String| {
-        let detail: serde_json::Value = serde_json::from_str(&detail).unwrap();
-        detail["link"].as_str().unwrap().strip_prefix(&world.app.base_url).unwrap().to_owned()
-    };
-    rows.iter().map(|row| link(row.try_get(0).unwrap())).collect()
+    crate::people::secret_links(world, notice).await
 }
 
 /// Errors from verbs and vendors are English. Readers of other languages get an explanation in their own.
