@@ -13,6 +13,7 @@ pub mod loop_watch;
 pub mod mail;
 pub mod mark;
 pub mod ops;
+pub mod origin;
 pub mod points;
 pub mod pulse;
 pub mod secrets;

@@ -15,6 +15,7 @@ pub mod company;
 pub mod contradiction_text;
 pub mod dashboard;
 pub mod dates;
+pub mod denials;
 pub mod epoch;
 pub mod evidence;
 pub mod exports;

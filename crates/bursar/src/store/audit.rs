@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use sqlx::Row as _;
 
@@ -22,6 +23,21 @@ pub struct Entry {
     /// The id of the affected object.
     pub subject: String,
     pub detail: String,
+}
+
+impl Entry {
+    /// Adds the address of the request that causes it, unless the entry already names it. It becomes part of the detail, so
+    /// that older rows keep their hashes.
+    pub(super) fn with_origin(mut self) -> Self {
+        let Some(address) = crate::origin::address() else { return self };
+        if let Ok(Json::Object(mut detail)) = serde_json::from_str::<Json>(&self.detail)
+            && !detail.get("from").and_then(Json::as_str).is_some_and(|from| from.contains(&address))
+        {
+            detail.insert("came_from".to_owned(), address.into());
+            self.detail = Json::Object(detail).to_string();
+        }
+        self
+    }
 }
 
 /// A row of the audit trail.

@@ -675,7 +675,7 @@ impl Tx {
 
     /// Adds an audit entry, committed with the change.
     pub fn audit(&mut self, entry: audit::Entry) {
-        self.audit.push(entry);
+        self.audit.push(entry.with_origin());
     }
 }
 

@@ -18,16 +18,18 @@ use payout::scope::{Scope, Scopes};
 
 use super::{health, users};
 use crate::app::{Actor, App};
+use crate::ops::denials::{self, Denial};
 use crate::ops::idempotency::{self, HeldKey, KeyOutcome, RENEWED_EACH, Reply};
 use crate::ops::people::{self, Session};
 use crate::ops::settings;
+use crate::origin;
 use crate::web::kit::client::{self, ClientNetwork, Network};
 use crate::web::kit::extract::{self, BodyLimit, Tree, buffered};
 use crate::web::kit::form::{NotKept, PostedForm, form_expired};
 use crate::web::kit::layout::PageContext;
 use crate::web::kit::problem::{Problem, RequestContext};
 use crate::web::kit::route::{Access, Web, is_page};
-use crate::web::kit::{error_page, format, headers, refused, session, upload};
+use crate::web::kit::{denied, error_page, format, headers, refused, session, upload};
 use crate::work_limit::Busy;
 
 /// The outermost middleware: sees every request first and every response last.
@@ -67,7 +69,8 @@ pub(super) async fn handle(State(web): State<Web>, mut request: Request, next: N
             let zone = zone_of(&request);
             // Log entries about a failure carry the request id that people are shown.
             let span = tracing::info_span!("request", id = context.request_id);
-            format::in_zone(zone, began, next.run(request)).instrument(span).await
+            let answer = origin::of_request(asked.address.clone(), next.run(request));
+            format::in_zone(zone, began, answer).instrument(span).await
         }
         Err(fault) => fault.into_response(),
     };
@@ -80,7 +83,10 @@ pub(super) async fn handle(State(web): State<Web>, mut request: Request, next: N
     }
     headers::close_cookies(app, response.headers_mut());
     headers::add(app, response.headers_mut(), &path, &context.request_id);
-    log(&web, asked, &context.request_id, &mut response, began);
+    let denial = log(&web, asked, &context.request_id, &mut response, began);
+    if let Some(denial) = denial {
+        note(&web, denial).await;
+    }
     response
 }
 
@@ -99,23 +105,36 @@ struct RequestLog {
     /// The login or the API key.
     who: Option<PersonId>,
     from: String,
+    /// The address alone; empty if unknown.
+    address: String,
     network: Option<Network>,
+    /// It came with an API key.
+    sent_key: bool,
 }
 
 impl RequestLog {
     fn from(app: &App, request: &Request) -> Self {
         let trusted = &app.config.trusted_proxies;
-        let from = client::address(request, trusted).map(|from| from.to_string());
-        let from = from.unwrap_or_else(|| "unknown".to_owned());
-        Self { from, network: client::network(request, trusted), ..Self::default() }
+        let address = client::address(request, trusted).map(|from| from.to_string());
+        let from = address.clone().unwrap_or_else(|| "unknown".to_owned());
+        let sent_key = session::sent_key(request.headers()).is_some();
+        let (address, network) = (address.unwrap_or_default(), client::network(request, trusted));
+        Self { from, address, network, sent_key, ..Self::default() }
     }
 }
 
-/// Logs the response, and a refusal's code. Never logs the query, headers or the request body.
-fn log(web: &Web, asked: RequestLog, request_id: &str, response: &mut Response, began: i64) {
+/// Logs the response, and a refusal's code. Never logs the query, headers or the request body. Returns what goes into the
+/// audit trail.
+fn log(
+    web: &Web,
+    asked: RequestLog,
+    request_id: &str,
+    response: &mut Response,
+    began: i64,
+) -> Option<Denial> {
     let now = web.app.clock.now();
     let (status, took_us) = (response.status().as_u16(), now - began);
-    let RequestLog { method, route, who, from, network } = asked;
+    let RequestLog { method, route, who, from, network, sent_key, .. } = asked;
     let named = |who: Option<PersonId>| who.map_or_else(|| "nobody".to_owned(), |who| who.to_string());
     if let Some(left_out) = web.answers.left_out(now) {
         tracing::info!(left_out, "so many more were answered within a second");
@@ -127,7 +146,7 @@ fn log(web: &Web, asked: RequestLog, request_id: &str, response: &mut Response, 
     for (code, left_out) in web.refusals.left_out(now) {
         tracing::warn!(code, left_out, "so many more were refused within a minute");
     }
-    let Some(refused) = refused::take(response) else { return };
+    let refused = refused::take(response)?;
     let who = who.or(refused.key);
     let has_line = match who {
         Some(who) => web.refusals.has_line(&refused.code, &who, true, now),
@@ -144,6 +163,29 @@ fn log(web: &Web, asked: RequestLog, request_id: &str, response: &mut Response, 
             request_id,
             "refused"
         );
+    }
+    let action = denied::kind(response.status(), &refused.code, sent_key)?;
+    let left_out = match who {
+        Some(who) => web.denials.has_row(action, &who, true, now),
+        None => web.denials.has_row(action, &network, false, now),
+    }?;
+    let (route, code) = (format!("{method} {route}"), refused.code);
+    Some(Denial { action, who, from, route, code, left_out: left_out.own, others_left_out: left_out.others })
+}
+
+/// Writes a denied request into the audit trail, after it was answered.
+async fn note(web: &Web, denial: Denial) {
+    let app = web.app.clone();
+    let write = async move {
+        if let Err(error) = denials::note(&app, &denial).await {
+            tracing::warn!(?error, "a denied request could not be noted");
+        }
+    };
+    // Simulations run in order.
+    if web.work.is_sequential() {
+        write.await;
+    } else {
+        tokio::spawn(write);
     }
 }
 
@@ -262,7 +304,7 @@ pub(super) async fn run_route(State(guard): State<RouteGuard>, request: Request,
     if request.method() != Method::POST || guard.web.work.is_sequential() {
         return pass(guard, request, next).await;
     }
-    match tokio::spawn(pass(guard, request, next).in_current_span()).await {
+    match tokio::spawn(origin::kept(pass(guard, request, next)).in_current_span()).await {
         Ok(answer) => answer,
         Err(broken) => Problem::internal(&broken).into_response(),
     }

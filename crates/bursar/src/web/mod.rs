@@ -38,6 +38,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::work::Work;
 use crate::work_limit::WorkLimit;
 use guard::{RouteGuard, handle, run_route};
+use kit::denied::Denials;
 use kit::event_writer::Intake;
 use kit::login_limit::LoginLimiter;
 use kit::problem::Problem;
@@ -104,6 +105,7 @@ fn router_of(work: Work, routes: Vec<Route>, docs: Router<Web>) -> Router {
         tries: LoginLimiter::default(),
         requests,
         refusals: Refusals::default(),
+        denials: Denials::default(),
         answers: Answers::default(),
         heavy: Arc::new(WorkLimit::new(HEAVY_AT_ONCE, HEAVY_WAITING)),
         description,

@@ -3,6 +3,7 @@
 mod by_hand;
 mod codes;
 mod connecting;
+mod denied;
 mod description;
 mod doors;
 mod imports;

@@ -19,7 +19,7 @@ use crate::store::programs::RewardValue;
 use crate::store::roster::{self, Kind};
 use crate::store::{self, Db, payees, rewards, transactions};
 use crate::web::kit::action_words;
-use crate::web::kit::change_summary::particulars;
+use crate::web::kit::change_summary::{CAME_FROM, particulars};
 use crate::web::kit::form::{Form, ListQuery, Pager, Query, encode_cursor};
 use crate::web::kit::format::{ShortTime, count, in_words, plain};
 use crate::web::kit::history;
@@ -231,7 +231,13 @@ async fn lines(db: &mut Db, rows: Vec<Row>, opens_people: bool) -> Result<Vec<Li
             at: ShortTime(row.at),
             who: names.get(&row.actor).cloned().unwrap_or_default(),
             what,
-            folded: details.iter().map(|one| one.chars().count() + 3).sum::<usize>() > ONE_LINE,
+            // The address alone folds nothing: nearly every row has one.
+            folded: details
+                .iter()
+                .filter(|one| !one.starts_with(CAME_FROM))
+                .map(|one| one.chars().count() + 3)
+                .sum::<usize>()
+                > ONE_LINE,
             about: (
                 called.get(&row.subject).cloned().unwrap_or_else(|| named(&row.subject)),
                 address(&row.subject, called.contains_key(&row.subject), opens_people),

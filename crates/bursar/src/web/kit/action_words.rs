@@ -75,6 +75,17 @@ fn known(action: &str) -> Option<&'static str> {
         "unknown_payment_settled" => "Unknown payment settled",
         "unknown_payments_found" => "Unknown payments found",
         "unreadable_payment_look_asked" => "Asked to look at an unreadable payment",
+        _ => return tried(action),
+    })
+}
+
+/// What somebody tried in vain.
+fn tried(action: &str) -> Option<&'static str> {
+    Some(match action {
+        "api_key_refused" => "API key refused",
+        "login_attacked" => "Many wrong passwords or codes",
+        "permission_denied" => "Refused: not permitted",
+        "rate_limited" => "Refused: too many requests",
         _ => return None,
     })
 }

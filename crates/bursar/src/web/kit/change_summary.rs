@@ -5,11 +5,15 @@ use serde_json::{Map, Value};
 
 use super::format::plain;
 
+/// What precedes the address that a request came from, the last of the details.
+pub const CAME_FROM: &str = "came from: ";
+
 /// The details, one by one.
 pub fn particulars(json: &str) -> Vec<String> {
     let Ok(Value::Object(mut fields)) = serde_json::from_str(json) else { return Vec::new() };
     // Signed passkey data is for verification only, and stays in the trail.
     fields.remove("evidence");
+    let came_from = fields.remove("came_from");
     let mut lines = Vec::new();
     if let (Some(Value::Object(before)), Some(Value::Object(after))) =
         (fields.get("before"), fields.get("after"))
@@ -32,6 +36,7 @@ pub fn particulars(json: &str) -> Vec<String> {
         let value = moment_in_micros(value).unwrap_or_else(|| named(name, value));
         (!value.is_empty()).then(|| format!("{}: {value}", label(name)))
     }));
+    lines.extend(came_from.as_ref().and_then(Value::as_str).map(|from| format!("{CAME_FROM}{from}")));
     lines
 }
 
@@ -155,6 +160,7 @@ mod tests {
             (r#"{"rewards":2,"which":"RW-000013 RW-000014"}"#, "2 rewards: RW-000013, RW-000014"),
             (r#"{"until":"2026-03-02T02:00:00Z"}"#, "until: 2 Mar 2026, 02:00 UTC"),
             ("{}", ""),
+            (r#"{"came_from":"203.0.113.9","name":"A"}"#, "name: A · came from: 203.0.113.9"),
             (
                 r#"{"state":{"at":1796006370372713,"says":"Ana switched it on.","since":null}}"#,
                 "state: at 30 Nov 2026, 02:39 UTC, says Ana switched it on.",

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use payout::ids::PersonId;
 
 use super::action_words;
-use super::change_summary::particulars;
+use super::change_summary::{CAME_FROM, particulars};
 use super::format::When;
 use super::problem::Problem;
-use crate::ops::people::OPERATOR;
+use crate::ops::people::{OPERATOR, STRANGER};
 use crate::store::audit::{self, Row};
 use crate::store::{self, Db, people};
 
@@ -27,11 +27,16 @@ pub async fn of(db: &mut Db, subject: &str, limit: i64) -> Result<Vec<Line>, Pro
 
 async fn lines(db: &mut Db, rows: Vec<Row>) -> Result<Vec<Line>, Problem> {
     let names = names(db, rows.iter().map(|row| row.actor.as_str())).await?;
-    let line = |row: Row| Line {
-        at: When(row.at),
-        who: names.get(&row.actor).cloned().unwrap_or_default(),
-        what: action_words::done(&row.action),
-        detail: particulars(&row.detail).join(" · "),
+    let line = |row: Row| {
+        let mut detail = particulars(&row.detail);
+        // Where colleagues were is for those who read the activity log.
+        detail.retain(|one| !one.starts_with(CAME_FROM));
+        Line {
+            at: When(row.at),
+            who: names.get(&row.actor).cloned().unwrap_or_default(),
+            what: action_words::done(&row.action),
+            detail: detail.join(" · "),
+        }
     };
     Ok(rows.into_iter().map(line).collect())
 }
@@ -50,6 +55,7 @@ pub async fn names(
             // People are never deleted, so an unknown id is from the command line.
             Some(id) => people::by_id(db, id).await?.map_or_else(at_the_machine, |person| person.name),
             None if actor == OPERATOR => at_the_machine(),
+            None if actor == STRANGER => "Somebody unknown".to_owned(),
             None => "Bursar".to_owned(),
         };
         names.insert(actor.to_owned(), name);

@@ -7,6 +7,7 @@ pub mod chart;
 pub mod clawbacks;
 pub mod client;
 pub mod codes;
+pub mod denied;
 pub mod error_page;
 pub mod event_writer;
 pub mod extract;

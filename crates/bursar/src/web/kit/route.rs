@@ -16,6 +16,7 @@ use utoipa::openapi::schema::{Ref, Schema};
 use payout::access::{Permission, Role, allows};
 use payout::scope::Scope;
 
+use super::denied::Denials;
 use super::event_writer::Intake;
 use super::extract;
 use super::login_limit::LoginLimiter;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub requests: Requests,
     /// Recent refusals, for the log.
     pub refusals: Refusals,
+    /// Recent refusals, for the audit trail.
+    pub denials: Denials,
     /// Recent responses, for the log.
     pub answers: Answers,
     /// The limit on concurrent expensive work.
