@@ -84,7 +84,8 @@ GRANT SELECT, INSERT, UPDATE ON
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     address_confirmation, former_email, factor, factor_begun, half_login, idempotency, import_refused, login_browser,
-    login_identity, login_link, meta, node, onboarding_state, passkey, recovery_code, reward, saved_view, secret_link, session, vendor_connection
+    login_bucket, login_identity, login_link, meta, node, onboarding_state, passkey, recovery_code, reward, saved_view,
+    secret_link, session, vendor_connection
     TO bursar_serve;
 
 -- The reporting role. Where columns are listed, the others contain hashes, encrypted values, payment addresses, or text sent to people.

@@ -13,6 +13,7 @@ mod password;
 pub mod provider;
 mod rights;
 pub mod sessions;
+pub mod shared_limits;
 pub mod team;
 pub mod welcome;
 mod wrong_tries;

@@ -36,6 +36,7 @@ pub mod imports;
 pub mod invariants;
 pub mod journal;
 pub mod ledger;
+pub mod login_buckets;
 pub mod login_tries;
 pub mod mails;
 pub mod meta;
@@ -423,6 +424,14 @@ impl Store {
         match self.engine {
             Engine::Sqlite => 1,
             Engine::Postgres => 2,
+        }
+    }
+
+    /// Whether several nodes may serve this database.
+    pub fn may_be_shared(&self) -> bool {
+        match self.engine {
+            Engine::Sqlite => false,
+            Engine::Postgres => true,
         }
     }
 

@@ -50,7 +50,7 @@ const INSERT_UPDATE: &str = "account activity asked attempt batch connected_acco
      threshold_override vendor_answer vendor_day vendor_event vendor_movement vendor_pull";
 
 /// Tables with insert, update and delete.
-const READ_WRITE: &str = "address_confirmation former_email factor factor_begun half_login idempotency import_refused login_browser \
+const READ_WRITE: &str = "address_confirmation former_email factor factor_begun half_login idempotency import_refused login_browser login_bucket \
      login_identity login_link meta node onboarding_state passkey recovery_code reward saved_view secret_link session \
      vendor_connection";
 

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::{PassResult, Work};
 use crate::ops::import::runs;
 use crate::ops::{Result, idempotency};
-use crate::store::{self, events, former_emails, meta, raw, secret_links};
+use crate::store::{self, events, former_emails, login_buckets, meta, raw, secret_links};
 use crate::transact;
 
 /// A parked event waits a day for an object of ours.
@@ -35,6 +35,9 @@ pub async fn once(work: &Work, now: i64) -> PassResult {
     }
     if secret_links::any_expired(&mut app.store.read().await?, now).await? {
         transact!(app, |tx| { Ok(secret_links::delete_expired(tx, now).await?) })?;
+    }
+    if login_buckets::any_full(&mut app.store.read().await?, now).await? {
+        transact!(app, |tx| { Ok(login_buckets::delete_full(tx, now).await?) })?;
     }
     let aside = set_aside(work, now).await?;
     let raw = forget_raw(work, now).await?;

@@ -3,6 +3,7 @@
 
 mod interleaved;
 mod kept;
+mod limits;
 mod monthly;
 mod pays;
 

@@ -1,5 +1,6 @@
 //! Rate limits for password attempts: token buckets, bounded in number, so that guessing is slow and does not lock out
-//! the owner of a login. Not here: how many slow hashes run at a time (`secrets::Hashing`), and where a request comes
+//! the owner of a login. Each process counts for itself; what it allows for a login is then also counted for all nodes
+//! together (`Web::tried`). Not here: how many slow hashes run at a time (`secrets::Hashing`), and where a request comes
 //! from (`kit::client`).
 
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ const SECOND_US: i64 = 1_000_000;
 const MOST_BUCKETS: usize = 1 << 14;
 
 /// The size of a burst, and the refill interval.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Rule {
     pub(super) at_once: i64,
     pub(super) then_every_us: i64,
@@ -40,6 +41,14 @@ const OF_A_SESSION: Rule = Rule { at_once: 10, then_every_us: 60 * SECOND_US };
 /// Too many attempts; how many seconds to wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wait(pub u32);
+
+/// An attempt that this process allows, and the limit that it also counts against on all nodes together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Allowed {
+    /// What is counted: one login, or one session.
+    pub(super) of: String,
+    pub(super) rule: Rule,
+}
 
 /// The attempt counters. Cheap to clone.
 #[derive(Clone, Default)]
@@ -74,7 +83,13 @@ impl LoginLimiter {
     ///
     /// # Errors
     /// How long to wait.
-    pub fn sign_in(&self, email: &str, network: Option<Network>, known: bool, now: i64) -> Result<(), Wait> {
+    pub fn sign_in(
+        &self,
+        email: &str,
+        network: Option<Network>,
+        known: bool,
+        now: i64,
+    ) -> Result<Allowed, Wait> {
         self.of_a_login(("login", email), network, known, OF_A_LOGIN, now)
     }
 
@@ -82,7 +97,13 @@ impl LoginLimiter {
     ///
     /// # Errors
     /// How long to wait.
-    pub fn code(&self, person: &str, network: Option<Network>, known: bool, now: i64) -> Result<(), Wait> {
+    pub fn code(
+        &self,
+        person: &str,
+        network: Option<Network>,
+        known: bool,
+        now: i64,
+    ) -> Result<Allowed, Wait> {
         self.of_a_login(("code", person), network, known, OF_A_CODE, now)
     }
 
@@ -91,8 +112,9 @@ impl LoginLimiter {
     ///
     /// # Errors
     /// How long to wait.
-    pub fn forgotten(&self, email: &str, now: i64) -> Result<(), Wait> {
-        self.stranger(&("forgotten", email), OF_A_MAIL, now)
+    pub fn forgotten(&self, email: &str, now: i64) -> Result<Allowed, Wait> {
+        self.stranger(&("forgotten", email), OF_A_MAIL, now)?;
+        Ok(Allowed { of: format!("forgotten {email}"), rule: OF_A_MAIL })
     }
 
     fn of_a_login(
@@ -102,11 +124,12 @@ impl LoginLimiter {
         known: bool,
         from_everywhere: Rule,
         now: i64,
-    ) -> Result<(), Wait> {
+    ) -> Result<Allowed, Wait> {
+        let (kind, name) = of;
         // One bucket for all known browsers, so that collecting their cookies gains nothing; once it is empty, the general
         // limits apply.
         if known && self.stranger(&("known", of), OF_A_LOGIN_HERE, now).is_ok() {
-            return Ok(());
+            return Ok(Allowed { of: format!("known {kind} {name}"), rule: OF_A_LOGIN_HERE });
         }
         if let Some(network) = network {
             self.stranger(&(of, network), OF_A_LOGIN_HERE, now)?;
@@ -114,17 +137,19 @@ impl LoginLimiter {
                 self.stranger(&(of, site), OF_A_LOGIN_AT_A_SITE, now)?;
             }
         }
-        self.stranger(&of, from_everywhere, now)
+        self.stranger(&of, from_everywhere, now)?;
+        Ok(Allowed { of: format!("{kind} {name}"), rule: from_everywhere })
     }
 
     /// Whether a session may try its password.
     ///
     /// # Errors
     /// How long to wait.
-    pub fn check_step_up(&self, session: &str, now: i64) -> Result<(), Wait> {
+    pub fn check_step_up(&self, session: &str, now: i64) -> Result<Allowed, Wait> {
         let key = self.0.hasher.hash_one(session);
         let mut buckets = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.take(key, OF_A_SESSION, now)
+        buckets.take(key, OF_A_SESSION, now)?;
+        Ok(Allowed { of: format!("session {session}"), rule: OF_A_SESSION })
     }
 
     fn stranger(&self, of: &impl Hash, rule: Rule, now: i64) -> Result<(), Wait> {

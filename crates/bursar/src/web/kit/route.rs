@@ -19,10 +19,13 @@ use payout::scope::Scope;
 use super::denied::Denials;
 use super::event_writer::Intake;
 use super::extract;
-use super::login_limit::LoginLimiter;
+use super::login_limit::{Allowed, LoginLimiter, Wait};
+use super::problem::Problem;
 use super::refused::{Answers, Refusals};
 use super::request_limit::Requests;
 use crate::app::App;
+use crate::ops::people::shared_limits;
+use crate::store::login_buckets::Rule;
 use crate::work::Work;
 use crate::work_limit::WorkLimit;
 
@@ -55,6 +58,20 @@ pub struct Shared {
 }
 
 impl Web {
+    /// Whether an attempt is allowed: by this process, and then by all nodes together.
+    ///
+    /// # Errors
+    /// If the database does not answer. The inner error is how long to wait.
+    pub async fn tried(&self, here: Result<Allowed, Wait>) -> Result<Result<(), Wait>, Problem> {
+        let allowed = match here {
+            Ok(allowed) => allowed,
+            Err(wait) => return Ok(Err(wait)),
+        };
+        let rule = Rule { at_once: allowed.rule.at_once, then_every_us: allowed.rule.then_every_us };
+        let wait = shared_limits::take(&self.app, &allowed.of, rule).await?;
+        Ok(wait.map_or(Ok(()), |seconds| Err(Wait(seconds))))
+    }
+
     /// Wraps the shared state.
     pub fn of(shared: Shared) -> Self {
         Self(Arc::new(shared))

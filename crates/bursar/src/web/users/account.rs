@@ -68,7 +68,7 @@ pub async fn change_password(
         return Ok(Changed::NotTheSame);
     }
     if people::has_password(app, id).await? {
-        if web.tries.check_step_up(&session.id, app.clock.now()).is_err() {
+        if web.tried(web.tries.check_step_up(&session.id, app.clock.now())).await?.is_err() {
             return Ok(Changed::Slow);
         }
         let shown = Evidence::of(sent.current.clone(), sent.code.clone(), sent.passkey.as_deref());

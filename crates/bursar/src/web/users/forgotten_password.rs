@@ -91,7 +91,7 @@ async fn ask(
         let message = "No e-mail address is as long as this one. Check it and repeat it.";
         return Err(Problem::bad_request("invalid_email", message));
     }
-    if let Err(wait) = web.tries.forgotten(&email, app.clock.now()) {
+    if let Err(wait) = web.tried(web.tries.forgotten(&email, app.clock.now())).await? {
         return Ok(too_many(ask_page(app, &headers, &uri, false, Some(|t| t.login_slow))?, wait));
     }
     if app.config.smtp_url.is_some() {

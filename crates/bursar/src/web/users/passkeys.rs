@@ -94,7 +94,7 @@ async fn sign_in(
     let app = &web.app;
     let portal = sent.next.as_deref().is_some_and(is_portal);
     let shown: Option<Assertion> = webauthn::read(&sent.passkey);
-    // Passkeys cannot be guessed; this limits the cost of verifying signatures.
+    // Passkeys cannot be guessed; this limits the cost of verifying signatures, in each process by itself.
     let of = shown.as_ref().map_or("", |shown| shown.id.as_str());
     if let Err(wait) = web.tries.code(&format!("passkey {of}"), network, false, app.clock.now()) {
         return Ok(too_many(login_again(app, portal, &headers, sent.next)?, wait));
@@ -127,7 +127,8 @@ async fn finish(
     };
     let email = person.email.clone().unwrap_or_default();
     let known = session::is_known_by_code(app, &headers, &email);
-    if let Err(wait) = web.tries.code(&person.id.to_string(), from.0, known, app.clock.now()) {
+    let tried = web.tries.code(&person.id.to_string(), from.0, known, app.clock.now());
+    if let Err(wait) = web.tried(tried).await? {
         return second_factor::slow_code(app, &headers, sent.next, wait).await;
     }
     let finished = match webauthn::read::<Assertion>(&sent.passkey) {

@@ -267,7 +267,7 @@ async fn refused(
     if matches!(&shown, Evidence::Words(words) if words.password.is_empty() && words.code.is_empty()) {
         return page(app, session, again, None).await.map(Some);
     }
-    if let Err(wait) = web.tries.check_step_up(&session.id, app.clock.now()) {
+    if let Err(wait) = web.tried(web.tries.check_step_up(&session.id, app.clock.now())).await? {
         let page = page(app, session, again, Some(|t| t.login_slow)).await?;
         return Ok(Some(too_many(page, wait)));
     }
@@ -354,7 +354,7 @@ async fn confirm(
     if is_too_stale(app, &session).await? {
         return Ok(prove_first(NEW));
     }
-    if let Err(wait) = web.tries.check_step_up(&session.id, app.clock.now()) {
+    if let Err(wait) = web.tried(web.tries.check_step_up(&session.id, app.clock.now())).await? {
         let page = setup_page(app, &session, Some(|t| t.login_slow)).await?;
         return Ok(too_many(page, wait));
     }
@@ -612,7 +612,7 @@ async fn code(
     let email = person.email.clone().unwrap_or_default();
     let known = session::is_known_by_code(app, &headers, &email);
     let tried = web.tries.code(&person.id.to_string(), from.0, known, app.clock.now());
-    if let Err(wait) = tried {
+    if let Err(wait) = web.tried(tried).await? {
         return slow_code(app, &headers, sent.next, wait).await;
     }
     match people::finish(app, half, SecondFactor::Code(&sent.code), &browser).await? {

@@ -59,7 +59,7 @@ async fn sign_in(
     let portal = sent.next.as_deref().is_some_and(is_portal);
     let email = sent.email.trim().to_lowercase();
     let known = is_known_as(app, &headers, KNOWN, &email);
-    if let Err(wait) = web.tries.sign_in(&email, network, known, now) {
+    if let Err(wait) = web.tried(web.tries.sign_in(&email, network, known, now)).await? {
         let page = login_again(app, portal, &headers, sent.next)?;
         return Ok(too_many(page, wait));
     }
@@ -166,7 +166,7 @@ async fn reauthenticate(
     Form(sent): Form<ReauthForm>,
 ) -> Result<Response, Problem> {
     let next = sent.next.as_deref().filter(|next| is_ours(next)).unwrap_or("/");
-    if let Err(wait) = web.tries.check_step_up(&session.id, web.app.clock.now()) {
+    if let Err(wait) = web.tried(web.tries.check_step_up(&session.id, web.app.clock.now())).await? {
         let page = portal::prove_again(&web.app, session, next.to_owned()).await?;
         return Ok(too_many(page, wait));
     }

@@ -164,7 +164,8 @@ pub async fn ask(web: &Web, of: &StepUpRequest, sent: StepUpForm) -> Result<(), 
     let t = Language::English.words();
     let (mut why, mut slow) = (None, None);
     if let Some(shown) = &sent.shown {
-        match web.tries.check_step_up(&session.id, web.app.clock.now()) {
+        let here = web.tries.check_step_up(&session.id, web.app.clock.now());
+        match web.tried(here).await.map_err(refuse)? {
             Err(wait) => {
                 (why, slow) = (Some("Too many tries. Wait a minute, then try again."), Some(wait));
             }
