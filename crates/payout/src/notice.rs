@@ -113,7 +113,7 @@ notices! {
     LoginChanged = "login_changed", [Named], "Login changed";
     /// Somebody signed in to a login in a browser that was not used for it before.
     LoginNewBrowser = "login_new_browser", [Named], "Sign-in from a new browser";
-    /// Many wrong passwords or codes were entered for a login.
+    /// Many wrong passwords were entered for a login.
     LoginAttacked = "login_attacked", [Named, Admins], "Many wrong passwords for a login";
     /// Somebody else removed a person's second factor.
     SecondFactorReset = "second_factor_reset", [Admins], "Second factor taken away";

@@ -111,10 +111,11 @@ const LOGIN_CHANGED: [Variable; 4] = [
     is("passkeys", "for password: the names of the passkeys that still work; otherwise empty"),
     is("date", "the day"),
 ];
-const NEW_BROWSER: [Variable; 3] = [
+const NEW_BROWSER: [Variable; 4] = [
     is("at", "when"),
     is("browser", "the browser and its system; empty if it does not say"),
     is("from", "the address it came from; empty if unknown"),
+    is("last", "true if the owner is mailed about no other sign-in for a day"),
 ];
 const ATTACKED: [Variable; 6] = [
     is(
@@ -123,9 +124,9 @@ const ATTACKED: [Variable; 6] = [
     ),
     is("whose", "the name of the login's owner"),
     is("address", "the address they sign in with"),
-    is("at", "when the tenth wrong password or code was entered"),
-    is("from", "the addresses they came from; empty if unknown"),
-    is("last", "true if administrators are mailed about no other login for a while"),
+    is("at", "when the tenth wrong password was entered"),
+    is("from", "the addresses they came from, without those of proxies and private networks; may be empty"),
+    is("in_session", "true if somebody who was signed in entered some of them"),
 ];
 const SAFEGUARD: [Variable; 5] = [
     is("by", "who weakens it"),
@@ -325,10 +326,10 @@ fn sample_of(notice: Notice) -> Value {
         return json!({ "what": "role", "old": "Preparer", "from": "3 Mar 2026, 09:00 UTC" });
     }
     if notice == Notice::LoginNewBrowser {
-        return json!({ "at": "3 Mar 2026, 09:00 UTC", "browser": "Firefox, Windows", "from": "203.0.113.9" });
+        return json!({ "at": "3 Mar 2026, 09:00 UTC", "browser": "Firefox, Windows", "from": "203.0.113.9", "last": true });
     }
     if notice == Notice::LoginAttacked {
-        return json!({ "at": "3 Mar 2026, 09:00 UTC", "from": "203.0.113.9, 198.51.100.7", "last": true });
+        return json!({ "at": "3 Mar 2026, 09:00 UTC", "from": "203.0.113.9, 198.51.100.7", "in_session": true });
     }
     if notice == Notice::SafeguardLowered {
         let what = "Maximum per payout: 1000.00 USD → 5000.00 USD, The two-person rule: on → off";

@@ -33,6 +33,7 @@ use crate::work_limit::Busy;
 
 use factor::Taken;
 use sessions::{By, enter};
+use wrong_tries::Try;
 
 pub use browsers::Browser;
 pub use keys::{KeyLookup, NewKey, by_key, create_key, create_key_at_the_machine, make_key, revoke};
@@ -113,7 +114,7 @@ fn note_refused(app: &App, person: PersonId, browser: &Browser) {
         let noted = transact!(app, |tx| {
             note(tx, now, STRANGER, "sign_in_refused", person, json!({ "from": from }));
             if let Some(held) = people::hold(tx, person).await? {
-                wrong_tries::count(tx, &app, &held, &from, now).await?;
+                wrong_tries::count(tx, &app, &held, (Try::AtSignIn, &from), now).await?;
             }
             Ok(())
         });
@@ -172,7 +173,7 @@ pub async fn step_up(app: &App, session: &Session, shown: &Credentials) -> Resul
         transact!(app, |tx| {
             refused(tx, "password");
             let held = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
-            wrong_tries::count(tx, app, &held, &session.actor.came_from, now).await?;
+            wrong_tries::count(tx, app, &held, (Try::InSession, &session.actor.came_from), now).await?;
             Ok(())
         })?;
         app.nudge.notify.notify();
@@ -193,7 +194,6 @@ pub async fn step_up(app: &App, session: &Session, shown: &Credentials) -> Resul
             }
             Taken::Wrong => {
                 refused(tx, "code");
-                wrong_tries::count(tx, app, &held, &session.actor.came_from, now).await?;
                 return Ok(Err(StepUpOutcome::WrongCode));
             }
         };
@@ -229,7 +229,6 @@ pub async fn change_password(app: &App, session: &Session, password: &str) -> Re
     let token = transact!(app, |tx| {
         let person = people::hold(tx, id).await?.ok_or(OpsError::Missing)?;
         people::keep_password(tx, id, &hash).await?;
-        store::browsers::forget_others(tx, id, &session.id).await?;
         store::sessions::end_others(tx, id, &session.id).await?;
         store::factors::end_pending_logins(tx, id).await?;
         people::drop_links(tx, id).await?;

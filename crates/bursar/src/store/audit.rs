@@ -31,13 +31,19 @@ impl Entry {
     pub(super) fn with_origin(mut self) -> Self {
         let Some(address) = crate::origin::address() else { return self };
         if let Ok(Json::Object(mut detail)) = serde_json::from_str::<Json>(&self.detail)
-            && !detail.get("from").and_then(Json::as_str).is_some_and(|from| from.contains(&address))
+            && !detail.get("from").and_then(Json::as_str).is_some_and(|from| names(from, &address))
         {
             detail.insert("came_from".to_owned(), address.into());
             self.detail = Json::Object(detail).to_string();
         }
         self
     }
+}
+
+/// Whether an origin names this address, by itself or as that of an API key.
+fn names(origin: &str, address: &str) -> bool {
+    let ends_so = |part: &str| part.strip_suffix(address).is_some_and(|rest| rest.ends_with(" at "));
+    origin.split(',').map(str::trim).any(|part| part == address || ends_so(part))
 }
 
 /// A row of the audit trail.

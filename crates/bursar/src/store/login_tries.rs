@@ -1,4 +1,4 @@
-//! The latest wrong passwords and codes of each login. Not here: how many are reported (`ops::people::wrong_tries`), and the
+//! The latest wrong passwords of each login. Not here: how many are reported (`ops::people::wrong_tries`), and the
 //! rate limits (`web::kit::login_limit`).
 
 use sqlx::Row as _;

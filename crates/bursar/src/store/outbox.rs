@@ -131,12 +131,6 @@ pub async fn may_send(tx: &mut Tx, what: &str, about: &str, now: i64, before: i6
     Ok(tx.run(query).await? == 1)
 }
 
-/// About how many subjects this notice was last sent after `since`.
-pub async fn sent_since(db: &mut Db, what: &str, since: i64) -> Result<i64> {
-    let sql = "SELECT COUNT(*) FROM notice_told WHERE notice = $1 AND told_at > $2";
-    Ok(db.one(sqlx::query(sql).bind(what.to_owned()).bind(since)).await?.try_get(0)?)
-}
-
 /// When this notice was last sent.
 pub async fn last_sent(db: &mut Db, what: &str, about: &str) -> Result<Option<i64>> {
     let sql = "SELECT told_at FROM notice_told WHERE notice = $1 AND about = $2";

@@ -13,9 +13,9 @@ pub async fn put(tx: &mut Tx, outbox_id: &str, sealed: &str, until: i64) -> Resu
 }
 
 /// The sealed link of a notice; `None` once it was sent or has expired.
-pub async fn of(db: &mut Db, outbox_id: &str) -> Result<Option<String>> {
-    let sql = "SELECT sealed FROM secret_link WHERE outbox_id = $1";
-    let row = db.optional(sqlx::query(sql).bind(outbox_id.to_owned())).await?;
+pub async fn of(db: &mut Db, outbox_id: &str, now: i64) -> Result<Option<String>> {
+    let sql = "SELECT sealed FROM secret_link WHERE outbox_id = $1 AND until_at >= $2";
+    let row = db.optional(sqlx::query(sql).bind(outbox_id.to_owned()).bind(now)).await?;
     row.map(|row| Ok(row.try_get(0)?)).transpose()
 }
 

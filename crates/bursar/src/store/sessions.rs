@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use payout::ids::PersonId;
 
-use super::{Db, Result, Tx, Where};
+use super::{Db, Result, Tx, Where, browsers};
 
 /// The idle limits: a session last used before this time has ended, for staff and for partners.
 #[derive(Clone, Copy, Debug)]
@@ -121,25 +121,35 @@ pub async fn renamed(tx: &mut Tx, token_hash: &str, next_hash: &str) -> Result<b
     Ok(tx.run(query).await? == 1)
 }
 
-/// Ends all of a person's sessions; returns how many.
+/// Ends all of a person's sessions, and their browsers count as new again; returns how many sessions.
 pub async fn end_all(tx: &mut Tx, id: PersonId) -> Result<u64> {
+    browsers::forget_others(tx, id, "").await?;
     tx.run(sqlx::query("DELETE FROM session WHERE person_id = $1").bind(id.to_string())).await
 }
 
-/// Ends a person's sessions that began through the identity provider; returns how many.
+/// Ends a person's sessions that began through the identity provider; returns how many. All their browsers count as new
+/// again, because a session that has expired no longer says which browser it was in.
 pub async fn end_by_provider(tx: &mut Tx, id: PersonId) -> Result<u64> {
+    browsers::forget_others(tx, id, "").await?;
     let sql = "DELETE FROM session WHERE person_id = $1 AND provider_at IS NOT NULL";
     tx.run(sqlx::query(sql).bind(id.to_string())).await
 }
 
-/// Ends a person's sessions except the one with this id; returns how many.
+/// Ends a person's sessions except the one with this id; returns how many. All browsers but its own count as new again.
 pub async fn end_others(tx: &mut Tx, person: PersonId, id: &str) -> Result<u64> {
+    browsers::forget_others(tx, person, id).await?;
     let sql = "DELETE FROM session WHERE person_id = $1 AND COALESCE(public_id, token_hash) <> $2";
     tx.run(sqlx::query(sql).bind(person.to_string()).bind(id.to_owned())).await
 }
 
-/// Ends one of a person's sessions; 0 if they have none with this id.
+/// Ends one of a person's sessions, and its browser counts as new again; 0 if they have none with this id.
 pub async fn end_one(tx: &mut Tx, person: PersonId, id: &str) -> Result<u64> {
+    browsers::forget_one(tx, person, id).await?;
+    sign_out(tx, person, id).await
+}
+
+/// Ends a session because its person signs out there; the browser stays known.
+pub async fn sign_out(tx: &mut Tx, person: PersonId, id: &str) -> Result<u64> {
     let sql = "DELETE FROM session WHERE person_id = $1 AND COALESCE(public_id, token_hash) = $2";
     tx.run(sqlx::query(sql).bind(person.to_string()).bind(id.to_owned())).await
 }

@@ -165,9 +165,11 @@ fn log(
         );
     }
     let action = denied::kind(response.status(), &refused.code, sent_key)?;
-    let left_out = match who {
-        Some(who) => web.denials.has_row(action, &who, true, now),
-        None => web.denials.has_row(action, &network, false, now),
+    // One party often has all networks of an IPv6 site.
+    let left_out = match (who, network.and_then(Network::site)) {
+        (Some(who), _) => web.denials.has_row(action, &who, true, now),
+        (None, Some(site)) => web.denials.has_row(action, &site, false, now),
+        (None, None) => web.denials.has_row(action, &network, false, now),
     }?;
     let (route, code) = (format!("{method} {route}"), refused.code);
     Some(Denial { action, who, from, route, code, left_out: left_out.own, others_left_out: left_out.others })
@@ -304,7 +306,7 @@ pub(super) async fn run_route(State(guard): State<RouteGuard>, request: Request,
     if request.method() != Method::POST || guard.web.work.is_sequential() {
         return pass(guard, request, next).await;
     }
-    match tokio::spawn(origin::kept(pass(guard, request, next)).in_current_span()).await {
+    match origin::spawn(pass(guard, request, next)).await {
         Ok(answer) => answer,
         Err(broken) => Problem::internal(&broken).into_response(),
     }

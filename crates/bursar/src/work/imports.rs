@@ -4,6 +4,7 @@
 use super::{PassResult, Work, connect};
 use crate::ops::OpsError;
 use crate::ops::import::{ToConnect, runs};
+use crate::origin;
 use crate::store::imports::Import;
 
 /// How many destinations one pass sets.
@@ -15,6 +16,12 @@ const MOST_TRIES: i64 = 4;
 
 pub async fn once(work: &Work, now: i64) -> PassResult {
     let Some(import) = runs::lease(&work.app, now).await? else { return Ok(0) };
+    let from = origin::address_of(&import.came_from).map(|from| from.to_string()).unwrap_or_default();
+    origin::of_request(from, one_unit(work, import)).await?;
+    Ok(1)
+}
+
+async fn one_unit(work: &Work, import: Import) -> crate::ops::Result<()> {
     let to_connect = runs::advance(&work.app, &import).await?;
     if !to_connect.is_empty() {
         match set_profiles(work, import, to_connect).await {
@@ -23,7 +30,7 @@ pub async fn once(work: &Work, now: i64) -> PassResult {
             Err(error) => return Err(error),
         }
     }
-    Ok(1)
+    Ok(())
 }
 
 async fn set_profiles(work: &Work, mut import: Import, to_connect: Vec<ToConnect>) -> crate::ops::Result<()> {

@@ -124,7 +124,7 @@ pub async fn read(db: &mut Db, together: &[OutboxNotice], base_url: &str, now: i
         about: first.about.clone(),
         payee: None,
         to: texts(&detail["to"]),
-        only_named: detail["only_named"].as_bool().unwrap_or(false),
+        only_named: false,
         people: Vec::new(),
         payment: None,
         values: Map::new(),
@@ -485,6 +485,7 @@ fn of_own_login(facts: &mut Facts, notice: &OutboxNotice, detail: &Value) {
     if notice.notice == Notice::LoginNewBrowser {
         let told = ["at", "browser", "from"].map(|name| (name.to_owned(), json!(text(detail, name))));
         facts.values.extend(told);
+        put(facts, json!({ "last": detail["last"].as_bool().unwrap_or_default() }));
         return;
     }
     let by = isolated(&text(detail, "by")).into_owned();
@@ -495,13 +496,14 @@ fn of_own_login(facts: &mut Facts, notice: &OutboxNotice, detail: &Value) {
 
 fn of_attack(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) {
     facts.payee = Payee::parse(&notice.about);
+    facts.only_named = facts.payee.is_some();
     facts.links = (text(detail, "link"), format!("{base}/people/{}", text(detail, "person")));
     let whose = isolated(&text(detail, "whose")).into_owned();
     put(
         facts,
         json!({
             "whose": whose, "address": detail["address"], "at": detail["at"], "from": detail["from"],
-            "last": detail["last"],
+            "in_session": detail["in_session"],
         }),
     );
 }

@@ -62,7 +62,7 @@ pub async fn lease(app: &App, now: i64) -> Result<Option<Mail>> {
                 match secret::of_mail(tx, app, &mail).await? {
                     None => return Ok(Some(mail)),
                     Some(SecretLink::Is(link)) => {
-                        mail.body = mail.body.replace(secret::PLACEHOLDER, &link);
+                        mail.body = secret::with_link(&mail.body, &link);
                         return Ok(Some(mail));
                     }
                     Some(SecretLink::Over) => {
@@ -101,7 +101,9 @@ pub async fn note(app: &App, mail: &Mail, posted: &DeliveryOutcome, now: i64) ->
             mails::suppress(tx, &mail.recipient, answer, &mail.id, now).await?;
         }
         if state == MailState::Sent && mail.notice.carries_secret() {
-            mails::put_body(tx, &mail.id, &without_links(&mail.body)).await?;
+            // From the stored text, not from the one that was sent: that has the link.
+            let stored = mails::find(tx, &mail.id).await?;
+            mails::put_body(tx, &mail.id, &without_links(&stored.body)).await?;
             end_link(tx, mail).await?;
         }
         Ok(())

@@ -43,9 +43,21 @@ pub enum SecretLink {
 
 /// The link of a notice.
 pub async fn of(db: &mut Db, app: &App, outbox_id: &str) -> store::Result<SecretLink> {
-    let Some(sealed) = secret_links::of(db, outbox_id).await? else { return Ok(SecretLink::Over) };
+    let Some(sealed) = secret_links::of(db, outbox_id, app.clock.now()).await? else {
+        return Ok(SecretLink::Over);
+    };
     let opened = app.master_key.open(&Column::SecretLink.place(outbox_id), &sealed);
     Ok(opened.map_or(SecretLink::Shut, SecretLink::Is))
+}
+
+/// A mail's text with its link, which stands only where a button leads: elsewhere the placeholder is text that somebody wrote
+/// into a template.
+pub(super) fn with_link(body: &str, link: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("> ").and_then(|line| line.split_once(" | ")) {
+        Some((words, address)) if address.trim() == PLACEHOLDER => format!("> {words} | {link}"),
+        Some(_) | None => line.to_owned(),
+    };
+    body.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The link of a mail; `None` if its text already has what it needs. A mail from before links were sealed has its own.

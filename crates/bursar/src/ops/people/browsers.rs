@@ -28,9 +28,12 @@ pub struct Browser {
 const REMEMBERED_US: i64 = 90 * 86_400_000_000;
 /// How many browsers of one login are remembered.
 const MOST: i64 = 20;
+const DAY_US: i64 = 86_400_000_000;
+/// An owner is mailed at most this often in a day, so that nobody who has the password can bury other mails.
+const MOST_MAILED: usize = 5;
 
 /// Records where a person signs in, and mails them if the browser is new; they are locked by this transaction. Returns the
-/// browser's hash. The first sign-in of a login is no news: there is nothing to compare it with.
+/// browser's hash. The first sign-in of a login is no news.
 pub(super) async fn arrived(
     tx: &mut Tx,
     app: &App,
@@ -41,7 +44,7 @@ pub(super) async fn arrived(
     let hash = (!browser.mark.is_empty()).then(|| hash_of(person.id, &browser.mark));
     let known = browsers::of(tx, person.id).await?;
     let is_known = known.iter().any(|(known, at)| Some(known) == hash.as_ref() && *at > now - REMEMBERED_US);
-    if !known.is_empty() && !is_known {
+    if person.last_seen_at.is_some() && !is_known {
         notify_owner(tx, app, person, browser, now).await?;
     }
     if let Some(hash) = &hash {
@@ -57,12 +60,22 @@ fn hash_of(person: PersonId, mark: &str) -> String {
 
 async fn notify_owner(tx: &mut Tx, app: &App, person: &Person, browser: &Browser, now: i64) -> Result<()> {
     let Some(email) = &person.email else { return Ok(()) };
+    let notice = Notice::LoginNewBrowser;
+    let mut free = None;
+    for place in 1..=MOST_MAILED {
+        let of = format!("{} {place}", person.id);
+        if outbox::may_send(tx, notice.as_str(), &of, now, now - DAY_US).await? {
+            free = Some(place);
+            break;
+        }
+    }
+    let Some(place) = free else { return Ok(()) };
     let (about, link) = owner::page_of(app, person);
     let detail = json!({
         "to": email, "link": link, "at": clock::human(now), "from": browser.address,
-        "browser": browser_in_words(&browser.agent).unwrap_or_default(),
+        "browser": browser_in_words(&browser.agent).unwrap_or_default(), "last": place == MOST_MAILED,
     });
-    outbox::write(tx, &app.clock, now, [(Notice::LoginNewBrowser, about, detail.to_string())]).await?;
+    outbox::write(tx, &app.clock, now, [(notice, about, detail.to_string())]).await?;
     Ok(())
 }
 

@@ -11,14 +11,14 @@ use super::browsers::{self, Browser};
 use super::factor::{self, Taken};
 use super::passkeys::{self, Answer, Passkey};
 use super::provider::settle::{self, Provided};
-use super::{actor, note, note_seen, wrong_tries};
+use super::{actor, note, note_seen};
 use crate::app::{Actor, App};
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
 use crate::store::people::{self, Person};
 use crate::store::preferences::Preferences;
 use crate::store::sessions::{self as store, UsedSince};
-use crate::store::{Db, Tx, browsers as known_browsers, factors};
+use crate::store::{Db, Tx, factors};
 use crate::transact;
 use crate::webauthn::Assertion;
 
@@ -303,10 +303,7 @@ pub async fn finish(
             SecondFactor::Code(code) => match factor::take(tx, app, &person, code, issuer).await? {
                 Taken::Right(means) => (None, means.as_str()),
                 Taken::Used => return Ok(SecondFactorOutcome::Used),
-                Taken::Wrong => {
-                    wrong_tries::count(tx, app, &person, &browser.address, now).await?;
-                    return Ok(SecondFactorOutcome::Wrong);
-                }
+                Taken::Wrong => return Ok(SecondFactorOutcome::Wrong),
                 Taken::NoFactor => return Ok(SecondFactorOutcome::Over),
                 Taken::Unreadable => return Ok(SecondFactorOutcome::Unreadable),
             },
@@ -431,7 +428,6 @@ pub async fn list(db: &mut Db, id: PersonId, now: i64) -> crate::store::Result<V
 pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
-        known_browsers::forget_others(tx, id, &session.id).await?;
         let ended = store::end_others(tx, id, &session.id).await?;
         factors::end_pending_logins(tx, id).await?;
         note(tx, now, &id.to_string(), "signed_out_elsewhere", id, json!({ "sessions": ended }));
@@ -443,7 +439,6 @@ pub async fn sign_out_elsewhere(app: &App, session: &Session) -> Result<u64> {
 pub async fn end_one(app: &App, by: &Actor, of: PersonId, id: &str) -> Result<bool> {
     let now = app.clock.now();
     transact!(app, |tx| {
-        known_browsers::forget_one(tx, of, id).await?;
         let ended = store::end_one(tx, of, id).await? == 1;
         if ended {
             note(tx, now, &by.id.to_string(), "sessions_ended", of, json!({ "sessions": 1 }));
@@ -455,7 +450,7 @@ pub async fn end_one(app: &App, by: &Actor, of: PersonId, id: &str) -> Result<bo
 pub async fn sign_out(app: &App, session: &Session) -> Result<()> {
     let (now, id) = (app.clock.now(), session.actor.id);
     transact!(app, |tx| {
-        store::end_one(tx, id, &session.id).await?;
+        store::sign_out(tx, id, &session.id).await?;
         note(tx, now, &id.to_string(), "signed_out", id, json!({}));
         Ok(())
     })

@@ -83,7 +83,7 @@ fn known(action: &str) -> Option<&'static str> {
 fn tried(action: &str) -> Option<&'static str> {
     Some(match action {
         "api_key_refused" => "API key refused",
-        "login_attacked" => "Many wrong passwords or codes",
+        "login_attacked" => "Many wrong passwords",
         "permission_denied" => "Refused: not permitted",
         "rate_limited" => "Refused: too many requests",
         _ => return None,

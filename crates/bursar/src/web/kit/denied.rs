@@ -15,16 +15,22 @@ const SPAN_US: i64 = 10 * MINUTE_US;
 const KEPT_US: i64 = 60 * MINUTE_US;
 /// The most rows of each kind in ten minutes for unknown clients, and as many again for logins and API keys.
 const MOST_ROWS: usize = 50;
+const DAY_US: i64 = 24 * 60 * MINUTE_US;
+/// The most rows of each kind in a day for unknown clients: rows stay for ever.
+const MOST_ROWS_A_DAY: usize = 200;
 
-/// The kind of a denied request; `None` if it gets no row. `sent_key` is whether it came with an API key.
+/// The kind of a denied request; `None` if it gets no row: a form without its token says nothing about whoever sent it.
+/// `sent_key` is whether it came with an API key.
 pub fn kind(status: StatusCode, code: &str, sent_key: bool) -> Option<&'static str> {
     match code {
         _ if status == StatusCode::TOO_MANY_REQUESTS => Some("rate_limited"),
-        "permission_denied" => Some("permission_denied"),
         "api_key_ended" | "api_key_maker_gone" | "api_key_address" | "api_key_addresses_required" => {
             Some("api_key_refused")
         }
         "unauthenticated" if sent_key => Some("api_key_refused"),
+        // A partner is answered 404 where they may not know that it exists.
+        "permission_denied" => Some("permission_denied"),
+        code if status == StatusCode::FORBIDDEN && !code.starts_with("form_") => Some("permission_denied"),
         _ => None,
     }
 }
@@ -42,6 +48,9 @@ struct Kept {
     began: i64,
     /// The rows since then, by kind, and whether the clients are known.
     rows: BTreeMap<(bool, &'static str), usize>,
+    day_began: i64,
+    /// The rows for unknown clients since then, by kind.
+    rows_of_day: BTreeMap<&'static str, usize>,
     clients: HashMap<u64, Client>,
     /// Denied requests of clients that are not remembered.
     others: BTreeMap<(bool, &'static str), u64>,
@@ -79,12 +88,17 @@ impl Denials {
             client.left_out += 1;
             return None;
         }
-        let room = kept.rows.get(&of).is_none_or(|rows| *rows < MOST_ROWS);
+        let of_day = kept.rows_of_day.get(kind).copied().unwrap_or_default();
+        let room =
+            kept.rows.get(&of).is_none_or(|rows| *rows < MOST_ROWS) && (is_known || of_day < MOST_ROWS_A_DAY);
         if !room {
             *kept.others.entry(of).or_default() += 1;
             return None;
         }
         *kept.rows.entry(of).or_default() += 1;
+        if !is_known {
+            *kept.rows_of_day.entry(kind).or_default() += 1;
+        }
         let before = kept.clients.insert(client, Client { of, row_at: now, left_out: 0 });
         let others = kept.others.remove(&of).unwrap_or_default();
         Some(LeftOut { own: before.map_or(0, |before| before.left_out), others })
@@ -99,6 +113,10 @@ impl Kept {
         }
         self.began = now;
         self.rows.clear();
+        if !(0..DAY_US).contains(&(now - self.day_began)) {
+            self.day_began = now;
+            self.rows_of_day.clear();
+        }
         let others = &mut self.others;
         self.clients.retain(|_, client| {
             let age = now - client.row_at;
@@ -148,7 +166,30 @@ mod tests {
                 }
             }
             assert!(denials.kept.lock().unwrap().clients.len() <= 8 * MOST_ROWS);
+            assert!(denials.has_row("rate_limited", &"kim", true, span * SPAN_US).is_some(), "one of ours");
         }
+    }
+
+    #[test]
+    fn strangers_have_few_rows_a_day_however_long_they_go_on() {
+        let denials = Denials::default();
+        let flood = |day: i64| {
+            let spans = (0..DAY_US / SPAN_US).map(|span| day * DAY_US + span * SPAN_US);
+            let each = spans.flat_map(|at| (0..60).map(move |one| (at, one)));
+            each.filter(|(at, one)| denials.has_row("rate_limited", &(at, one), false, *at).is_some()).count()
+        };
+        assert_eq!([flood(1), flood(2)], [MOST_ROWS_A_DAY; 2]);
+    }
+
+    #[test]
+    fn each_refusal_but_that_of_a_form_without_its_token_has_a_row() {
+        let of = |code: &str| kind(StatusCode::FORBIDDEN, code, false);
+        for code in ["permission_denied", "person_needed", "own_reward"] {
+            assert_eq!(of(code), Some("permission_denied"), "{code}");
+        }
+        assert_eq!(of("api_key_address"), Some("api_key_refused"));
+        assert_eq!([of("form_expired"), of("form_from_elsewhere")], [None; 2]);
+        assert_eq!(kind(StatusCode::NOT_FOUND, "permission_denied", false), Some("permission_denied"));
     }
 
     #[test]

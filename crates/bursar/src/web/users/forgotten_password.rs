@@ -6,12 +6,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::ops::OpsError;
 use crate::ops::invitations::{self, InvitationKind};
 use crate::ops::people::{self, forgotten};
+use crate::origin;
 use crate::web::kit::form::Form;
 use crate::web::kit::layout::{assets_version, html};
 use crate::web::kit::problem::Problem;
@@ -101,7 +101,7 @@ async fn ask(
                 tracing::error!(?error, "a link for a forgotten password could not be made");
             }
         };
-        tokio::spawn(asking.in_current_span());
+        origin::spawn(asking);
     }
     ask_page(app, &headers, &uri, true, None)
 }

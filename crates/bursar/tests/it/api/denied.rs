@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use bursar::ops::people;
+use bursar::ops::people::{self, NewPerson};
 use bursar::ops::verify;
 use bursar::store::audit;
 use payout::access::Role;
@@ -118,4 +118,24 @@ async fn what_a_request_changes_is_noted_with_its_address() {
     assert_eq!(told[0].1["came_from"], "198.51.100.7");
     let mut db = house.app.store.read().await.unwrap();
     assert!(verify::segment(&mut db, 1, 100).await.unwrap().violations.is_empty());
+}
+
+/// A form is handled in a task of its own, and this one's link is made in another, after the answer.
+#[tokio::test]
+async fn whoever_asks_for_a_password_link_is_noted_with_their_address() {
+    let house =
+        TestApp::open_at("denied_forgotten", "http://127.0.0.1:8080", &["--smtp-url=smtp://127.0.0.1:1"])
+            .await;
+    let kim = NewPerson {
+        email: "kim@example.com".to_owned(),
+        name: "Kim".to_owned(),
+        role: Role::Payer,
+        partner: None,
+        password: Some("four green lanterns".to_owned()),
+    };
+    people::add(&house.app, &kim).await.unwrap();
+    let form = Request::post("/forgotten").header("content-type", "application/x-www-form-urlencoded");
+    house.send(from(form.body(Body::from("email=kim%40example.com")).unwrap(), "198.51.100.8")).await;
+    let told = rows(&house, "password_link_asked", 1).await;
+    assert_eq!(told[0].1["came_from"], "198.51.100.8");
 }

@@ -17,9 +17,13 @@ const HOUR: i64 = 3_600 * SECOND;
 async fn places(world: &World, what: &str) -> String {
     let mut database = beside(world).await;
     let mut found = String::new();
-    for (table, column) in
-        [("outbox", "detail"), ("mail", "body"), ("secret_link", "sealed"), ("audit", "detail")]
-    {
+    for (table, column) in [
+        ("outbox", "detail"),
+        ("mail", "body"),
+        ("mail", "title"),
+        ("secret_link", "sealed"),
+        ("audit", "detail"),
+    ] {
         let sql = format!("SELECT CAST(COUNT(*) AS TEXT) FROM {table} WHERE {column} LIKE '%{what}%'");
         if text(&mut database, &sql).await != "0" {
             found += table;
@@ -68,6 +72,35 @@ async fn a_one_time_link_is_sealed_until_it_is_sent() {
     world.close().await;
 }
 
+/// Whoever edits the template could otherwise have the link shown to everybody who reads the outbox.
+#[tokio::test]
+async fn a_template_with_the_placeholder_as_text_shows_no_link() {
+    let world = World::open("links_template", 198).await;
+    let _kim = Browser::of(&world, Role::Payer, "kim").await;
+    let body = format!(
+        "See {}\n\n> Choose | {{{{ link }}}}\n\n> See {} too",
+        secret::PLACEHOLDER,
+        secret::PLACEHOLDER
+    );
+    let sql = format!(
+        "INSERT INTO notice_template VALUES ('password_forgotten', 'en', 1, 'Password {}', '{body}', {}, 'per_x')",
+        secret::PLACEHOLDER,
+        world.now()
+    );
+    crate::world::run(&world.app.config.database_url, sql).await;
+    forgotten::ask(&world.app, "kim@example.com").await.unwrap();
+    while notices::expand(&world.app, world.now()).await.unwrap() > 0 {}
+    let mail = next(&world).await.unwrap();
+    let (_, link) = mail.body.split_once("> Choose | ").unwrap();
+    let link = link.lines().next().unwrap();
+    let token = link.rsplit('/').next().unwrap();
+    assert!(link.starts_with(&world.app.base_url), "{}", mail.body);
+    assert_eq!(mail.body.matches(token).count(), 1, "{}", mail.body);
+    post::note(&world.app, &mail, &DeliveryOutcome::Taken("250".to_owned()), world.now()).await.unwrap();
+    assert_eq!(places(&world, token).await, "");
+    world.close().await;
+}
+
 /// A notice from an earlier version has its link in clear. It is sent like any other, and nothing is left of it.
 #[tokio::test]
 async fn a_link_from_before_links_were_sealed_is_still_sent() {
@@ -96,6 +129,8 @@ async fn an_expired_link_is_deleted_and_not_sent() {
     while notices::expand(&world.app, world.now()).await.unwrap() > 0 {}
     assert_eq!(sealed(&world).await, "1");
     world.pass(HOUR + SECOND);
+    // Whether or not the sweep was there.
+    assert_eq!(next(&world).await.map(|mail| mail.id), None);
     bursar::work::sweep::once(&world.works[0], world.now()).await.unwrap();
     assert_eq!(sealed(&world).await, "0");
     assert_eq!(next(&world).await.map(|mail| mail.id), None);

@@ -1,10 +1,11 @@
-//! What the owner of a login is mailed about others: a sign-in from a new browser, and many wrong passwords or codes.
+//! What the owner of a login is mailed about others: a sign-in from a new browser, and many wrong passwords.
 
-use bursar::ops::people::{self, NewPerson};
+use bursar::ops::people::{self, NewPerson, forgotten, team};
 use bursar::store::mails::{self, Filter, Mail};
 use payout::access::Role;
+use payout::ids::PersonId;
 use payout::notice::Notice;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::id_of;
 use crate::pages::{Browser, PASSWORD};
@@ -48,7 +49,7 @@ async fn mailed(world: &World, notice: Notice) -> Vec<Mail> {
 async fn a_sign_in_from_a_new_browser_is_told_to_its_owner() {
     let world = World::open("owners_browser", 185).await;
     let mut kim = Browser::of(&world, Role::Payer, "kim").await;
-    assert_eq!(new_browsers(&world).await, 0, "there was nothing to compare the first one with");
+    assert_eq!(new_browsers(&world).await, 0, "the first sign-in of a login is no news");
     signs_in(&mut kim, "kim").await;
     assert_eq!(new_browsers(&world).await, 0, "the same browser");
     let mut elsewhere = Browser::new(&world);
@@ -126,6 +127,69 @@ async fn a_browser_whose_session_was_ended_elsewhere_is_new_again() {
     world.close().await;
 }
 
+/// Sessions are taken from somebody at many places; each makes the browsers new again.
+#[tokio::test]
+async fn whatever_ends_sessions_makes_their_browsers_new_again() {
+    let world = World::open("owners_taken", 191).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let _kim = Browser::of(&world, Role::Payer, "kim").await;
+    let id = id_of(&mut pat, "kim").await;
+    let person = PersonId::parse(&id).unwrap();
+    let mut thief = Browser::new(&world);
+    signs_in(&mut thief, "kim").await;
+    assert_eq!(new_browsers(&world).await, 1);
+    team::end_sessions(&world.app, &world.actor, person).await.unwrap();
+    signs_in(&mut thief, "kim").await;
+    assert_eq!(new_browsers(&world).await, 2, "an administrator ended all sessions");
+    team::disable(&world.app, &world.actor, person).await.unwrap();
+    team::enable(&world.app, &world.actor, person).await.unwrap();
+    signs_in(&mut thief, "kim").await;
+    assert_eq!(new_browsers(&world).await, 3, "the login was disabled for a while");
+    world.pass(2 * DAY);
+    forgotten::ask(&world.app, "kim@example.com").await.unwrap();
+    let path = super::secret_links(&world, "password_forgotten").await.pop().unwrap();
+    let new = "seven green lanterns";
+    let mut kim = Browser::new(&world);
+    assert_eq!(kim.post(&path, &[("password", new), ("again", new)]).await.to, "/");
+    let told = new_browsers(&world).await;
+    let fields = [("email", "kim@example.com"), ("password", new), ("next", "/me")];
+    assert_eq!(thief.post("/login", &fields).await.to, "/me");
+    assert_eq!(new_browsers(&world).await, told + 1, "a forgotten password was replaced");
+    let csrf = thief.read("/me").await.hidden("csrf");
+    thief.post("/logout", &[("csrf", &csrf)]).await;
+    assert_eq!(thief.post("/login", &fields).await.to, "/me");
+    assert_eq!(new_browsers(&world).await, told + 1, "whoever signs out stays known there");
+    world.close().await;
+}
+
+/// Whoever has the password could otherwise hide another mail among these.
+#[tokio::test]
+async fn new_browsers_are_told_five_times_a_day() {
+    let world = World::open("owners_flood", 192).await;
+    let _kim = Browser::of(&world, Role::Payer, "kim").await;
+    for _ in 0..7 {
+        signs_in(&mut Browser::new(&world), "kim").await;
+    }
+    let told = details(&world, Notice::LoginNewBrowser).await;
+    let last: Vec<bool> = told.iter().map(|one| one["last"].as_bool().unwrap()).collect();
+    assert_eq!(last, [false, false, false, false, true]);
+    world.pass(DAY);
+    signs_in(&mut Browser::new(&world), "kim").await;
+    assert_eq!(new_browsers(&world).await, 6);
+    world.close().await;
+}
+
+/// A login from before browsers were remembered, which nobody has used since.
+#[tokio::test]
+async fn the_first_sign_in_to_an_old_login_is_told() {
+    let world = World::open("owners_old", 193).await;
+    let _kim = Browser::of(&world, Role::Payer, "kim").await;
+    crate::world::run(&world.app.config.database_url, "DELETE FROM login_browser".to_owned()).await;
+    signs_in(&mut Browser::new(&world), "kim").await;
+    assert_eq!(new_browsers(&world).await, 1);
+    world.close().await;
+}
+
 /// Enters a wrong password for an address `times` times.
 async fn guess(world: &World, email: &str, times: usize) {
     let mut stranger = Browser::new(world);
@@ -142,7 +206,7 @@ async fn counted(world: &World, id: &str, many: usize) {
     let mut kept = String::new();
     for _ in 0..400 {
         kept = crate::nodes::text(&mut database, &sql).await;
-        let found: Vec<(i64, String)> = serde_json::from_str(&kept).unwrap();
+        let found: Vec<(i64, String, String)> = serde_json::from_str(&kept).unwrap();
         if found.len() == many {
             return;
         }
@@ -179,13 +243,19 @@ async fn ten_wrong_passwords_in_a_day_are_told_to_owner_and_administrators_once_
     attacks(&world, 0).await;
     guess(&world, "kim@example.com", 1).await;
     let told = attacks(&world, 1).await;
-    assert_eq!((told[0]["to"].as_str(), told[0]["last"].as_bool()), (Some("kim@example.com"), Some(false)));
+    assert_eq!((&told[0]["to"], &told[0]["in_session"]), (&json!("kim@example.com"), &json!(false)));
     let mails = mailed(&world, Notice::LoginAttacked).await;
     let to: Vec<&str> = mails.iter().map(|mail| mail.recipient.as_str()).collect();
     assert_eq!(to, ["kim@example.com", "pat@example.com"]);
-    assert!(mails[0].title.contains("guessing your password"), "{}", mails[0].title);
-    assert!(mails[0].body.contains("None of them got in."), "{}", mails[0].body);
-    assert!(mails[1].title.contains("guessing the password of kim"), "{}", mails[1].title);
+    assert!(mails[0].title.contains("wrong passwords for your login"), "{}", mails[0].title);
+    assert!(mails[0].body.contains("set up a second factor"), "{}", mails[0].body);
+    assert!(!mails[0].body.contains("signed in to it"), "{}", mails[0].body);
+    assert!(mails[1].title.contains("wrong passwords for the login of kim"), "{}", mails[1].title);
+    assert!(
+        !mails[1].body.contains("block these addresses"),
+        "they came from this machine: {}",
+        mails[1].body
+    );
     assert!(mails[1].body.contains(&format!("/people/{id}")), "{}", mails[1].body);
     guess(&world, "kim@example.com", 5).await;
     world.pass(DAY);
@@ -196,7 +266,7 @@ async fn ten_wrong_passwords_in_a_day_are_told_to_owner_and_administrators_once_
     attacks(&world, 2).await;
     world.chain().await;
     let mut auditor = Browser::of(&world, Role::Auditor, "aud").await;
-    auditor.read("/activity?action=login_attacked").await.says("Many wrong passwords or codes");
+    auditor.read("/activity?action=login_attacked").await.says("Many wrong passwords");
     world.close().await;
 }
 
@@ -210,29 +280,43 @@ async fn wrong_proofs_of_somebody_signed_in_are_counted_too() {
         let wrong = [("csrf", csrf.as_str()), ("password", "not the password"), ("next", "/me")];
         assert!(kim.post("/prove", &wrong).await.to.starts_with("/prove?why=wrong"), "{many}");
     }
-    attacks(&world, 1).await;
+    let told = attacks(&world, 1).await;
+    assert_eq!(told[0]["in_session"], true);
+    let mails = mailed(&world, Notice::LoginAttacked).await;
+    assert!(mails[0].body.contains("signed in to it"), "{}", mails[0].body);
+    assert!(mails[0].body.contains("Sign out everywhere else"), "{}", mails[0].body);
+    assert!(!mails[0].body.contains("set up a second factor"), "{}", mails[0].body);
     world.close().await;
 }
 
-/// Anybody can guess at any number of logins, so administrators are mailed about twenty a day; owners always are.
+/// Administrators hear of guesses at any number of staff logins, and of none at partners': those could bury the others.
 #[tokio::test]
-async fn guesses_at_many_logins_do_not_fill_the_mail_of_administrators() {
+async fn guesses_at_partners_do_not_bury_those_at_staff() {
     let world = World::open("owners_many", 190).await;
-    for name in ["pat", "kim", "lee"] {
+    for name in ["pat", "kim"] {
         Browser::of(&world, if name == "pat" { Role::Admin } else { Role::Payer }, name).await;
     }
-    for other in 0..19 {
+    crate::pages::seed_data(&world).await;
+    let ana = NewPerson {
+        email: "ana-herself@example.com".to_owned(),
+        name: "ana".to_owned(),
+        role: Role::Partner,
+        partner: Some("ana".to_owned()),
+        password: Some(PASSWORD.to_owned()),
+    };
+    people::add(&world.app, &ana).await.unwrap();
+    for other in 0..50 {
         let told =
             format!("INSERT INTO notice_told VALUES ('login_attacked', 'other {other}', {})", world.now());
         crate::world::run(&world.app.config.database_url, told).await;
     }
-    guess(&world, "kim@example.com", 10).await;
+    guess(&world, "ana-herself@example.com", 10).await;
     attacks(&world, 1).await;
-    guess(&world, "lee@example.com", 10).await;
+    guess(&world, "kim@example.com", 10).await;
     attacks(&world, 2).await;
     let mails = mailed(&world, Notice::LoginAttacked).await;
     let to: Vec<&str> = mails.iter().map(|mail| mail.recipient.as_str()).collect();
-    assert_eq!(to, ["kim@example.com", "lee@example.com", "pat@example.com"]);
-    assert!(mails[2].body.contains("You are mailed about no others for a day."), "{}", mails[2].body);
+    assert_eq!(to, ["ana-herself@example.com", "kim@example.com", "pat@example.com"]);
+    assert!(mails[2].title.contains("kim"), "{}", mails[2].title);
     world.close().await;
 }
