@@ -146,15 +146,14 @@ pub async fn set_profile(
     Ok(profile)
 }
 
-/// Whether a partner's mail address was changed within the cooling-off.
+/// Whether a partner's mail address was changed within the cooling-off; for an account, that of a partner in charge of it.
 async fn has_other_address(tx: &mut Tx, payee: Payee, now: i64) -> Result<bool> {
-    match payee {
-        Payee::Partner(partner) => {
-            let since = now - settings::load(tx).await?.cooling_off_us();
-            Ok(!former_emails::of(tx, partner, since).await?.is_empty())
-        }
-        Payee::Account(_) => Ok(false),
+    // A partner who is the payee is locked already.
+    if let Payee::Account(account) = payee {
+        former_emails::lock_in_charge(tx, account).await?;
     }
+    let since = now - settings::load(tx).await?.cooling_off_us();
+    Ok(!former_emails::of(tx, payee, since).await?.is_empty())
 }
 
 fn linked_already() -> OpsError {

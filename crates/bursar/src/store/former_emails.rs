@@ -1,7 +1,8 @@
 //! The addresses that partners had in the last 90 days. Not here: who is mailed there (`ops::notices`), and which
 //! destinations wait because of them (`ops::payees`).
 
-use payout::ids::PartnerId;
+use payout::ids::{AccountId, PartnerId};
+use payout::ledger::Payee;
 use sqlx::Row as _;
 
 use super::{Db, Result, Rows, Tx};
@@ -31,9 +32,35 @@ pub async fn note(tx: &mut Tx, had: &[(PartnerId, String)], now: i64) -> Result<
     tx.bulk(sql, &[], rows).await.map(drop)
 }
 
-/// The addresses that a partner had until after `since`, the latest first.
-pub async fn of(db: &mut Db, partner: PartnerId, since: i64) -> Result<Vec<String>> {
-    let sql = "SELECT email FROM former_email WHERE partner_id = $1 AND until_at > $2 ORDER BY until_at DESC, email";
-    let query = sqlx::query(sql).bind(partner.to_string()).bind(since);
+/// The partners who are told of what happens to an account `$1`: those who administer it in the portal, and every partner
+/// of one that nobody administers. A disabled administrator's addresses count too, because disabling them must not hide them.
+const IN_CHARGE: &str = "p.account_id = $1 AND (EXISTS (SELECT 1 FROM person s WHERE s.partner_id = p.id \
+                         AND s.role = 'partner_admin' AND s.kind = 'person') OR NOT EXISTS (SELECT 1 FROM person s \
+                         JOIN partner o ON o.id = s.partner_id WHERE o.account_id = $1 AND s.role = 'partner_admin' \
+                         AND s.kind = 'person' AND s.disabled_at IS NULL))";
+
+/// The addresses that a payee had until after `since`, the latest first; for an account, those of the partners in charge.
+pub async fn of(db: &mut Db, payee: Payee, since: i64) -> Result<Vec<String>> {
+    let sql = match payee {
+        Payee::Partner(_) => {
+            "SELECT email FROM former_email WHERE partner_id = $1 AND until_at > $2 ORDER BY until_at DESC, email"
+                .to_owned()
+        }
+        Payee::Account(_) => format!(
+            "SELECT f.email FROM former_email f JOIN partner p ON p.id = f.partner_id WHERE f.until_at > $2 AND {IN_CHARGE} \
+             GROUP BY f.email ORDER BY MAX(f.until_at) DESC, f.email"
+        ),
+    };
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(payee.to_string()).bind(since);
     db.all(query).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Locks the partners in charge of an account until the transaction ends, so that nobody gives one of them another address
+/// in the meantime.
+pub async fn lock_in_charge(tx: &mut Tx, account: AccountId) -> Result<()> {
+    let sql = format!(
+        "UPDATE partner SET updated_at = updated_at WHERE id IN (SELECT p.id FROM partner p WHERE {IN_CHARGE})"
+    );
+    tx.run(sqlx::query(sqlx::AssertSqlSafe(sql)).bind(account.to_string())).await?;
+    Ok(())
 }

@@ -346,9 +346,7 @@ async fn of_profile(
     if notice.notice == Notice::ProfileCompleted {
         facts.to.clear();
     }
-    if let Payee::Partner(partner) = payee {
-        facts.to.extend(former_emails::of(db, partner, notice.at - former_emails::KEPT_US).await?);
-    }
+    facts.to.extend(former_emails::of(db, payee, notice.at - former_emails::KEPT_US).await?);
     let wait_hours = match notice.notice == Notice::ProfileChanged {
         true => settings::load(db).await?.cooling_off_hours,
         false => 0,
