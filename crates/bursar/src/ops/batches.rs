@@ -3,6 +3,7 @@
 //! While the batch is a draft, claims are computed from its rewards; after Pay they are its transactions. Paying is
 //! `ops::pay`; decisions about single claims are `ops::claims`.
 
+pub mod entered;
 mod paid;
 pub mod view;
 
@@ -238,12 +239,13 @@ async fn batch_blockers(
 /// How long a release stays valid: facts may have come to light since the payout was reviewed.
 const RELEASE_HOLDS_US: i64 = 24 * 3_600_000_000;
 
-/// Whether a release is still valid: it is for exactly this digest, less than a day old, and by somebody who may still
-/// release.
+/// Whether a release is still valid: it is for exactly this digest, less than a day old, by somebody who may still release,
+/// and who has not entered a destination in it since.
 async fn release_holds(db: &mut Db, batch: &Batch, digest: &str, now: i64) -> store::Result<bool> {
     match &batch.released {
         Some((by, of, at)) if of == digest && now - at < RELEASE_HOLDS_US => {
-            store::people::may_still(db, by, Permission::Pay, now).await
+            Ok(store::people::may_still(db, by, Permission::Pay, now).await?
+                && entered::own_entry(db, batch.id, by, now).await?.is_none())
         }
         Some(_) | None => Ok(false),
     }
@@ -510,10 +512,11 @@ pub async fn ask_release(app: &App, actor: &Actor, id: BatchId) -> Result<()> {
     })
 }
 
-/// The two-person rule: somebody who has not changed the batch since it was formed releases exactly what they were shown.
+/// The two-person rule: somebody who has not changed the batch since it was formed, and has not entered a destination that it
+/// would be the first to pay, releases exactly what they were shown.
 ///
 /// # Errors
-/// [`OpsError::Blocked`] if they have changed it; [`OpsError::Conflict`] if the batch differs from what was shown.
+/// [`OpsError::Blocked`] if they did either; [`OpsError::Conflict`] if the batch differs from what was shown.
 pub async fn release(
     app: &App,
     actor: &Actor,
@@ -552,8 +555,10 @@ pub async fn not_the_other(db: &mut Db, id: BatchId, who: &str, now: i64) -> sto
     if let Some(why) = people::not_counted(store::people::counts(db, who, now).await?) {
         return Ok(Some(blocker.noting(Some(why))));
     }
-    let prepared = batches::is_contributor(db, id, who, now).await?;
-    Ok((prepared && !payout::planted::on("preparer_releases")).then_some(blocker))
+    if batches::is_contributor(db, id, who, now).await? && !payout::planted::on("preparer_releases") {
+        return Ok(Some(blocker));
+    }
+    Ok(entered::own_entry(db, id, who, now).await?.map(|why| blocker.noting(Some(why))))
 }
 
 /// The batch after a change, stored as the response to an idempotent request in the same transaction.

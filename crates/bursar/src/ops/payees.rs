@@ -178,9 +178,11 @@ async fn note_moved(
         None => (None, profile.destination.masked()),
     };
     let id = format!("chg_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.in_turn())));
+    let by_partner = matches!(actor.role, Role::Partner | Role::PartnerAdmin);
     let change = DestinationChange {
         at: now,
         actor: actor.id.to_string(),
+        entered_by: entered_by(tx, actor, by_partner, now).await?,
         came_from: Some(actor.came_from.clone()).filter(|from| !from.is_empty()),
         old: old.clone(),
         new: new.clone(),
@@ -189,7 +191,6 @@ async fn note_moved(
     let both = before.map(|before| &before.destination).into_iter().chain([&profile.destination]);
     let to: Vec<&str> = both.filter(|one| one.vendor() == Vendor::PayPal).map(Destination::address).collect();
     let notice = if before.is_some() { Notice::ProfileChanged } else { Notice::ProfileCompleted };
-    let by_partner = matches!(actor.role, Role::Partner | Role::PartnerAdmin);
     let by = (!by_partner).then(|| actor.id.to_string());
     let detail = json!({ "old": old, "new": new, "to": to, "by_partner": by_partner, "by": by }).to_string();
     let told = (!payout::planted::on("change_untold")).then(|| (notice, payee.to_string(), detail));
@@ -199,6 +200,14 @@ async fn note_moved(
     let detail = json!({ "old": old, "new": new, "from": change.came_from, "shared_with": shared_with });
     note(tx, now, &change.actor, notice.as_str(), payee, &detail);
     Ok(())
+}
+
+/// Who stands behind an entry that is not the payee's own. Whoever was just shown the link of a partner's login could have
+/// used it, so they stand behind its entries.
+async fn entered_by(tx: &mut Tx, actor: &Actor, by_partner: bool, now: i64) -> Result<Option<String>> {
+    let me = actor.id.to_string();
+    let behind = people::behind(tx, &me, now).await?;
+    Ok((!by_partner || behind != me).then_some(behind))
 }
 
 /// A second person confirms that this payee may share a destination with others. Unblocks the payee, and every other one

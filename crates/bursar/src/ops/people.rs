@@ -307,6 +307,17 @@ pub fn not_counted(counts: Counts) -> Option<String> {
     }
 }
 
+/// How long a login does not count as a second person for whoever was shown its link: long enough for its owner, who gets the
+/// mail too, to notice misuse.
+const BLOCKED_US: i64 = 24 * 3_600_000_000;
+
+/// Whoever creates a link sees it and could use it: for a day the login does not count as a second person for them.
+pub(super) async fn block_second_person(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
+    let whom = people::behind(tx, by, now).await?;
+    people::stand_for(tx, person.id, &whom, now + BLOCKED_US).await?;
+    Ok(())
+}
+
 /// A person as the actor of a request.
 pub fn actor(person: &Person) -> Actor {
     Actor {

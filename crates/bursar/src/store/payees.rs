@@ -2,7 +2,7 @@
 
 use payout::eligibility::{PayeeFacts, PayeeStanding, ProfileFacts, TaxReport};
 use payout::external;
-use payout::ids::PartnerId;
+use payout::ids::{BatchId, PartnerId};
 use payout::ledger::Payee;
 use payout::money::{Currency, Vendor};
 use payout::payee::Destination;
@@ -193,6 +193,8 @@ pub struct DestinationChange {
     pub at: i64,
     /// The id of the person who made it.
     pub actor: String,
+    /// Who stood behind them then, if it was not the payee.
+    pub entered_by: Option<String>,
     /// The origin: a page's address and browser, an API key, or the command line.
     pub came_from: Option<String>,
     /// The previous destination, masked; `None` for the first.
@@ -202,17 +204,18 @@ pub struct DestinationChange {
 
 /// Records a change of destination in the payee's history.
 pub async fn note_change(tx: &mut Tx, id: &str, payee: Payee, change: &DestinationChange) -> Result<()> {
-    let sql = "INSERT INTO profile_change (id, payee, at, actor, came_from, old_masked, new_masked) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let sql = "INSERT INTO profile_change (id, payee, at, actor, came_from, old_masked, new_masked, entered_by) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let query = sqlx::query(sql).bind(id.to_owned()).bind(payee.to_string()).bind(change.at);
     let query = query.bind(change.actor.clone()).bind(change.came_from.clone());
-    tx.run(query.bind(change.old.clone()).bind(change.new.clone())).await?;
+    let query = query.bind(change.old.clone()).bind(change.new.clone());
+    tx.run(query.bind(change.entered_by.clone())).await?;
     Ok(())
 }
 
 /// The changes of a payee's destination, newest first.
 pub async fn changes(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<DestinationChange>> {
-    let sql = "SELECT at, actor, came_from, old_masked, new_masked FROM profile_change \
+    let sql = "SELECT at, actor, came_from, old_masked, new_masked, entered_by FROM profile_change \
                WHERE payee = $1 ORDER BY at DESC, id DESC LIMIT $2";
     let rows = db.all(sqlx::query(sql).bind(payee.to_string()).bind(limit)).await?;
     let read = |row: &sqlx::any::AnyRow| {
@@ -222,9 +225,45 @@ pub async fn changes(db: &mut Db, payee: Payee, limit: i64) -> Result<Vec<Destin
             came_from: row.try_get(2)?,
             old: row.try_get(3)?,
             new: row.try_get(4)?,
+            entered_by: row.try_get(5)?,
         })
     };
     rows.iter().map(read).collect()
+}
+
+/// A destination that staff entered and that no payment has reached yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnprovenEntry {
+    pub payee: Payee,
+    /// The login or API key that entered it.
+    pub actor: String,
+    /// Who stood behind it then.
+    pub entered_by: String,
+    pub at: i64,
+    pub masked: String,
+}
+
+/// The destinations of a draft's payees that staff entered and that no payment to the same payee has reached. A payment in
+/// a vendor's test mode proves nothing once the vendor is live.
+pub async fn unproven_entries(db: &mut Db, batch: BatchId) -> Result<Vec<UnprovenEntry>> {
+    let sql = "SELECT f.payee, c.actor, c.entered_by, c.at, f.masked FROM payout_profile f \
+               JOIN profile_change c ON c.id = (SELECT n.id FROM profile_change n WHERE n.payee = f.payee \
+               ORDER BY n.at DESC, n.id DESC LIMIT 1) \
+               WHERE f.payee IN (SELECT r.payee FROM reward r WHERE r.batch_id = $1) AND c.entered_by IS NOT NULL \
+               AND NOT EXISTS (SELECT 1 FROM payout_transaction t LEFT JOIN vendor_connection v ON v.vendor = t.vendor \
+               WHERE t.payee = f.payee AND t.vendor = f.vendor AND t.destination = f.address AND t.state = 'success' \
+               AND (t.mode IS NULL OR v.mode IS NULL OR t.mode = v.mode)) ORDER BY f.payee";
+    let read = |row: &sqlx::any::AnyRow| {
+        let payee: String = row.try_get(0)?;
+        Ok(UnprovenEntry {
+            payee: word(Payee::parse(&payee), &payee)?,
+            actor: row.try_get(1)?,
+            entered_by: row.try_get(2)?,
+            at: row.try_get(3)?,
+            masked: row.try_get(4)?,
+        })
+    };
+    db.all(sqlx::query(sql).bind(batch.to_string())).await?.iter().map(read).collect()
 }
 
 /// Makes the profiles at this address due to be refreshed from the vendor.

@@ -4,6 +4,7 @@
 mod activity;
 pub mod authenticator;
 mod catalogue;
+mod entered;
 pub mod factor;
 mod forgotten;
 mod keys;

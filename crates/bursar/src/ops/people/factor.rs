@@ -12,8 +12,7 @@ use totp_rs::{Builder, Secret, Totp};
 
 use super::logins::MachineUser;
 use super::provider::settle::first_factor;
-use super::team::block_second_person;
-use super::{OPERATOR, Session, note, owner, sessions};
+use super::{OPERATOR, Session, block_second_person, note, owner, sessions};
 use crate::app::{Actor, App};
 use crate::ops::settings::{self, lowering};
 use crate::ops::{OpsError, Result, master_key};

@@ -6,8 +6,8 @@ use payout::ids::{PartnerId, PersonId};
 use serde_json::json;
 
 use super::rights::{self, RightsChange};
-use super::team::{block_second_person, delay_second_person, link_shown};
-use super::{LINK_US, OPERATOR, hashed, link, note};
+use super::team::{delay_second_person, link_shown};
+use super::{LINK_US, OPERATOR, block_second_person, hashed, link, note};
 use crate::app::App;
 use crate::ops::settings::is_address;
 use crate::ops::{OpsError, Result};

@@ -8,8 +8,8 @@ use payout::notice::Notice;
 use serde_json::json;
 
 use super::logins::address;
-use super::note;
 use super::rights::{self, RightsChange};
+use super::{block_second_person, note};
 use crate::app::{Actor, App};
 use crate::ops::invitations::{INVITATION_US, Invitation};
 use crate::ops::{OpsError, Result};
@@ -96,10 +96,6 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
     Ok(made)
 }
 
-/// How long a login does not count as a second person for whoever was shown its link: long enough for its owner, who gets the
-/// mail too, to notice misuse.
-const BLOCKED_US: i64 = 24 * 3_600_000_000;
-
 /// How long a login that has just gained the right to pay does not count as a second person: long enough for others to
 /// notice.
 const COUNTS_AFTER_US: i64 = 24 * 3_600_000_000;
@@ -124,13 +120,6 @@ pub(super) async fn link_shown(tx: &mut Tx, app: &App, whose: &Person, by: &str,
     let detail = json!({ "by": by, "whose": whose.name, "address": whose.email, "role": whose.role.label() });
     let notice = (Notice::LoginLinkShown, whose.id.to_string(), detail.to_string());
     store::outbox::write(tx, &app.clock, now, [notice]).await?;
-    Ok(())
-}
-
-/// Whoever creates a link sees it and could use it: for a day the login does not count as a second person for them.
-pub(super) async fn block_second_person(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
-    let whom = people::behind(tx, by, now).await?;
-    people::stand_for(tx, person.id, &whom, now + BLOCKED_US).await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Review Claims: the batch being prepared, why it cannot be paid yet, and what could be added to it. Not here: the forms
 //! that change it (`edit`) and Pay itself (`pay`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use askama::Template;
@@ -70,6 +70,8 @@ pub struct Row {
     pub whys: Vec<BlockerSummary>,
     /// Whether the payee has requested a payout.
     pub requested: bool,
+    /// Whether staff entered its destination, and it would be the first payment there.
+    pub entered: bool,
     /// Whether it is below its earning threshold, which somebody may override.
     pub under: bool,
     /// The override of the threshold: reason, person and time.
@@ -100,6 +102,7 @@ impl Row {
             arrives: claim.vendor().map_or("", expected_arrival),
             whys: summarize(&claim.blockers),
             requested: false,
+            entered: false,
             under: claim.blockers.iter().any(|one| one.code == Code::BelowThreshold),
             overridden: claim.overridden.as_ref().map(|one| {
                 (one.reason.clone(), names.get(&one.actor).cloned().unwrap_or_default(), When(one.at))
@@ -379,7 +382,13 @@ async fn shown(
     claims.sort_by_cached_key(|claim| {
         (claim.blockers.is_empty(), !asked(claim), name(claim), claim.total.currency)
     });
-    let row = |claim: &ClaimView| Row { requested: asked(claim), ..Row::of(claim, &names) };
+    let entered = verbs::entered::unproven(db, view.batch.id).await?;
+    let entered: HashSet<Payee> = entered.into_iter().map(|entry| entry.payee).collect();
+    let row = |claim: &ClaimView| Row {
+        requested: asked(claim),
+        entered: entered.contains(&claim.payee),
+        ..Row::of(claim, &names)
+    };
     let (from, pages) = page_links(claims.len(), wanted.page, |page| wanted.address(path, &[("page", page)]));
     let rewards: usize = view.claims.iter().map(|claim| claim.reward_count).sum();
     Ok(Active {

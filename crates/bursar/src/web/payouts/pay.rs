@@ -2,6 +2,7 @@
 //! digest and the totals that were shown, nothing else. If something has changed in the meantime, the same page comes back
 //! and says what. After Pay the same address shows the batch's progress (`progress`).
 
+mod entered;
 mod payees;
 
 use askama::Template;
@@ -112,6 +113,8 @@ struct PayPage {
     may_release: bool,
     once: String,
     stops: Vec<BlockerSummary>,
+    /// Destinations that staff entered and that this payout would be the first to pay.
+    entered: entered::Entered,
     /// The warnings about claims, grouped by kind.
     unusual: Vec<WarningGroup>,
     crossing: Vec<ThresholdCrossingRow>,
@@ -221,6 +224,7 @@ async fn page(
             && not_the_other.is_none(),
         once: web.app.clock.secret(),
         stops: summarize_by_subject(&stops),
+        entered: entered::of(&mut db, view).await?,
         unusual: risk_warnings(&mut db, view, now).await?,
         crossing: crossing(view),
         blocked: blocked.take(50).map(|claim| Row::of(claim, &names)).collect(),
