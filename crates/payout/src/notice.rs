@@ -130,6 +130,8 @@ notices! {
     ApiKeyMade = "api_key_made", [Admins], "API key made";
     /// An API key in use expires soon.
     ApiKeyEnds = "api_key_ends", [Admins], "API key ends soon";
+    /// Somebody saved, replaced or removed a vendor's credentials.
+    VendorConnectionChanged = "vendor_connection_changed", [Admins, Named], "Vendor connection changed";
     /// The master key was changed on the machine.
     MasterKeyChanged = "master_key_changed", [Admins], "Master key changed";
     /// Another person has to release a batch.
@@ -175,6 +177,7 @@ impl Notice {
                 | Self::LoginAttacked
                 | Self::RightsChanged
                 | Self::SafeguardLowered
+                | Self::VendorConnectionChanged
                 | Self::MasterKeyChanged
                 | Self::LoginLinkShown
                 | Self::LoginByProvider

@@ -179,6 +179,13 @@ const KEY_MADE: [Variable; 4] = [
     is("ends", "its last day; empty if it does not expire"),
     is("date", "the day it was created"),
 ];
+const CONNECTION: [Variable; 5] = [
+    is("by", "who saved or removed it"),
+    is("vendor", "Stripe or PayPal"),
+    is("old", "the account, mode and end of the credential before; empty if there was none"),
+    is("new", "the same now; empty if the connection was removed"),
+    is("date", "the day"),
+];
 const MASTER_KEY: [Variable; 5] = [
     is("by", "who changed it: the user of the machine"),
     is("key", "the id of the new key"),
@@ -230,6 +237,7 @@ pub fn variables(notice: Notice) -> Vec<Variable> {
         Notice::SafeguardLowered => &[&SAFEGUARD],
         Notice::ApiKeyMade => &[&KEY, &KEY_MADE],
         Notice::ApiKeyEnds => &[&KEY, &KEY_ENDS],
+        Notice::VendorConnectionChanged => &[&CONNECTION],
         Notice::MasterKeyChanged => &[&MASTER_KEY],
         Notice::ReleaseRequested => &[&[
             is("batch", "the payout's number, PB-…"),
@@ -337,6 +345,9 @@ fn sample_of(notice: Notice) -> Value {
     }
     if notice == Notice::PartnerAddressChanged {
         return json!({ "new": "a…@example.org" });
+    }
+    if notice == Notice::VendorConnectionChanged {
+        return json!({ "old": "acct_1PexAbCd/live, …7QX2", "new": "acct_1QmzEfGh/live, …9LK4" });
     }
     if notice == Notice::MasterKeyChanged {
         let by = "anna (user id 1000) at the command line";

@@ -6,13 +6,13 @@ use payout::money::Vendor;
 use payout::notice::Notice;
 use serde::{Deserialize, Serialize};
 
-use super::settings::lowering;
+use super::settings::lowering::{self, ConnectionChange, Phase};
 use super::{OpsError, Result, master_key, safe_mode};
 use crate::app::{Actor, App};
 use crate::secrets::MasterKey;
 use crate::store::sealed::Column;
 use crate::store::vendors::Connection;
-use crate::store::{self, Db, audit, submissions, vendors};
+use crate::store::{self, Db, Tx, audit, mails, submissions, vendors};
 use crate::transact;
 
 pub use crate::store::vendors::facts;
@@ -148,10 +148,88 @@ async fn searched_first(db: &mut Db, vendor: Vendor, next: Option<&str>) -> Resu
     Err(OpsError::Conflict(Refusal::new(NOT_SEARCHED, sentence)))
 }
 
-/// Saves credentials that the vendor has just accepted; everything that waited for them continues.
+/// A connection for people: its account and mode, and the end of its credential.
+fn described(connection: &Connection) -> String {
+    let account = connection.account.as_deref().unwrap_or(&connection.mode);
+    format!("{account}, …{}", connection.last_four)
+}
+
+/// Mails every administrator that a connection was saved, replaced or removed. Whoever does it cannot edit the text.
+/// Administrators are looked up now and again when the mail is rendered, so one who is disabled in between is still notified.
+async fn notify(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    vendor: Vendor,
+    (before, after): (Option<&Connection>, Option<&Connection>),
+) -> Result<()> {
+    let to = mails::administrators(tx).await?;
+    // During setup there may be nobody to tell.
+    if to.is_empty() {
+        return Ok(());
+    }
+    let (old, new) = (before.map(described), after.map(described));
+    let detail = serde_json::json!({ "to": to, "by": actor.name, "old": old, "new": new }).to_string();
+    let notice = (Notice::VendorConnectionChanged, vendor.as_str().to_owned(), detail);
+    store::outbox::write(tx, &app.clock, app.clock.now(), [notice]).await?;
+    Ok(())
+}
+
+/// Why a live connection is not replaced by one of another account or mode yet, or not removed (`after` is `None`). A test
+/// connection may be left at once, and new credentials of the same account replace the old ones at once, because those may
+/// have leaked.
+async fn not_yet(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    before: Option<&Connection>,
+    after: Option<&Proof>,
+    phase: Phase,
+) -> Result<Option<Refusal>> {
+    let Some(before) = before.filter(|before| before.mode == "live") else { return Ok(None) };
+    let is_same = |after: &Proof| match &before.account {
+        Some(was) => after.account == *was,
+        // Saved by an older version, which did not ask whose it is; the vendor has.
+        None => after.same_as_before,
+    };
+    if after.is_some_and(is_same) {
+        return Ok(None);
+    }
+    let was = before.account.as_deref().unwrap_or("unknown/live");
+    let is = after.map(|after| after.account.as_str());
+    lowering::connection(tx, app, actor, ConnectionChange { vendor: before.vendor, was, is }, phase).await
+}
+
+async fn connected(tx: &mut Tx, vendor: Vendor) -> Result<Option<Connection>> {
+    Ok(vendors::all(tx).await?.into_iter().find(|one| one.vendor == vendor))
+}
+
+/// Refuses another account before anything is registered there: as in [`same_account`], or because another administrator is
+/// needed, which is then recorded. The save checks again, and its check decides.
 ///
 /// # Errors
-/// [`OpsError::Conflict`] as in [`same_account`], which is checked in the saving transaction.
+/// [`OpsError::Conflict`] as in [`save`].
+pub async fn may_replace(app: &App, actor: &Actor, vendor: Vendor, proof: &Proof) -> Result<()> {
+    let checked = transact!(app, |tx| {
+        vendors::hold(tx, Some(vendor)).await?;
+        same_account(tx, vendor, &proof.account, app.clock.now()).await?;
+        let before = connected(tx, vendor).await?;
+        not_yet(tx, app, actor, before.as_ref(), Some(proof), Phase::Tries).await
+    });
+    app.nudge.notify.notify();
+    let checked = match checked {
+        Ok(refusal) => refusal.map_or(Ok(()), |refusal| Err(OpsError::Conflict(refusal))),
+        Err(error) => Err(error),
+    };
+    noting_refused(app, vendor, &proof.account, checked).await
+}
+
+/// Saves credentials that the vendor has just accepted; everything that waited for them continues. Every administrator is
+/// told. Replacing a live connection by another account or mode takes two administrators, or one and a day.
+///
+/// # Errors
+/// [`OpsError::Conflict`] as in [`same_account`], which is checked in the saving transaction, and `second_person_needed` while
+/// another administrator is needed.
 pub async fn save(app: &App, actor: &Actor, credentials: &Credentials, proof: &Proof) -> Result<()> {
     let saved = save_in_use(app, actor, credentials, proof).await;
     noting_refused(app, credentials.vendor(), &proof.account, saved).await
@@ -172,13 +250,18 @@ pub async fn noting_refused(app: &App, vendor: Vendor, account: &str, outcome: R
 
 async fn save_in_use(app: &App, actor: &Actor, credentials: &Credentials, proof: &Proof) -> Result<()> {
     let (vendor, mode) = (credentials.vendor(), proof.mode);
-    transact!(app, |tx| {
+    let saved = transact!(app, |tx| {
         let now = app.clock.now();
         vendors::hold(tx, Some(vendor)).await?;
+        let before = connected(tx, vendor).await?;
         if proof.same_as_before {
             vendors::adopt(tx, vendor, &proof.account, mode).await?;
         }
         same_account(tx, vendor, &proof.account, now).await?;
+        if let Some(refusal) = not_yet(tx, app, actor, before.as_ref(), Some(proof), Phase::Does).await? {
+            return Ok(Err(refusal));
+        }
+        lowering::forget_of_vendor(tx, vendor, now).await?;
         let plain = credentials.kept(app.config.stand_in(vendor));
         let place = Column::Connection.place(vendor.as_str());
         let connection = Connection {
@@ -196,6 +279,7 @@ async fn save_in_use(app: &App, actor: &Actor, credentials: &Credentials, proof:
             account: Some(proof.account.clone()),
         };
         vendors::put(tx, &connection).await?;
+        notify(tx, app, actor, vendor, (before.as_ref(), Some(&connection))).await?;
         safe_mode::connected(tx, vendor, &proof.account, now).await?;
         submissions::wake(tx, vendor, now).await?;
         if vendor == Vendor::Stripe {
@@ -212,8 +296,10 @@ async fn save_in_use(app: &App, actor: &Actor, credentials: &Credentials, proof:
             })
             .to_string(),
         });
-        Ok(())
+        Ok(Ok(()))
     })?;
+    app.nudge.notify.notify();
+    saved.map_err(OpsError::Conflict)?;
     app.nudge.vendors_changed.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
     app.nudge.dispatch.notify();
     app.nudge.settle.notify();
@@ -249,19 +335,24 @@ pub async fn identify(app: &App, connection: &Connection, account: &str, mode: &
     Ok(())
 }
 
-/// Removes a connection, because its credentials can no longer be opened or the vendor is no longer used.
+/// Removes a connection, because its credentials can no longer be opened or the vendor is no longer used. A live one takes two
+/// administrators, or one and a day.
 ///
 /// # Errors
-/// [`OpsError::Missing`] if there is none; [`OpsError::Conflict`] while a payment through it is not finally over.
+/// [`OpsError::Missing`] if there is none; [`OpsError::Conflict`] while a payment through it is not finally over, and
+/// `second_person_needed` while another administrator is needed.
 pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
-    transact!(app, |tx| {
+    let removed = transact!(app, |tx| {
         lowering::by_people(tx, actor, "take a vendor's connection away").await?;
         // Lock first, so that the removal below sees a Pay that is binding its payments to this connection.
         vendors::hold(tx, Some(vendor)).await?;
-        let connected = vendors::all(tx).await?;
-        let connection = connected.iter().find(|one| one.vendor == vendor).ok_or(OpsError::Missing)?;
+        let connection = connected(tx, vendor).await?.ok_or(OpsError::Missing)?;
         let detail = serde_json::json!({ "mode": connection.mode, "last_four": connection.last_four });
         searched_first(tx, vendor, None).await?;
+        if let Some(refusal) = not_yet(tx, app, actor, Some(&connection), None, Phase::Does).await? {
+            return Ok(Err(refusal));
+        }
+        lowering::forget_of_vendor(tx, vendor, app.clock.now()).await?;
         let since = app.clock.now().saturating_sub(deadline::SETTLED_WATCHED_US);
         if !vendors::remove(tx, vendor, since).await? {
             let name = vendor.label();
@@ -270,6 +361,7 @@ pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
             );
             return Err(OpsError::Conflict(Refusal::new("vendor_in_use", message)));
         }
+        notify(tx, app, actor, vendor, (Some(&connection), None)).await?;
         tx.audit(audit::Entry {
             at: app.clock.now(),
             actor: actor.id.to_string(),
@@ -277,8 +369,10 @@ pub async fn remove(app: &App, actor: &Actor, vendor: Vendor) -> Result<()> {
             subject: vendor.as_str().to_owned(),
             detail: detail.to_string(),
         });
-        Ok(())
+        Ok(Ok(()))
     })?;
+    app.nudge.notify.notify();
+    removed.map_err(OpsError::Conflict)?;
     app.nudge.vendors_changed.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
     Ok(())
 }

@@ -70,7 +70,7 @@ pub async fn stripe(work: &Work, actor: &Actor, secret_key: &str, mode: &str) ->
         }
     };
     let proof = Proof { mode: own, account, same_as_before };
-    not_another(work, Vendor::Stripe, &proof).await?;
+    not_another(work, actor, Vendor::Stripe, &proof).await?;
     let base = &work.app.base_url;
     let platform = endpoint(&client, &format!("{base}/webhooks/stripe"), false, had_platform).await;
     let connect = endpoint(&client, &format!("{base}/webhooks/stripe-connect"), true, had_connect).await;
@@ -119,15 +119,11 @@ async fn stripe_has_ours(
 }
 
 /// Refuses a different account before anything is registered there. The save checks again, and its check decides.
-async fn not_another(work: &Work, vendor: Vendor, proof: &Proof) -> Result<()> {
+async fn not_another(work: &Work, actor: &Actor, vendor: Vendor, proof: &Proof) -> Result<()> {
     if proof.same_as_before {
         return Ok(());
     }
-    let (app, account) = (&work.app, proof.account.as_str());
-    let mut db = app.store.read().await?;
-    let same = connections::same_account(&mut db, vendor, account, app.clock.now()).await;
-    drop(db);
-    connections::noting_refused(app, vendor, account, same).await
+    connections::may_replace(&work.app, actor, vendor, proof).await
 }
 
 /// The endpoint at `url`: the existing one if Stripe still has it, otherwise a new one, because Stripe only returns the
@@ -171,7 +167,7 @@ pub async fn paypal(
         .map_err(|told| refused("client_id", &told))?;
     client.webhooks().await.map_err(|error| vendor_error("client_secret", Vendor::PayPal, &error))?;
     let proof = paypal_proof(work, &client, client_id, mode).await?;
-    not_another(work, Vendor::PayPal, &proof).await?;
+    not_another(work, actor, Vendor::PayPal, &proof).await?;
     let url = format!("{}/webhooks/paypal", work.app.base_url);
     let webhook_id = client
         .create_webhook(&url, paypal::NEEDED_EVENTS)

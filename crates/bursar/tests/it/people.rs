@@ -4,6 +4,7 @@
 mod activity;
 pub mod authenticator;
 mod catalogue;
+mod connections;
 mod entered;
 pub mod factor;
 mod forgotten;

@@ -164,6 +164,7 @@ pub async fn read(db: &mut Db, together: &[OutboxNotice], base_url: &str, now: i
         Notice::RightsChanged => of_rights(&mut facts, first, &detail, base_url),
         Notice::SafeguardLowered => of_safeguard(&mut facts, first, &detail, base_url),
         Notice::ApiKeyMade | Notice::ApiKeyEnds => of_key(&mut facts, first, &detail, base_url),
+        Notice::VendorConnectionChanged => of_connection(&mut facts, first, &detail, base_url)?,
         Notice::MasterKeyChanged => of_master_key(&mut facts, first, &detail, base_url),
         Notice::LoginChanged | Notice::LoginNewBrowser => of_own_login(&mut facts, first, &detail),
         Notice::LoginAttacked => of_attack(&mut facts, first, &detail, base_url),
@@ -538,6 +539,21 @@ fn of_key(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) 
         "ends": text(detail, "ends"), "used": text(detail, "used"), "date": date(notice.at),
     });
     put(facts, values);
+}
+
+/// A vendor's connection that was saved, replaced or removed. Its account and mode were recorded at that time.
+fn of_connection(facts: &mut Facts, notice: &OutboxNotice, detail: &Value, base: &str) -> store::Result<()> {
+    let vendor = Vendor::parse(&notice.about).ok_or(StoreError::Missing)?;
+    let page = format!("{base}/settings/payouts");
+    // Someone who has ceased to be an administrator since is not a partner either.
+    facts.links = (page.clone(), page);
+    let by = isolated(&text(detail, "by")).into_owned();
+    let (old, new) = (text(detail, "old"), text(detail, "new"));
+    put(
+        facts,
+        json!({ "by": by, "vendor": vendor.label(), "old": old, "new": new, "date": date(notice.at) }),
+    );
+    Ok(())
 }
 
 fn of_master_key(facts: &mut Facts, told: &OutboxNotice, detail: &Value, base: &str) {

@@ -2,6 +2,9 @@
 //! all administrators are notified. An API key other than the operator's own cannot weaken one at all. Not here:
 //! strengthening one, which any administrator may do at once.
 
+mod connections;
+mod unreadable;
+
 use payout::Refusal;
 use payout::access::Permission;
 use payout::money::Money;
@@ -18,6 +21,9 @@ use crate::ops::Result;
 use crate::secrets::token_hash;
 use crate::store::{Db, Tx, audit, mails, outbox, people, settings, transactions};
 
+pub use connections::{ConnectionChange, connection, forget_of_vendor};
+pub use unreadable::{asked_of_payment, forget_of_payment, not_yet_of_payment};
+
 /// A safeguard that takes two people to turn off.
 pub struct Rule {
     /// The settings key that stores the pending request.
@@ -32,7 +38,13 @@ pub struct Rule {
     field: &'static str,
     /// Its name in the mail to administrators.
     label: &'static str,
+    /// What another administrator does to agree, and whoever asked first a day later.
+    agree: (&'static str, &'static str),
+    /// Whether another notice tells the administrators when it is done.
+    told_elsewhere: bool,
 }
+
+const SAVED: (&str, &str) = ("saves the same", "saves it again");
 
 pub const TWO_PERSONS: Rule = Rule {
     kept: "two_person_rule_off",
@@ -41,6 +53,8 @@ pub const TWO_PERSONS: Rule = Rule {
     stays: "The two-person rule stays on for now",
     field: "two_person_release",
     label: "The two-person rule",
+    agree: SAVED,
+    told_elsewhere: false,
 };
 /// The other safeguards among the payout settings.
 const SAFEGUARDS: Rule = Rule {
@@ -50,6 +64,8 @@ const SAFEGUARDS: Rule = Rule {
     stays: "What would weaken a safeguard is not saved yet",
     field: "",
     label: "",
+    agree: SAVED,
+    told_elsewhere: false,
 };
 /// A second factor is required at sign-in.
 pub const SECOND_FACTOR: Rule = Rule {
@@ -59,6 +75,8 @@ pub const SECOND_FACTOR: Rule = Rule {
     stays: "The second factor stays required for now",
     field: "second_factor",
     label: "The second factor at sign-in",
+    agree: SAVED,
+    told_elsewhere: false,
 };
 /// API keys that may pay or administer must have an address list.
 pub const KEY_ADDRESSES: Rule = Rule {
@@ -68,15 +86,8 @@ pub const KEY_ADDRESSES: Rule = Rule {
     stays: "Addresses stay required for now",
     field: "addresses",
     label: "The addresses of API keys",
-};
-/// A payment with an unreadable record holds its payee.
-const UNREADABLE_HOLD: Rule = Rule {
-    kept: "unreadable_holds_off",
-    action: "unreadable_payment_look_asked",
-    subject: "settings:unreadable_payments",
-    stays: "This payment holds its payee for now",
-    field: "note",
-    label: "",
+    agree: SAVED,
+    told_elsewhere: false,
 };
 /// After this time the same person may confirm alone: the other administrators have had a day to notice.
 const ALONE_AFTER_US: i64 = 24 * 3_600_000_000;
@@ -127,7 +138,7 @@ struct WeakeningRequest<'a> {
 impl WeakeningRequest<'_> {
     /// The payment it is about, if it is about one.
     fn payment(&self) -> Option<&str> {
-        (self.rule.kept == UNREADABLE_HOLD.kept).then_some(self.change.as_str())
+        unreadable::is_about_payment(self.rule).then_some(self.change.as_str())
     }
 }
 
@@ -423,34 +434,6 @@ pub async fn not_yet(
     not_yet_of(tx, app, actor, &wish).await
 }
 
-/// Why a payment with an unreadable record still holds its payee: no one else has stated that they investigated it, and this
-/// person did so less than a day ago. Otherwise one person's word could pay the same money twice.
-pub async fn not_yet_of_payment(
-    tx: &mut Tx,
-    app: &App,
-    actor: &Actor,
-    number: &str,
-) -> Result<Option<Refusal>> {
-    let labels = vec![format!("{number}, whose record cannot be read, holds its payee: on → off")];
-    let (rule, fields) = (&UNREADABLE_HOLD, vec![UNREADABLE_HOLD.field]);
-    not_yet_of(tx, app, actor, &WeakeningRequest { rule, fields, labels, change: number.to_owned() }).await
-}
-
-/// Who stated that they investigated this payment, and from when on they can end its hold alone. `None` if their statement
-/// does not count for another administrator, who would then be the first. The `reader` always sees their own.
-pub async fn asked_of_payment(
-    db: &mut Db,
-    number: &str,
-    reader: &str,
-    now: i64,
-) -> Result<Option<(String, i64)>> {
-    let (kept, _) = settings::get(db, UNREADABLE_HOLD.kept).await?.unwrap_or_default();
-    let found = waiting(&kept, &UNREADABLE_HOLD, now).into_iter().find(|one| one.change == number);
-    let Some(first) = found else { return Ok(None) };
-    let is_meant = first.by == reader || is_first(db, &first, now).await?;
-    Ok(is_meant.then_some((first.by, first.at + ALONE_AFTER_US)))
-}
-
 /// Whether a request counts when another administrator asks for the same: whoever made it still administers, and counts as a
 /// person of their own.
 async fn is_first(db: &mut Db, asked: &PendingRequest, now: i64) -> Result<bool> {
@@ -458,18 +441,11 @@ async fn is_first(db: &mut Db, asked: &PendingRequest, now: i64) -> Result<bool>
     Ok(counts && people::may_still(db, &asked.by, Permission::Administer, now).await?)
 }
 
-/// Withdraws that statement; returns whether there was one.
-pub async fn forget_of_payment(tx: &mut Tx, number: &str, now: i64) -> Result<bool> {
-    let rule = &UNREADABLE_HOLD;
-    let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
-    let mut all = waiting(&kept, rule, now);
-    let before = all.len();
-    all.retain(|one| one.change != number);
-    if all.len() == before {
-        return Ok(false);
-    }
-    keep(tx, rule, &all, version, now).await?;
-    Ok(true)
+/// Whether something is only about to be tried, or done now. A request that is granted is used up when it is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    Tries,
+    Does,
 }
 
 async fn not_yet_of(
@@ -477,6 +453,16 @@ async fn not_yet_of(
     app: &App,
     actor: &Actor,
     wish: &WeakeningRequest<'_>,
+) -> Result<Option<Refusal>> {
+    not_yet_in(tx, app, actor, wish, Phase::Does).await
+}
+
+async fn not_yet_in(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    wish: &WeakeningRequest<'_>,
+    phase: Phase,
 ) -> Result<Option<Refusal>> {
     let (rule, now) = (wish.rule, app.clock.now());
     let by = actor.id.to_string();
@@ -498,36 +484,15 @@ async fn not_yet_of(
                 counts == people::Counts::Yes && asked.by != by && asked.person != person && behind != person;
             let alone = asked.by == by && now - asked.at >= ALONE_AFTER_US;
             if other || alone {
-                keep(tx, rule, &others, version, now).await?;
-                notify_administrators(tx, app, actor, wish, None).await?;
+                if phase == Phase::Does {
+                    keep(tx, rule, &others, version, now).await?;
+                    notify_done(tx, app, actor, wish).await?;
+                }
                 return Ok(None);
             }
             asked
         }
-        None => {
-            let fields = wish.fields.iter().map(|field| (*field).to_owned()).collect();
-            let asked =
-                PendingRequest { by: by.clone(), person, at: now, change: wish.change.clone(), fields };
-            let own = others.iter().filter(|one| one.by == by).count();
-            // Requests about payments are bounded by the payments.
-            if wish.payment().is_none()
-                && own >= MOST_OF_ONE
-                && let Some(oldest) = others.iter().position(|one| one.by == by)
-            {
-                others.remove(oldest);
-            }
-            others.push(asked.clone());
-            keep(tx, rule, &others, version, now).await?;
-            tx.audit(audit::Entry {
-                at: now,
-                actor: by.clone(),
-                action: rule.action,
-                subject: rule.subject.to_owned(),
-                detail: json!({ "fields": wish.labels }).to_string(),
-            });
-            notify_administrators(tx, app, actor, wish, Some(now + ALONE_AFTER_US)).await?;
-            asked
-        }
+        None => ask(tx, app, actor, wish, (person, others, version)).await?,
     };
     let not_counted = match counts {
         people::Counts::From(from) if first.by != by => {
@@ -536,13 +501,47 @@ async fn not_yet_of(
         people::Counts::From(_) | people::Counts::Yes | people::Counts::KeyMayNot => String::new(),
     };
     let sentence = format!(
-        "{}, and nothing was changed. It is written down that it is wanted: it is done as soon as another administrator saves the same, or when whoever asked first saves it again after {}. Your own API keys do not count as a second person.{not_counted}",
+        "{}, and nothing was changed. It is written down that it is wanted: it is done as soon as another administrator {}, or when whoever asked first {} after {}. Your own API keys do not count as a second person.{not_counted}",
         rule.stays,
+        rule.agree.0,
+        rule.agree.1,
         clock::human(first.at + ALONE_AFTER_US)
     );
     Ok(Some(
         Refusal::new("second_person_needed", sentence).at(wish.fields.first().copied().unwrap_or(rule.field)),
     ))
+}
+
+/// Records a request beside those that wait, and notifies the administrators.
+async fn ask(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    wish: &WeakeningRequest<'_>,
+    (person, mut others, version): (String, Vec<PendingRequest>, i64),
+) -> Result<PendingRequest> {
+    let (rule, now, by) = (wish.rule, app.clock.now(), actor.id.to_string());
+    let fields = wish.fields.iter().map(|field| (*field).to_owned()).collect();
+    let asked = PendingRequest { by: by.clone(), person, at: now, change: wish.change.clone(), fields };
+    let own = others.iter().filter(|one| one.by == by).count();
+    // Requests about payments are bounded by the payments.
+    if wish.payment().is_none()
+        && own >= MOST_OF_ONE
+        && let Some(oldest) = others.iter().position(|one| one.by == by)
+    {
+        others.remove(oldest);
+    }
+    others.push(asked.clone());
+    keep(tx, rule, &others, version, now).await?;
+    tx.audit(audit::Entry {
+        at: now,
+        actor: by,
+        action: rule.action,
+        subject: rule.subject.to_owned(),
+        detail: json!({ "fields": wish.labels }).to_string(),
+    });
+    notify_administrators(tx, app, actor, wish, Some(now + ALONE_AFTER_US)).await?;
+    Ok(asked)
 }
 
 async fn keep(tx: &mut Tx, rule: &Rule, all: &[PendingRequest], version: i64, now: i64) -> Result<()> {
@@ -551,6 +550,26 @@ async fn keep(tx: &mut Tx, rule: &Rule, all: &[PendingRequest], version: i64, no
         true => Ok(()),
         false => Err(super::stale()),
     }
+}
+
+async fn notify_done(tx: &mut Tx, app: &App, actor: &Actor, wish: &WeakeningRequest<'_>) -> Result<()> {
+    match wish.rule.told_elsewhere {
+        true => Ok(()),
+        false => notify_administrators(tx, app, actor, wish, None).await,
+    }
+}
+
+/// Withdraws the requests whose change is one of these; returns whether there were any.
+async fn forget_where(tx: &mut Tx, rule: &Rule, now: i64, is_it: impl Fn(&str) -> bool) -> Result<bool> {
+    let (kept, version) = settings::get(tx, rule.kept).await?.unwrap_or_default();
+    let mut all = waiting(&kept, rule, now);
+    let before = all.len();
+    all.retain(|one| !is_it(&one.change));
+    if all.len() == before {
+        return Ok(false);
+    }
+    keep(tx, rule, &all, version, now).await?;
+    Ok(true)
 }
 
 /// Notifies every administrator: `from` is when one person may do it alone; `None` if it is done. Administrators are looked
@@ -668,110 +687,4 @@ fn raised_per_reward(before: &Settings, after: &Settings) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ops::settings::{Amount, TaxThreshold};
-    use serde_json::json;
-
-    /// Every setting that protects, each made weaker and stronger.
-    #[test]
-    fn what_weakens_a_safeguard_is_known() {
-        let amount = |value: &str| json!([{ "value": value, "currency": "USD" }]);
-        let one = |value: &str| vec![Amount { value: value.to_owned(), currency: "USD".to_owned() }];
-        let limits = |value: &str| {
-            let payment = json!([{ "vendor": "stripe", "value": value, "currency": "USD" }]);
-            json!({
-                "per_reward": amount(value), "per_payment": payment, "per_batch": amount(value),
-                "per_day": amount(value), "per_person_per_day": amount(value),
-            })
-        };
-        let base = Document {
-            vendors: vec!["stripe".to_owned()],
-            two_person_release: true,
-            us_tax_tracking: true,
-            limits: limits("100.00"),
-            typed_total_above: one("50.00"),
-            internal_recipients: vec!["ops@example.com".to_owned()],
-            ..Document::default()
-        };
-        let only = |name: &str, value: &str| {
-            let mut limits = base.limits.clone();
-            limits[name] = with(&limits[name], value);
-            limits
-        };
-        let threshold =
-            vec![TaxThreshold { year: 2027, value: "9999.00".to_owned(), currency: "USD".to_owned() }];
-        let rows: Vec<(Document, Option<&str>)> = vec![
-            (base.clone(), None),
-            (Document { enabled: true, ..base.clone() }, Some("enabled")),
-            (
-                Document { vendors: vec!["stripe".to_owned(), "paypal".to_owned()], ..base.clone() },
-                Some("vendors"),
-            ),
-            (Document { vendors: Vec::new(), ..base.clone() }, None),
-            (Document { profile_roles: vec!["partner".to_owned()], ..base.clone() }, None),
-            (Document { tax_thresholds: threshold, ..base.clone() }, Some("tax_thresholds")),
-            (Document { fees_paid_by: "partner".to_owned(), ..base.clone() }, None),
-            (Document { cooling_off_hours: 100, ..base.clone() }, None),
-            (Document { cooling_off_hours: 71, ..base.clone() }, Some("cooling_off_hours")),
-            (Document { two_person_release: false, ..base.clone() }, Some("two_person_release")),
-            (Document { us_tax_tracking: false, ..base.clone() }, Some("us_tax_tracking")),
-            (Document { typed_total_above: one("49.00"), ..base.clone() }, None),
-            (Document { typed_total_above: one("51.00"), ..base.clone() }, Some("typed_total_above")),
-            (Document { typed_total_above: Vec::new(), ..base.clone() }, Some("typed_total_above")),
-            (Document { internal_recipients: Vec::new(), ..base.clone() }, Some("internal_recipients")),
-            (Document { limits: limits("99.00"), ..base.clone() }, None),
-            (Document { limits: only("per_reward", "101.00"), ..base.clone() }, Some("limits.per_reward")),
-            (Document { limits: only("per_payment", "101.00"), ..base.clone() }, Some("limits.per_payment")),
-            (Document { limits: only("per_batch", "101.00"), ..base.clone() }, Some("limits.per_batch")),
-            (Document { limits: only("per_day", "101.00"), ..base.clone() }, Some("limits.per_day")),
-            (
-                Document { limits: only("per_person_per_day", "101.00"), ..base.clone() },
-                Some("limits.per_person_per_day"),
-            ),
-            (Document { limits: only("per_day", ""), ..base.clone() }, Some("limits.per_day")),
-        ];
-        let was = base.rules().unwrap();
-        for (after, field) in rows {
-            let is = after.rules().unwrap();
-            assert_eq!(weakened((&base, Some(&was)), (&after, &is)).first().copied(), field, "{after:?}");
-            // If the current rules cannot parse the old document, every changed value counts.
-            let unread = weakened((&base, None), (&after, &is));
-            assert_eq!(unread.is_empty(), changed(&base, &after).is_empty(), "{after:?}");
-            assert!(field.is_none_or(|field| unread.contains(&field)), "{after:?}");
-        }
-    }
-
-    #[test]
-    fn what_was_asked_for_while_there_was_one_request_at_a_time_is_still_read() {
-        let one = r#"{"by":"per_1","person":"per_1","at":5,"change":"x"}"#;
-        for (kept, count) in
-            [(one.to_owned(), 1), (format!("[{one},{one}]"), 2), ("null".to_owned(), 0), (String::new(), 0)]
-        {
-            assert_eq!(waiting(&kept, &SAFEGUARDS, 6).len(), count, "{kept}");
-        }
-        assert_eq!(waiting(one, &TWO_PERSONS, 6)[0].fields, ["two_person_release"]);
-        assert_eq!(waiting(one, &SAFEGUARDS, 5 + FORGOTTEN_AFTER_US).len(), 0);
-    }
-
-    #[test]
-    fn the_order_of_a_list_is_no_change() {
-        let limits = |all: Value| Document { limits: json!({ "per_day": all }), ..Document::default() };
-        let (usd, eur) =
-            (json!({ "value": "1.00", "currency": "USD" }), json!({ "value": "2.00", "currency": "EUR" }));
-        let (one, other) = (limits(json!([usd, eur])), limits(json!([eur, usd])));
-        assert_eq!(changed(&one, &other).len(), 0);
-        assert_eq!(changed(&limits(json!([])), &Document::default()).len(), 0);
-        assert_eq!(changed(&one, &Document::default()).len(), 1);
-    }
-
-    /// The same list with another value; an empty list if the value is empty.
-    fn with(list: &serde_json::Value, value: &str) -> serde_json::Value {
-        if value.is_empty() {
-            return json!([]);
-        }
-        let mut other = list.clone();
-        other[0]["value"] = json!(value);
-        other
-    }
-}
+mod tests;

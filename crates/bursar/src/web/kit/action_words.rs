@@ -75,6 +75,7 @@ fn known(action: &str) -> Option<&'static str> {
         "unknown_payment_settled" => "Unknown payment settled",
         "unknown_payments_found" => "Unknown payments found",
         "unreadable_payment_look_asked" => "Asked to look at an unreadable payment",
+        "vendor_other_account_asked" => "Asked to connect another vendor account",
         _ => return tried(action),
     })
 }
