@@ -12,6 +12,7 @@ mod keys;
 mod owners;
 mod passkeys;
 pub mod provider;
+mod raised;
 mod search;
 mod second_person;
 pub mod sessions;

@@ -12,6 +12,7 @@ use super::rights::{self, RightsChange};
 use super::{block_second_person, note};
 use crate::app::{Actor, App};
 use crate::ops::invitations::{INVITATION_US, Invitation};
+use crate::ops::settings::lowering::{self, RoleChange};
 use crate::ops::{OpsError, Result};
 use crate::secrets::token_hash;
 use crate::store::people::{self, LinkFor, Person};
@@ -136,18 +137,24 @@ async fn give_link(tx: &mut Tx, app: &App, person: &Person, token: &str, now: i6
     Ok(Invitation { person: person.id, email, role: person.role, link, expires_at })
 }
 
-/// Changes a person's role.
+/// Changes a person's role. Once anything has been paid, a role that pays, releases or administers takes two administrators,
+/// or one and a day. Choosing the role that they have withdraws what was asked for.
 ///
 /// # Errors
 /// [`OpsError::Missing`] if there is no such login; a refusal for one's own administrator role, the last administrator's,
-/// and a change between our roles and the partner roles.
+/// and a change between our roles and the partner roles; [`OpsError::Conflict`] `second_person_needed` while another
+/// administrator is needed.
 pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> Result<()> {
     let now = app.clock.now();
-    transact!(app, |tx| {
+    let changed = transact!(app, |tx| {
         let held = held(tx, actor, id).await?;
-        let person = signs_in(tx, id).await?;
+        let person = held_login(tx, id).await?;
         may_change_role(person.role, role)?;
         may_become(held, Some(role))?;
+        if let Some(refusal) = lowering::role(tx, app, actor, &person, RoleChange::To(role)).await? {
+            return Ok(Err(refusal));
+        }
+        lowering::forget_of_person(tx, id, now).await?;
         if person.role != role {
             people::set_role(tx, id, role).await?;
             let from = match allows(person.role, Permission::Pay) {
@@ -160,10 +167,10 @@ pub async fn change_role(app: &App, actor: &Actor, id: PersonId, role: Role) -> 
             let became = RightsChange::Role(person.role, from);
             rights::notify(tx, app, &Person { role, ..person }, became, (&actor.name, now)).await?;
         }
-        Ok(())
+        Ok(Ok(()))
     })?;
     app.nudge.notify.notify();
-    Ok(())
+    changed.map_err(OpsError::Conflict)
 }
 
 /// Disables a login at once: its sessions and links end.
@@ -177,6 +184,7 @@ pub async fn disable(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
         let person = signs_in(tx, id).await?;
         may_become(held, None)?;
         people::drop_links(tx, id).await?;
+        lowering::forget_of_person(tx, id, now).await?;
         if people::disable(tx, id, now).await? == 1 {
             note(tx, now, &actor.id.to_string(), "person_disabled", id, json!({}));
             rights::notify(tx, app, &person, RightsChange::ShutOut, (&actor.name, now)).await?;
@@ -187,26 +195,38 @@ pub async fn disable(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     Ok(())
 }
 
-/// Enables a login again, with its previous role and password.
+/// For this long after a login was disabled by mistake, one administrator can enable it again.
+const PUT_BACK_US: i64 = 15 * 60_000_000;
+
+/// Enables a login again, with its previous role and password. Once anything has been paid, one that pays, releases or
+/// administers takes two administrators, or one and a day, except right after it was disabled.
 ///
 /// # Errors
-/// [`OpsError::Missing`] if there is no such login.
+/// [`OpsError::Missing`] if there is no such login; [`OpsError::Conflict`] `second_person_needed` while another administrator
+/// is needed.
 pub async fn enable(app: &App, actor: &Actor, id: PersonId) -> Result<()> {
     let now = app.clock.now();
-    transact!(app, |tx| {
-        signs_in(tx, id).await?;
+    let enabled = transact!(app, |tx| {
+        // Read under the lock: their role may have been changed just before.
+        let person = held_login(tx, id).await?;
+        let is_slip = person.disabled_at.is_some_and(|at| (0..PUT_BACK_US).contains(&(now - at)));
+        if person.disabled_at.is_some()
+            && !is_slip
+            && let Some(refusal) = lowering::role(tx, app, actor, &person, RoleChange::Enabled).await?
+        {
+            return Ok(Err(refusal));
+        }
         if people::enable(tx, id).await? == 1 {
-            // Read after the update: their role may have been changed just before.
-            let person = signs_in(tx, id).await?;
+            lowering::forget_of_person(tx, id, now).await?;
             // A login that was just enabled must not act as a second person right away.
             let from = delay_second_person(tx, id, person.role, now).await?;
             note(tx, now, &actor.id.to_string(), "person_enabled", id, json!({}));
             rights::notify(tx, app, &person, RightsChange::LetIn(from), (&actor.name, now)).await?;
         }
-        Ok(())
+        Ok(Ok(()))
     })?;
     app.nudge.notify.notify();
-    Ok(())
+    enabled.map_err(OpsError::Conflict)
 }
 
 /// Ends all of a person's sessions; returns how many.
@@ -227,6 +247,11 @@ pub async fn end_sessions(app: &App, actor: &Actor, id: PersonId) -> Result<u64>
 /// A login of a person, not an API key.
 async fn signs_in(tx: &mut Tx, id: PersonId) -> Result<Person> {
     people::by_id(tx, id).await?.filter(|one| one.kind == "person").ok_or(OpsError::Missing)
+}
+
+/// The same, locked until the transaction ends, so that nobody changes it in the meantime.
+async fn held_login(tx: &mut Tx, id: PersonId) -> Result<Person> {
+    people::hold(tx, id).await?.filter(|one| one.kind == "person").ok_or(OpsError::Missing)
 }
 
 /// The facts for the rules. Locks the administrators first, so that what is read afterwards cannot change.

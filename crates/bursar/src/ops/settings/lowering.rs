@@ -3,6 +3,7 @@
 //! strengthening one, which any administrator may do at once.
 
 mod connections;
+mod roles;
 mod unreadable;
 
 use payout::Refusal;
@@ -22,6 +23,7 @@ use crate::secrets::token_hash;
 use crate::store::{Db, Tx, audit, mails, outbox, people, settings, transactions};
 
 pub use connections::{ConnectionChange, connection, forget_of_vendor};
+pub use roles::{RoleChange, forget_of_person, role};
 pub use unreadable::{asked_of_payment, forget_of_payment, not_yet_of_payment};
 
 /// A safeguard that takes two people to turn off.

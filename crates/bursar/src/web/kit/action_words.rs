@@ -61,6 +61,7 @@ fn known(action: &str) -> Option<&'static str> {
         "reward_taken_into_review" => "Reward moved to In Review",
         "safe_mode_entered" => "Safe mode switched on",
         "safe_mode_left" => "Safe mode ended",
+        "role_raise_asked" => "Asked to give a login more rights",
         "safeguards_lower_asked" => "Asked to lower a safeguard",
         "safeguards_put_back" => "Safeguard put back",
         "second_factor_off_asked" => "Asked to switch off the second factor",

@@ -223,8 +223,11 @@ async fn let_in(
     if !is_fresh(&session, app.clock.now()) {
         return Ok(prove_first(&address(id)));
     }
-    team::enable(&app, &context.actor, id).await?;
-    Ok(Flash::good("Enabled, with the same role and password as before.").on(&address(id)))
+    let flash = match team::enable(&app, &context.actor, id).await {
+        Ok(()) => Flash::good("Enabled, with the same role and password as before."),
+        Err(error) => Flash::refused(error)?,
+    };
+    Ok(flash.on(&address(id)))
 }
 
 async fn end_sessions(

@@ -192,7 +192,8 @@ async fn a_safeguard_is_not_weakened_by_one_person_at_once_and_administrators_ar
     batch_limit(&stage, &kim, "99.00").await.unwrap();
     // A login that one promoted oneself is not independent, and a later tightening is not undone.
     let own = invited(&stage, &pat, "own@example.com").await;
-    team::change_role(&stage.world.app, &pat, own.id, Role::Admin).await.unwrap();
+    assert!(is_written_down(&team::change_role(&stage.world.app, &pat, own.id, Role::Admin).await));
+    team::change_role(&stage.world.app, &kim, own.id, Role::Admin).await.unwrap();
     let own = Actor { role: Role::Admin, ..own };
     assert!(is_written_down(&batch_limit(&stage, &own, "800.00").await));
     assert!(is_written_down(&batch_limit(&stage, &pat, "800.00").await));
