@@ -33,7 +33,7 @@ pub(super) const AREAS: &[CodeGroup] = &[
                 "",
                 "Ask an administrator to set its addresses under People and keys.";
             person_needed
-                "This API key may not do it: it would weaken a safeguard, shorten a hold period, give somebody access, show a full tax number, change the text of mails, or remove a vendor's connection.",
+                "This API key may not do it: it would weaken a safeguard, shorten a hold period, give somebody access, show a full tax number, change the text of mails, or remove a vendor's connection or replace a live one by another account's.",
                 "Nothing was changed. In a row of a file, only that row is refused.",
                 "An administrator does it on the pages. A key made on the command line with the scope write may do it too.";
             second_person_needed
