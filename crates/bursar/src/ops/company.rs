@@ -76,6 +76,12 @@ pub async fn read(db: &mut Db) -> store::Result<Company> {
     Ok(versioned(db).await?.0)
 }
 
+/// The company's name for a page before signing in; empty if the database does not answer, which must not close the page.
+pub async fn name(app: &App) -> String {
+    let Ok(mut db) = app.store.read().await else { return String::new() };
+    read(&mut db).await.map(|company| company.name).unwrap_or_default()
+}
+
 async fn versioned(db: &mut Db) -> store::Result<(Company, i64)> {
     let Some((text, version)) = store::settings::get(db, NAME).await? else {
         return Ok((Company::default(), 0));

@@ -298,11 +298,12 @@ impl Document {
         let refuse = |field, code, told: &str| Err(Refusal::new(code, told).at(field));
         let day = format!("2024-{}", self.fiscal_year_start);
         if self.fiscal_year_start.len() != 5 || crate::clock::start_of_date(&day).is_none() {
-            return refuse(
-                "fiscal_year_start",
-                "invalid",
-                "Write the month and day the year begins, like 04-01.",
-            );
+            let message = match self.fiscal_year_start.as_str() {
+                "02-30" | "02-31" => "February has no such day. Choose one from 1 to 29.",
+                "04-31" | "06-31" | "09-31" | "11-31" => "This month has 30 days. Choose one from 1 to 30.",
+                _ => "Write the month and day the year begins, like 04-01.",
+            };
+            return refuse("fiscal_year_start", "invalid", message);
         }
         if self.internal_recipients.iter().any(|address| !is_address(address)) {
             return refuse(

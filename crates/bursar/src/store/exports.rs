@@ -172,6 +172,18 @@ pub async fn list(db: &mut Db, kinds: &[&str], before: Option<i64>, limit: i64) 
     db.all(conditions.query(&sql)).await?.iter().map(run).collect()
 }
 
+/// The last export of this kind that somebody made, among the newest of all.
+pub async fn last_of(db: &mut Db, kind: &str, person: &str) -> Result<Option<Run>> {
+    let mut conditions = Where::default();
+    conditions.and("kind = ?", [kind.into()]);
+    conditions.and("made_by = ?", [person.into()]);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM (SELECT * FROM export_run ORDER BY number DESC LIMIT 200) newest {{where}} \
+         ORDER BY number DESC LIMIT 1"
+    );
+    db.optional(conditions.query(&sql)).await?.as_ref().map(run).transpose()
+}
+
 /// Whether an export is due for a unit of work.
 pub async fn anything_due(db: &mut Db, now: i64) -> Result<bool> {
     let sql =

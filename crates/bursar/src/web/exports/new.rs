@@ -13,11 +13,11 @@ use super::list::size;
 use super::query::{FileOptions, JournalAsk, raw_filters};
 use crate::app::App;
 use crate::documents::journal::Layout;
-use crate::documents::{Heading, Kind};
+use crate::documents::{Format, Heading, Kind};
 use crate::ops::exports::{self as verbs, ExportRequest, SMALL, Scope};
 use crate::ops::idempotency::Reply;
 use crate::store::Db;
-use crate::store::exports::{Run, State as Stands};
+use crate::store::exports::{self, Run, State as Stands};
 use crate::web::audit::ListParams as ActivityAsk;
 use crate::web::dashboard::{FilterParams as DashboardAsk, Tab};
 use crate::web::kit::extract::{Tree, read};
@@ -151,7 +151,11 @@ struct NewPage {
     /// The estimated size and time, in words.
     estimate: String,
     large: bool,
-    columns: Vec<Heading>,
+    /// The columns, and whether each is chosen.
+    columns: Vec<(Heading, bool)>,
+    /// Whether a spreadsheet is chosen, and a byte-order mark: as the last time.
+    xlsx: bool,
+    bom: bool,
     fixed: bool,
     is_journal: bool,
     is_earnings: bool,
@@ -183,8 +187,19 @@ async fn form(State(app): State<App>, context: PageContext, uri: Uri) -> Result<
         Some(wanted) => verbs::count(&mut db, &wanted.scope, now).await?,
         None => 0,
     };
+    let fixed = wanted.as_ref().is_some_and(|wanted| wanted.scope.is_fixed());
     let columns = wanted.as_ref().map(|wanted| wanted.scope.headings()).unwrap_or_default();
-    let chosen = columns.iter().filter(|head| head.usual).count();
+    // An accounting program's columns are its own, and no choice for another file.
+    let fits = |last: &ExportRequest| {
+        !fixed && last.columns.iter().any(|name| columns.iter().any(|head| head.name == name))
+    };
+    let last = last(&mut db, &context, kind).await?.filter(fits);
+    let chosen = |head: &Heading| match &last {
+        Some(last) => last.columns.iter().any(|name| name == head.name),
+        None => head.usual,
+    };
+    let columns: Vec<(Heading, bool)> = columns.into_iter().map(|head| (head, chosen(&head))).collect();
+    let chosen = columns.iter().filter(|(_, chosen)| *chosen).count();
     let bytes = rows.saturating_mul(i64::try_from(chosen).unwrap_or(0)).saturating_mul(BYTES_OF_A_CELL);
     let mut word = |name: &str| tree.take_param(name).unwrap_or_default();
     let (layout, group) = (word("layout"), word("group"));
@@ -195,7 +210,9 @@ async fn form(State(app): State<App>, context: PageContext, uri: Uri) -> Result<
         title: kind.label(),
         problem,
         told: wanted.as_ref().map(|wanted| wanted.told.clone()).unwrap_or_default(),
-        fixed: wanted.as_ref().is_some_and(|wanted| wanted.scope.is_fixed()),
+        xlsx: last.as_ref().is_some_and(|last| last.format == Format::Xlsx),
+        bom: last.as_ref().is_some_and(|last| last.marked),
+        fixed,
         query: wanted.map(|wanted| wanted.query).unwrap_or_default(),
         rows: count(rows),
         estimate: format!("about {} as CSV", size(bytes)),
@@ -220,6 +237,12 @@ async fn form(State(app): State<App>, context: PageContext, uri: Uri) -> Result<
         may_name_accounts: context.may(Permission::Administer),
     };
     context.show(&page)
+}
+
+/// What this person last chose for an export of this kind.
+async fn last(db: &mut Db, context: &PageContext, kind: Kind) -> Result<Option<ExportRequest>, Problem> {
+    let run = exports::last_of(db, kind.as_str(), &context.actor.id.to_string()).await?;
+    Ok(run.and_then(|run| ExportRequest::read(&serde_json::from_str(&run.asked).ok()?)))
 }
 
 #[derive(Deserialize)]

@@ -3,6 +3,7 @@
 //! use those texts. Not here: when each code is returned, and codes that only appear on pages, which do not show them.
 
 use askama::Template;
+use axum::http::Uri;
 use axum::response::Response;
 
 use payout::eligibility::Code;
@@ -224,20 +225,59 @@ const A_VENDOR: &str = "the vendor";
 #[template(path = "kit/codes.html")]
 struct CodesPage {
     version: &'static str,
+    /// What the codes are filtered by, and how many there are.
+    q: String,
+    shown: usize,
     groups: Vec<Group>,
 }
 
-/// The page with all codes.
+/// The longest text to filter by, in characters.
+const MOST_LETTERS: usize = 100;
+
+/// The page with all codes, or with those that contain a text, in their name or in what is said about them.
 ///
 /// # Errors
 /// If rendering fails, which would be our bug.
-pub fn page() -> Result<Response, Problem> {
-    html(&CodesPage { version: assets_version(), groups: groups() })
+pub async fn page(uri: Uri) -> Result<Response, Problem> {
+    let mut pairs = url::form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
+    let q = pairs.find(|(name, _)| name == "q").map(|(_, text)| text.into_owned()).unwrap_or_default();
+    let q: String = q.trim().chars().take(MOST_LETTERS).collect();
+    let groups = containing(groups(), &q);
+    let shown = groups.iter().flat_map(|group| &group.entries).map(|entry| entry.codes.len()).sum();
+    html(&CodesPage { version: assets_version(), q, shown, groups })
+}
+
+/// The entries that contain a text, whatever its capitals; groups without any are left out.
+fn containing(mut groups: Vec<Group>, q: &str) -> Vec<Group> {
+    let q = q.to_lowercase();
+    let has = |text: &str| text.to_lowercase().contains(&q);
+    for group in &mut groups {
+        group.entries.retain(|entry| {
+            entry.codes.iter().any(|code| has(code))
+                || entry.told.iter().any(|told| has(told))
+                || has(&entry.act)
+        });
+    }
+    groups.retain(|group| !group.entries.is_empty());
+    groups
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_codes_are_filtered_by_what_they_are_called_and_by_what_they_say() {
+        let shown = |q: &str| -> Vec<&str> {
+            let entries = containing(groups(), q).into_iter().flat_map(|group| group.entries);
+            entries.flat_map(|entry| entry.codes).collect()
+        };
+        assert_eq!(shown(""), all());
+        assert!(shown("PERMISSION_den").contains(&"permission_denied"));
+        assert!(shown("cooling-off").contains(&"profile_changed_recently"), "by its sentence");
+        assert!(!shown("cooling-off").contains(&"permission_denied"));
+        assert!(shown("no such words").is_empty());
+    }
 
     #[test]
     fn each_code_is_told_once_and_no_group_has_the_name_of_one() {

@@ -130,6 +130,8 @@ struct Words<'a> {
     whys: Vec<BlockerSummary>,
     /// What to do, if the detail does not say it.
     to_do: &'static str,
+    /// Whether to show what the addresses of records look like.
+    examples: bool,
     request_id: &'a str,
 }
 
@@ -189,6 +191,7 @@ fn page(
         // The page already says that the role does not allow it.
         whys: summarize(details.blockers.iter().filter(|blocker| blocker.code != Code::PermissionDenied)),
         to_do: to_do(details, context, page_context.is_some()),
+        examples: details.code == "not_found" && page_context.is_some(),
         request_id: &context.request_id,
     };
     match page_context {

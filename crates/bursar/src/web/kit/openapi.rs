@@ -385,7 +385,7 @@ pub fn docs() -> Router<Web> {
         .route("/api/v1/docs", get(async || Redirect::to("/api/docs/")))
         .route("/api/docs", get(async || Redirect::to("/api/docs/")))
         .route("/api/docs/", get(async || asset("index.html")))
-        .route(codes::PATH, get(async || codes::page()))
+        .route(codes::PATH, get(codes::page))
         .route("/api/docs/{file}", get(async |Path(file): Path<String>| asset(&file)))
 }
 

@@ -167,6 +167,8 @@ struct ProfilePage {
     mends: bool,
     country: String,
     countries: Vec<Country>,
+    /// What a change brings with it: until when nothing would be sent, and who is told.
+    change: String,
     waiting: Option<String>,
     typed: String,
     wrong: Option<String>,
@@ -240,6 +242,10 @@ async fn page(
         stripe,
         paypal,
         barred,
+        change: match cooling_off_us {
+            0 => t.change_at_once.to_owned(),
+            _ => t.change_told.replace("{until}", &moment(now + cooling_off_us)),
+        },
         waiting,
         typed,
         wrong,

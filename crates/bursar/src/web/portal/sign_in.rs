@@ -12,6 +12,7 @@ use payout::access::Role;
 use super::words::{Language, Words};
 use crate::app::{Actor, App};
 use crate::ops::OpsError;
+use crate::ops::company;
 use crate::ops::invitations::{self, InvitationKind};
 use crate::ops::people::{self, Session};
 use crate::store::programs::{self, RecordRef};
@@ -56,6 +57,8 @@ struct LoginPage {
     why: Option<&'static str>,
     next: String,
     passkey: Option<Button>,
+    /// Whose portal it is; may be empty.
+    company: String,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +81,8 @@ async fn login(
         "passkey" => t.passkey_wrong,
         _ => t.login_wrong,
     });
-    login_page(&app, language, why, ask.next)
+    let company = company::name(&app).await;
+    login_page(&app, language, why, ask.next, company)
 }
 
 #[derive(Template)]
@@ -97,10 +101,10 @@ pub fn login_by_link(headers: &HeaderMap) -> Result<Response, Problem> {
     html(&LinkPage { title: t.login, language, t, version: assets_version() })
 }
 
-/// The form again, after too many attempts.
+/// The form again, after too many attempts. It reads nothing from the database.
 pub fn login_again(app: &App, headers: &HeaderMap, next: Option<String>) -> Result<Response, Problem> {
     let language = requested_language(headers);
-    login_page(app, language, Some(language.words().login_slow), next)
+    login_page(app, language, Some(language.words().login_slow), next, String::new())
 }
 
 fn login_page(
@@ -108,6 +112,7 @@ fn login_page(
     language: Language,
     why: Option<&'static str>,
     next: Option<String>,
+    company: String,
 ) -> Result<Response, Problem> {
     let t = language.words();
     html(&LoginPage {
@@ -119,6 +124,7 @@ fn login_page(
         why,
         next: next.unwrap_or_else(|| "/portal".to_owned()),
         passkey: Button::alone(app),
+        company,
     })
 }
 

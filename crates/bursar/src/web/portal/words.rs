@@ -229,7 +229,7 @@ table! {
     is_success, is_failed, is_bank_refused, is_given_up, is_coming_back, is_returned, is_closed, told_them,
     // The payout profile
     profile_under, profile_now, profile_none, individual, organization, vendor, ready, not_ready, cooling,
-    change_told, company_told, company_ask, company_nobody, barred_off, barred_role, barred_vendor,
+    change_told, change_at_once, company_told, company_ask, company_nobody, barred_off, barred_role, barred_vendor,
     mend_at_stripe, mend_told, mend_what, mend_refused, other_account, other_account_told, needs_you,
     via_stripe, stripe_told, stripe_begin, stripe_go_on, stripe_check, stripe_ready,
     stripe_ready_from, stripe_unused, stripe_checking, stripe_unfinished, state_refused, refused,

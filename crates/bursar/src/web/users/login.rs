@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::passkey_button::Button;
 use crate::app::App;
+use crate::ops::company;
 use crate::web::kit::form::Query;
 use crate::web::kit::layout::{assets_version, html};
 use crate::web::kit::problem::Problem;
@@ -29,6 +30,8 @@ struct Login {
     t: &'static Words,
     /// The name of the identity provider, if there is one.
     provider: Option<String>,
+    /// Whose sign-in page it is; may be empty.
+    company: String,
 }
 
 impl Login {
@@ -55,12 +58,17 @@ pub fn by_link() -> Result<Response, Problem> {
     html(&Link { version: assets_version() })
 }
 
-/// The form again, after too many attempts.
+/// The form again, after too many attempts. It reads nothing from the database.
 pub fn again(app: &App, next: Option<String>) -> Result<Response, Problem> {
-    page(app, Some("Too many tries. Wait a minute, then try again."), next)
+    page(app, Some("Too many tries. Wait a minute, then try again."), next, String::new())
 }
 
-fn page(app: &App, why: Option<&'static str>, next: Option<String>) -> Result<Response, Problem> {
+fn page(
+    app: &App,
+    why: Option<&'static str>,
+    next: Option<String>,
+    company: String,
+) -> Result<Response, Problem> {
     html(&Login {
         version: assets_version(),
         why,
@@ -68,6 +76,7 @@ fn page(app: &App, why: Option<&'static str>, next: Option<String>) -> Result<Re
         passkey: Button::alone(app),
         t: Language::English.words(),
         provider: app.config.oidc.called(),
+        company,
     })
 }
 
@@ -80,7 +89,8 @@ async fn login(State(app): State<App>, Query(ask): Query<LoginParams>) -> Result
         "passkey" => Language::English.words().passkey_wrong,
         _ => "Wrong e-mail or password. Check both and try again.",
     });
-    page(&app, why, ask.next)
+    let company = company::name(&app).await;
+    page(&app, why, ask.next, company)
 }
 
 /// Why a sign-in through the identity provider failed, for the person.

@@ -34,6 +34,23 @@ async fn the_page_of_the_codes_is_open_and_has_each_of_them_once() {
 }
 
 #[tokio::test]
+async fn the_codes_are_filtered_by_a_form() {
+    let house = TestApp::open("codes_filtered").await;
+    let ask = async |q: &str| {
+        let request = Request::get(format!("{}?q={q}", codes::PATH)).body(Body::empty()).unwrap();
+        house.send(request).await.body.as_str().unwrap().to_owned()
+    };
+    let some = ask("cooling-off").await;
+    assert!(some.contains("id=\"profile_changed_recently\"") && !some.contains("id=\"permission_denied\""));
+    assert!(
+        some.contains("value=\"cooling-off\"") && some.contains(&format!("href=\"{}\"", codes::PATH)),
+        "{some}"
+    );
+    let none = ask("%3Cno+such%3E").await;
+    assert!(none.contains("No code contains “&#60;no such&#62;”."), "{none}");
+}
+
+#[tokio::test]
 async fn an_error_leads_to_its_code() {
     let house = TestApp::open("codes_led_to").await;
     house.seed_data().await;

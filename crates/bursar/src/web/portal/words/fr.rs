@@ -169,8 +169,9 @@ pub const WORDS: Words = Words {
     ready: "Prêt à être payé",
     not_ready: "Pas encore prêt",
     cooling: "Changé le {day}. Pour votre sécurité, rien n’y est envoyé avant le {until}.",
-    change_told: "Après un changement, rien n’est envoyé pendant quelques jours ; ancienne et nouvelle adresses \
-        sont averties.",
+    change_told: "Si vous le changez maintenant, rien n’est envoyé avant le {until}. Ancienne et nouvelle \
+                  adresses sont averties.",
+    change_at_once: "Ancienne et nouvelle adresses sont averties de chaque changement.",
     company_told: "Certaines récompenses sont versées à votre société dans son ensemble.",
     company_ask: "Demandez à {names}.",
     company_nobody: "Personne ne s’occupe encore de votre société ici : demandez au responsable de votre programme.",
