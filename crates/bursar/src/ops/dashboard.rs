@@ -15,7 +15,7 @@ use super::{OpsError, Result, settings};
 use crate::store::dashboard::{
     self as store, Failure, Median, Month, Range, StateTotal, TopPayee, WaitingTotal,
 };
-use crate::store::earnings::{self, Earning, NetPlace};
+use crate::store::earnings::{self, Earning, NetPlace, Way};
 use crate::store::moved::Back;
 use crate::store::payees::{self, PayeeIdentity};
 use crate::store::scope::Scope;
@@ -172,9 +172,9 @@ async fn cards(
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EarningsCursor {
     /// By name: the name and id of the last payee.
-    Name(Option<(String, String)>),
+    Name(Way, Option<(String, String)>),
     /// By net, highest first within each currency: the position of the last row.
-    Net(Option<NetPlace>),
+    Net(Way, Option<NetPlace>),
 }
 
 /// What one payee earned and was paid in a year, in one currency.
@@ -233,21 +233,22 @@ pub async fn earnings(
     let span = year(of).ok_or(OpsError::Missing)?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let (earnings, next) = match from {
-        EarningsCursor::Name(after) => {
-            let mut named = earnings::by_name(db, scope, &span, after.as_ref(), limit + 1).await?;
+        EarningsCursor::Name(way, after) => {
+            let mut named = earnings::by_name(db, scope, &span, *way, after.as_ref(), limit + 1).await?;
             let more = named.len() > most;
             named.truncate(most);
             let last = named.last().filter(|_| more);
             let next =
-                last.map(|(payee, name)| EarningsCursor::Name(Some((name.clone(), payee.to_string()))));
+                last.map(|(payee, name)| EarningsCursor::Name(*way, Some((name.clone(), payee.to_string()))));
             (in_turn(db, &span, &named).await?, next)
         }
-        EarningsCursor::Net(after) => {
-            let mut ranked = earnings::by_net(db, scope, &span, after.as_ref(), limit + 1).await?;
+        EarningsCursor::Net(way, after) => {
+            let mut ranked = earnings::by_net(db, scope, &span, *way, after.as_ref(), limit + 1).await?;
             let more = ranked.len() > most;
             ranked.truncate(most);
             let place = |(payee, net): &(Payee, money::Sum)| {
-                EarningsCursor::Net(Some((net.currency.code().to_owned(), net.minor, payee.to_string())))
+                let place = (net.currency.code().to_owned(), net.minor, payee.to_string());
+                EarningsCursor::Net(*way, Some(place))
             };
             let next = ranked.last().filter(|_| more).map(place);
             (ranked_ones(db, &span, &ranked).await?, next)

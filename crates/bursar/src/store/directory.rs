@@ -1,14 +1,16 @@
 //! The payee list: partners or companies by name, each with what decides whether they can be paid.
 
+use std::collections::{BTreeMap, HashMap};
+
 use payout::eligibility::PayeeStanding;
 use payout::external;
 use payout::ledger::Payee;
-use payout::money::Vendor;
+use payout::money::{Currency, Sum, Vendor};
 use payout::tax::Form;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Db, Result, Value, Where, search, word};
+use super::{Db, Result, Value, Where, search, sums, word};
 
 /// A row of the payee list.
 #[derive(Clone, Debug)]
@@ -222,6 +224,42 @@ pub async fn countries(db: &mut Db, companies: bool) -> Result<Vec<String>> {
                     WHERE o.country IS NOT NULL) SELECT country FROM one WHERE country IS NOT NULL";
     let rows = db.all(sqlx::query(if companies { accounts } else { partners })).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// What these payees are owed by currency: approved and not paid, also in a batch or in a payment that has not arrived. Each
+/// part is read through an index of its own, so that what was paid long ago costs nothing.
+pub async fn owed(db: &mut Db, payees: &[Payee], now: i64) -> Result<HashMap<Payee, Vec<Sum>>> {
+    let ids = || payees.iter().map(|payee| Value::from(payee.to_string()));
+    let (mut free, mut placed, mut sent) = (Where::default(), Where::default(), Where::default());
+    free.among("payee", ids());
+    free.and("status = 'approved' AND batch_id IS NULL AND transaction_id IS NULL AND paid_at IS NULL", []);
+    free.and("currency IS NOT NULL AND (expires_at IS NULL OR expires_at > ?)", [now.into()]);
+    placed.among("payee", ids());
+    let open =
+        "batch_id IN (SELECT b.id FROM batch b WHERE b.deleted_at IS NULL AND b.pay_pressed_at IS NULL)";
+    placed.and(open, []);
+    placed.and("currency IS NOT NULL", []);
+    sent.among("payee", ids());
+    sent.and("state NOT IN ('success', 'written_off')", []);
+    sent.and("released_at IS NULL AND outside_at IS NULL", []);
+    let of_rewards = "SELECT payee, currency, {sum(CASE WHEN entry = 'clawback' THEN -value_minor ELSE value_minor END)} \
+                      FROM reward {where} GROUP BY payee, currency";
+    let of_payments = "SELECT payee, currency, {sum(amount_minor)} FROM payout_transaction {where} \
+                       GROUP BY payee, currency";
+    let mut found: HashMap<Payee, BTreeMap<Currency, i128>> = HashMap::new();
+    for (conditions, sql) in [(free, of_rewards), (placed, of_rewards), (sent, of_payments)] {
+        for row in db.all(conditions.query(sql)).await? {
+            let (id, code): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let currency = word(Currency::parse(&code).ok(), &code)?;
+            let of = found.entry(word(Payee::parse(&id), &id)?).or_default();
+            *of.entry(currency).or_default() += sums::read(&row, 2)?;
+        }
+    }
+    let some = |of: BTreeMap<Currency, i128>| {
+        let sums = of.into_iter().map(|(currency, minor)| Sum::new(minor, currency));
+        sums.filter(|sum| sum.minor != 0).collect()
+    };
+    Ok(found.into_iter().map(|(payee, of)| (payee, some(of))).collect())
 }
 
 fn listed(row: &AnyRow) -> Result<PayeeRow> {

@@ -64,12 +64,20 @@ fn currency(row: &AnyRow, column: usize) -> Result<Currency> {
     word(Currency::parse(&code).ok(), &code)
 }
 
+/// Whether a page starts at the first of its order or, turned around, at the last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    Usual,
+    Turned,
+}
+
 /// A page of payees by name with any earnings or payments in the year. `after` is the name and id of the previous
 /// page's last row.
 pub async fn by_name(
     db: &mut Db,
     scope: &Scope,
     span: &Span,
+    way: Way,
     after: Option<&(String, String)>,
     limit: i64,
 ) -> Result<Vec<(Payee, String)>> {
@@ -81,7 +89,11 @@ pub async fn by_name(
     ]);
     scope.narrow(&mut conditions);
     if let Some((name, id)) = after {
-        conditions.and("(name, payee) > (?, ?)", [name.as_str().into(), id.as_str().into()]);
+        let place = [name.as_str().into(), id.as_str().into()];
+        match way {
+            Way::Usual => conditions.and("(name, payee) > (?, ?)", place),
+            Way::Turned => conditions.and("(name, payee) < (?, ?)", place),
+        }
     }
     let in_the_year = "(EXISTS (SELECT 1 FROM reward r WHERE r.payee = n.payee AND r.status = 'approved' \
                        AND r.currency IS NOT NULL AND r.decided_at >= $1 AND r.decided_at < $2) \
@@ -91,9 +103,13 @@ pub async fn by_name(
                        OR EXISTS (SELECT 1 FROM payout_transaction t WHERE t.payee = n.payee \
                        AND t.outside_on >= $3 AND t.outside_on <= $4))";
     conditions.and(in_the_year, []);
+    let order = match way {
+        Way::Usual => "name, payee",
+        Way::Turned => "name DESC, payee DESC",
+    };
     let sql = format!(
         "SELECT payee, name FROM (SELECT id AS payee, name FROM partner UNION ALL SELECT id, name FROM account) n \
-         {{where}} ORDER BY name, payee LIMIT {limit}"
+         {{where}} ORDER BY {order} LIMIT {limit}"
     );
     let read = |row: &AnyRow| Ok((payee(row, 0)?, row.try_get(1)?));
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()
@@ -102,11 +118,12 @@ pub async fn by_name(
 /// The cursor of a page sorted by net: the currency, net and payee of its last row.
 pub type NetPlace = (String, i128, String);
 
-/// A page of payees paid in the year by net, highest first within each currency.
+/// A page of payees paid in the year by net, highest first within each currency or, turned around, lowest first.
 pub async fn by_net(
     db: &mut Db,
     scope: &Scope,
     span: &Span,
+    way: Way,
     after: Option<&NetPlace>,
     limit: i64,
 ) -> Result<Vec<(Payee, Sum)>> {
@@ -118,12 +135,24 @@ pub async fn by_net(
     ]);
     scope.narrow(&mut conditions);
     if let Some((code, net, id)) = after {
-        let further = "(currency > ? OR (currency = ? AND ((net_high, net_low) < (?, ?) \
-                       OR (net_high = ? AND net_low = ? AND payee > ?))))";
+        let further = match way {
+            Way::Usual => {
+                "(currency > ? OR (currency = ? AND ((net_high, net_low) < (?, ?) \
+                 OR (net_high = ? AND net_low = ? AND payee > ?))))"
+            }
+            Way::Turned => {
+                "(currency > ? OR (currency = ? AND ((net_high, net_low) > (?, ?) \
+                 OR (net_high = ? AND net_low = ? AND payee > ?))))"
+            }
+        };
         let (code, (high, low)) = (|| Value::from(code.as_str()), sums::split(*net));
         let net = [high.into(), low.into(), high.into(), low.into()];
         conditions.and(further, [code(), code()].into_iter().chain(net).chain([id.as_str().into()]));
     }
+    let order = match way {
+        Way::Usual => "currency, net_high DESC, net_low DESC, payee",
+        Way::Turned => "currency, net_high, net_low, payee",
+    };
     let sql = format!(
         "SELECT payee, currency, net_high, net_low FROM (SELECT payee, currency, {{sum(minor) AS net}} FROM (\
          SELECT t.payee AS payee, p.currency AS currency, -p.amount_minor AS minor FROM journal j \
@@ -132,7 +161,7 @@ pub async fn by_net(
          UNION ALL SELECT payee, currency, CASE WHEN otherwise_at IS NULL THEN amount_minor ELSE net_minor END \
          FROM payout_transaction \
          WHERE outside_on >= $3 AND outside_on <= $4) moved GROUP BY payee, currency) sums \
-         {{where}} ORDER BY currency, net_high DESC, net_low DESC, payee LIMIT {limit}"
+         {{where}} ORDER BY {order} LIMIT {limit}"
     );
     let read = |row: &AnyRow| Ok((payee(row, 0)?, Sum::new(sums::read(row, 2)?, currency(row, 1)?)));
     db.all(conditions.query(&sql)).await?.iter().map(read).collect()

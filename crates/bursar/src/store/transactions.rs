@@ -13,8 +13,8 @@ pub use asking::{
     with_settled_payouts,
 };
 pub use fees::fees_taken;
-pub use filter::Filter;
-use filter::narrowed;
+pub use filter::{Filter, Order, Place, Sort};
+use filter::{beyond, narrowed};
 use payout::ids::{AttemptId, BatchId, TransactionId};
 use payout::law::{self, NotNow};
 use payout::ledger::Payee;
@@ -85,6 +85,16 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Its place in a list in this order.
+    pub fn place(&self, sort: Sort) -> Place {
+        let key = match sort {
+            Sort::Number => self.number,
+            Sort::Amount => self.terms.net.minor,
+            Sort::Since => self.state_at,
+        };
+        Place { currency: self.terms.net.currency.code().to_owned(), key, id: self.id.to_string() }
+    }
+
     /// Whether its rewards were released or paid outside, so that no more commands apply.
     pub fn closed(&self) -> bool {
         self.closed_as().is_some()
@@ -266,22 +276,50 @@ pub async fn list(db: &mut Db, filter: &Filter, limit: i64) -> Result<Vec<Transa
         let sql =
             format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY id DESC LIMIT {limit}");
         let rows = db.all(narrowed(&filter).query(&sql)).await?;
-        let (full, mut left_out) = (i64::try_from(rows.len()) == Ok(limit), false);
-        for row in &rows {
-            match transaction(row) {
-                Err(error) if error.about_a_row() => {
-                    let id: Option<String> = row.try_get(0).ok();
-                    tracing::error!(id, %error, "the record of a payment cannot be read; it is left out of a list");
-                    left_out = true;
-                }
-                read => found.push(read?),
-            }
-        }
-        let Some(last) = rows.last().filter(|_| left_out && full) else {
-            return Ok(found);
-        };
+        let Some(last) = readable(&rows, limit, &mut found)? else { return Ok(found) };
         filter.after = Some(last.try_get(0)?);
     }
+}
+
+/// The same in any order.
+pub async fn sorted(db: &mut Db, filter: &Filter, order: &Order, limit: i64) -> Result<Vec<Transaction>> {
+    let (mut found, mut order) = (Vec::new(), order.clone());
+    let by = match (order.sort, order.descending) {
+        (Sort::Number, true) => "number DESC",
+        (Sort::Number, false) => "number",
+        (Sort::Amount, true) => "currency, net_minor DESC, id DESC",
+        (Sort::Amount, false) => "currency, net_minor, id",
+        (Sort::Since, true) => "state_at DESC, id DESC",
+        (Sort::Since, false) => "state_at, id",
+    };
+    loop {
+        let limit = limit - i64::try_from(found.len()).unwrap_or(limit);
+        let sql = format!("SELECT {COLUMNS} FROM payout_transaction {{where}} ORDER BY {by} LIMIT {limit}");
+        let rows = db.all(beyond(filter, &order).query(&sql)).await?;
+        let Some(last) = readable(&rows, limit, &mut found)? else { return Ok(found) };
+        let key = match order.sort {
+            Sort::Number => last.try_get("number")?,
+            Sort::Amount => last.try_get("net_minor")?,
+            Sort::Since => last.try_get("state_at")?,
+        };
+        order.after = Some(Place { currency: last.try_get("currency")?, key, id: last.try_get("id")? });
+    }
+}
+
+/// Adds the readable ones of these rows. Returns the last row if others must take the place of unreadable ones.
+fn readable<'a>(rows: &'a [AnyRow], limit: i64, found: &mut Vec<Transaction>) -> Result<Option<&'a AnyRow>> {
+    let (full, mut left_out) = (i64::try_from(rows.len()) == Ok(limit), false);
+    for row in rows {
+        match transaction(row) {
+            Err(error) if error.about_a_row() => {
+                let id: Option<String> = row.try_get(0).ok();
+                tracing::error!(id, %error, "the record of a payment cannot be read; it is left out of a list");
+                left_out = true;
+            }
+            read => found.push(read?),
+        }
+    }
+    Ok(rows.last().filter(|_| left_out && full))
 }
 
 /// A batch's transactions, and the numbers of unreadable ones, which are missing from its lists and sums.

@@ -2,6 +2,7 @@
 //! router directly. Not here: appearance and behavior with JavaScript (`browser`).
 
 mod figures;
+mod glance;
 mod help;
 mod home;
 pub mod imports;

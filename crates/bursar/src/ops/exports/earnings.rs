@@ -9,8 +9,9 @@ use crate::clock::date;
 use crate::documents::columns::{self, EarningsRow, share};
 use crate::ops::dashboard::{self, EarningsCursor, Line};
 use crate::ops::{OpsError, Result, tax};
+use crate::store::Db;
+use crate::store::earnings::{self, Way};
 use crate::store::scope::Scope;
-use crate::store::{Db, earnings};
 
 /// How many payees are read at a time.
 const PAYEES_AT_ONCE: i64 = AT_ONCE / 4;
@@ -20,7 +21,7 @@ const BETWEEN: char = '\u{1f}';
 /// The number of payees; most have one currency, and so one row.
 pub async fn count(db: &mut Db, year: i32, whose: &Scope) -> Result<i64> {
     let span = tax::year(year).ok_or(OpsError::Missing)?;
-    let all = earnings::by_name(db, whose, &span, None, i64::MAX).await?;
+    let all = earnings::by_name(db, whose, &span, Way::Usual, None, i64::MAX).await?;
     Ok(i64::try_from(all.len()).unwrap_or(i64::MAX))
 }
 
@@ -37,11 +38,11 @@ pub async fn gather(
     now: i64,
 ) -> Result<RowPage> {
     let after = after.as_deref().and_then(|place| place.split_once(BETWEEN));
-    let from = EarningsCursor::Name(after.map(|(name, id)| (name.to_owned(), id.to_owned())));
+    let from = EarningsCursor::Name(Way::Usual, after.map(|(name, id)| (name.to_owned(), id.to_owned())));
     let some = dashboard::earnings(db, whose, year, &from, PAYEES_AT_ONCE).await?;
     let next = match some.next {
-        Some(EarningsCursor::Name(Some((name, id)))) => Some(place(0, &format!("{name}{BETWEEN}{id}"))),
-        Some(EarningsCursor::Name(None) | EarningsCursor::Net(_)) | None => None,
+        Some(EarningsCursor::Name(_, Some((name, id)))) => Some(place(0, &format!("{name}{BETWEEN}{id}"))),
+        Some(EarningsCursor::Name(_, None) | EarningsCursor::Net(..)) | None => None,
     };
     let rows = some.lines.iter().map(|line| columns::earnings(&row(line, year, now), chosen)).collect();
     Ok(RowPage { rows, next })

@@ -7,6 +7,33 @@ use payout::transaction::State;
 use super::super::scope::Scope;
 use super::super::{Value, Where};
 
+/// The sort order of a page of transactions; ties are broken by id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sort {
+    /// By number, the order in which they were made.
+    Number,
+    /// By what the vendor was told to pay, within each currency. No index has this order, so the list must be short.
+    Amount,
+    /// By the time since when they are in their state. No index has this order, so the list must be short.
+    Since,
+}
+
+/// Where a page of transactions ended: a row's currency, the value of the sort order, and the id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub currency: String,
+    pub key: i64,
+    pub id: String,
+}
+
+/// The sort order of a page, and where the page before it ended.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub sort: Sort,
+    pub descending: bool,
+    pub after: Option<Place>,
+}
+
 /// The filter of a transaction list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -35,6 +62,28 @@ pub struct Filter {
     pub outside: Option<bool>,
     /// Only those after this id, newest first.
     pub after: Option<String>,
+}
+
+/// The filter's conditions, and those of the rows after a place.
+pub(super) fn beyond(filter: &Filter, order: &Order) -> Where {
+    let mut conditions = narrowed(filter);
+    let Some(Place { currency, key, id }) = &order.after else { return conditions };
+    let (key, pair) = (Value::from(*key), [Value::from(*key), Value::from(id.as_str())]);
+    let code = || Value::from(currency.as_str());
+    let within = [code(), code()].into_iter().chain(pair.clone());
+    match (order.sort, order.descending) {
+        (Sort::Number, true) => conditions.and("number < ?", [key]),
+        (Sort::Number, false) => conditions.and("number > ?", [key]),
+        (Sort::Amount, true) => {
+            conditions.and("(currency > ? OR (currency = ? AND (net_minor, id) < (?, ?)))", within);
+        }
+        (Sort::Amount, false) => {
+            conditions.and("(currency > ? OR (currency = ? AND (net_minor, id) > (?, ?)))", within);
+        }
+        (Sort::Since, true) => conditions.and("(state_at, id) < (?, ?)", pair),
+        (Sort::Since, false) => conditions.and("(state_at, id) > (?, ?)", pair),
+    }
+    conditions
 }
 
 pub(super) fn narrowed(filter: &Filter) -> Where {

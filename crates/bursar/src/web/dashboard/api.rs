@@ -15,6 +15,7 @@ use crate::clock;
 use crate::ops::dashboard::{self, Card, EarningsCursor, Line, Sum, YearTotal};
 use crate::ops::tax::requested_year;
 use crate::store::dashboard::{Failure, Median, Month, Range};
+use crate::store::earnings::Way;
 use crate::web::kit::form::{ListQuery, Paging, Query, encode_cursor};
 use crate::web::kit::json::{MoneyJson, PayeeJson};
 use crate::web::kit::problem::Problem;
@@ -464,27 +465,39 @@ async fn earnings(
 /// # Errors
 /// An unknown sort order, or an `after` from another sort order.
 pub fn place(paging: &Paging) -> Result<EarningsCursor, Problem> {
-    let stale = || wrong("after", "invalid", "This page belongs to another sort; begin without `after`.");
     match paging.sort.as_deref() {
-        None | Some(BY_NAME) => {
-            let after = paging.after_parts::<2>()?;
-            Ok(EarningsCursor::Name(after.map(|[name, id]| (name, id))))
-        }
-        Some(BY_NET) => {
-            let Some([code, net, id]) = paging.after_parts::<3>()? else {
-                return Ok(EarningsCursor::Net(None));
-            };
-            Ok(EarningsCursor::Net(Some((code, net.parse().map_err(|_| stale())?, id))))
-        }
+        None | Some(BY_NAME) => by_name(paging, Way::Usual),
+        Some(BY_NET) => by_net(paging, Way::Usual),
         Some(_) => Err(wrong("sort", "unknown_value", "This is not one of: name, -net.")),
     }
+}
+
+/// The position of a page by name.
+///
+/// # Errors
+/// An `after` from another sort order.
+pub fn by_name(paging: &Paging, way: Way) -> Result<EarningsCursor, Problem> {
+    let after = paging.after_parts::<2>()?;
+    Ok(EarningsCursor::Name(way, after.map(|[name, id]| (name, id))))
+}
+
+/// The position of a page by net.
+///
+/// # Errors
+/// An `after` from another sort order.
+pub fn by_net(paging: &Paging, way: Way) -> Result<EarningsCursor, Problem> {
+    let Some([code, net, id]) = paging.after_parts::<3>()? else {
+        return Ok(EarningsCursor::Net(way, None));
+    };
+    let stale = |_| wrong("after", "invalid", "This page belongs to another sort; begin without `after`.");
+    Ok(EarningsCursor::Net(way, Some((code, net.parse().map_err(stale)?, id))))
 }
 
 /// The position encoded for `after`.
 pub fn sealed_place(place: &EarningsCursor) -> String {
     match place {
-        EarningsCursor::Name(Some((name, id))) => encode_cursor(&[name, id]),
-        EarningsCursor::Net(Some((code, net, id))) => encode_cursor(&[code, &net.to_string(), id]),
-        EarningsCursor::Name(None) | EarningsCursor::Net(None) => String::new(),
+        EarningsCursor::Name(_, Some((name, id))) => encode_cursor(&[name, id]),
+        EarningsCursor::Net(_, Some((code, net, id))) => encode_cursor(&[code, &net.to_string(), id]),
+        EarningsCursor::Name(_, None) | EarningsCursor::Net(_, None) => String::new(),
     }
 }

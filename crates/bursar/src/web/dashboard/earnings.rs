@@ -9,19 +9,20 @@ use payout::access::Permission;
 use payout::eligibility::TaxReport;
 use payout::money::Vendor;
 
-use super::api::{place, sealed_place};
+use super::api::{by_name, by_net, place, sealed_place};
 use super::filter::{FilterParams, Tab};
 use super::summary::payee_address;
 use super::{Choice, Shared, choices};
 use crate::app::App;
 use crate::ops::dashboard::{self, Earnings, EarningsCursor as Begins, Line, YearTotal};
 use crate::ops::tax::year_of;
-use crate::store::earnings;
-use crate::web::kit::form::{ListQuery, Pager};
+use crate::store::earnings::{self, Way};
+use crate::web::kit::form::{ListQuery, Pager, Paging};
 use crate::web::kit::format::{Cash, Chip, ReturnedTotals, Summed};
 use crate::web::kit::layout::{Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, get};
+use crate::web::kit::sort::{First, Head};
 
 pub fn routes() -> Vec<Route> {
     vec![get(Tab::Earnings.path(), Access::May(Permission::Read), show)]
@@ -67,21 +68,23 @@ struct Page {
     line: Option<Cash>,
     totals: Vec<Total>,
     rows: Vec<Row>,
-    /// The addresses of the two sort orders, and whether it is sorted by net.
-    sorts: (String, String, bool),
+    heads: Vec<Head>,
+    /// Whether it is sorted by net.
+    by_net: bool,
     turn: Pager,
 }
 
 async fn show(
     State(app): State<App>,
     context: PageContext,
-    ListQuery(params, paging): ListQuery<FilterParams>,
+    ListQuery(mut params, paging): ListQuery<FilterParams>,
 ) -> Result<Response, Problem> {
+    params.sort.clone_from(&paging.sort);
     let mut db = app.store.read().await?;
     let now = app.clock.now();
     let narrowed = params.resolve(&mut db, Tab::Earnings, now).await?;
-    let begins = place(&paging)?;
-    let (by_net, year) = (matches!(begins, Begins::Net(_)), narrowed.year);
+    let begins = begins(&paging)?;
+    let (by_net, year) = (matches!(begins, Begins::Net(..)), narrowed.year);
     let (found, totals) = match narrowed.problems.is_empty() {
         true => (
             Some(dashboard::earnings(&mut db, &narrowed.scope, year, &begins, paging.limit).await?),
@@ -90,8 +93,6 @@ async fn show(
         false => (None, Vec::new()),
     };
     let next = found.as_ref().and_then(|found| found.next.as_ref()).map(sealed_place);
-    let sorts =
-        (params.address(Tab::Earnings, &[]), params.address(Tab::Earnings, &[("sort", "-net")]), by_net);
     let lines = found.as_ref().map_or(&[][..], |found: &Earnings| found.lines.as_slice());
     let earliest = earnings::first_payment(&mut db).await?.map_or(year_of(now), year_of);
     let page = Page {
@@ -101,11 +102,37 @@ async fn show(
         line: found.as_ref().map(|found| Cash(found.line)),
         totals: totals.iter().map(total).collect(),
         rows: lines.iter().map(|line| row(line, year, now)).collect(),
-        sorts,
+        heads: heads(&params),
+        by_net,
         turn: paging.turn(lines.len(), next.as_deref(), None),
         shared: Shared::of(Tab::Earnings, params, narrowed),
     };
     context.show(&page)
+}
+
+/// Where the page begins. Pages are also sorted the other way around.
+fn begins(paging: &Paging) -> Result<Begins, Problem> {
+    match paging.sort.as_deref() {
+        Some("-name") => by_name(paging, Way::Turned),
+        Some("net") => by_net(paging, Way::Turned),
+        Some(_) | None => place(paging),
+    }
+}
+
+/// The heads of the list by payee. A year's payments are added up for the order by net; no other sum has an order.
+fn heads(params: &FilterParams) -> Vec<Head> {
+    let order = params.sort.as_deref().unwrap_or("name");
+    let to = |order: &str| params.address(Tab::Earnings, &[("sort", order)]);
+    vec![
+        Head::sorting("Payee", "name", First::Rising, order, to),
+        Head::plain("Earned").right(),
+        Head::plain("Paid").right(),
+        Head::plain("Came back").right(),
+        Head::sorting("Net", "net", First::Falling, order, to).right(),
+        Head::plain("Paid by"),
+        Head::plain("Tax report"),
+        Head::plain("Threshold"),
+    ]
 }
 
 /// The years from the current one back to the first payment's, plus the requested one.

@@ -51,6 +51,7 @@ impl Tab {
             "range" | "from" | "to" => self != Self::Earnings,
             "year" => self == Self::Earnings,
             "currency" => self == Self::Summary,
+            "sort" => self != Self::Summary,
             _ => self == Self::Transactions,
         }
     }
@@ -87,6 +88,9 @@ pub struct FilterParams {
     /// Returned after they had succeeded.
     pub after_success: Option<bool>,
     pub under_way: Option<bool>,
+    /// The sort order of the tab's list, with `-` for descending. It is read with the page of the list.
+    #[serde(skip)]
+    pub sort: Option<String>,
 }
 
 /// The filters shared by the tabs, resolved.
@@ -123,6 +127,7 @@ impl FilterParams {
             ("batch", &self.batch),
             ("payee", &self.payee),
             ("reason", &self.reason),
+            ("sort", &self.sort),
         ];
         // The form also sends the named range next to typed dates; the dates take precedence.
         let overruled = self.dated() && self.range.as_deref() != Some("custom");
@@ -174,9 +179,9 @@ impl FilterParams {
         }
     }
 
-    /// The tabs: address, label, whether it is the current one.
+    /// The tabs: address, label, whether it is the current one. Each has a sort order of its own.
     pub fn tabs(&self, shown: Tab) -> Vec<(String, &'static str, bool)> {
-        let tab = |tab: Tab| (self.address(tab, &[]), tab.label(), tab == shown);
+        let tab = |tab: Tab| (self.address(tab, &[("sort", "")]), tab.label(), tab == shown);
         Tab::ALL.into_iter().map(tab).collect()
     }
 

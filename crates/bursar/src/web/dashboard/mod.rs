@@ -66,10 +66,10 @@ impl Shared {
         tab.map(|tab| self.ask.besides(tab, names)).unwrap_or_default()
     }
 
-    /// The address for exporting what is shown.
+    /// The address for exporting what is shown. Files have an order of their own.
     pub fn export(&self, of: &str) -> String {
         let tab = Tab::ALL.into_iter().find(|tab| tab.path() == self.action);
-        let query = tab.map(|tab| self.ask.query(tab, &[])).unwrap_or_default();
+        let query = tab.map(|tab| self.ask.query(tab, &[("sort", "")])).unwrap_or_default();
         format!("/exports/new?of={of}&{query}")
     }
 

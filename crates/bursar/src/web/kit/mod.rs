@@ -31,5 +31,6 @@ pub mod route;
 pub mod scope;
 pub mod session;
 pub mod shapes;
+pub mod sort;
 pub mod sse;
 pub mod upload;

@@ -8,17 +8,18 @@ use serde::Deserialize;
 use payout::access::Permission;
 use payout::eligibility::PayeeStanding;
 use payout::ledger::Payee;
-use payout::money::Vendor;
+use payout::money::{Sum, Vendor};
 
 use crate::app::App;
 use crate::store::directory::{self, Filter, HeldBy, PayeeRow, ProfileState, Sort, TaxState};
 use crate::store::programs::{self, RecordRef};
 use crate::web::kit::facet::{Facet, Facets, Typed};
 use crate::web::kit::form::{ListQuery, Pager, encode_cursor};
-use crate::web::kit::format::{Chip, ShortTime, address, count};
+use crate::web::kit::format::{Cash, Chip, ShortTime, Summed, address, count};
 use crate::web::kit::layout::{Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, get};
+use crate::web::kit::sort::{First, Head};
 
 pub fn routes() -> Vec<Route> {
     vec![get("/partners", Access::May(Permission::Read), list)]
@@ -26,6 +27,8 @@ pub fn routes() -> Vec<Route> {
 
 /// No count goes higher than this.
 const MOST_COUNTED: i64 = 10_000;
+/// The sums that a row shows; further currencies are counted.
+const OWED: usize = 2;
 
 /// The chip of a standing.
 pub fn standing_chip(standing: PayeeStanding) -> Chip {
@@ -64,12 +67,6 @@ type Select = (&'static str, &'static str, &'static [Choice], String);
 const STANDINGS: [Choice; 3] = [("active", "Active"), ("on_hold", "On hold"), ("closed", "Closed")];
 const PROFILES: [Choice; 4] =
     [("missing", "Not chosen"), ("not_ready", "Not ready"), ("shared", "Shared"), ("ready", "Ready")];
-const SORTS: [Choice; 4] = [
-    ("name", "Name, A to Z"),
-    ("-name", "Name, Z to A"),
-    ("-created", "Newest first"),
-    ("created", "Oldest first"),
-];
 const VENDORS: [Choice; 2] = [("stripe", "Stripe"), ("paypal", "PayPal")];
 const TAXES: [Choice; 3] = [("missing", "None"), ("expired", "Out of date"), ("on_file", "On file")];
 
@@ -112,14 +109,36 @@ impl ListParams {
         self.kind.as_deref() == Some("companies")
     }
 
+    /// The sort order as it is asked for, with `-` for descending.
+    fn order(&self) -> &str {
+        self.sort.as_deref().unwrap_or("name")
+    }
+
     fn sort(&self) -> Result<Sort, String> {
-        match self.sort.as_deref() {
-            None | Some("name") => Ok(Sort::Name),
-            Some("-name") => Ok(Sort::NameBack),
-            Some("-created") => Ok(Sort::Newest),
-            Some("created") => Ok(Sort::Oldest),
-            Some(word) => Err(format!("There is no sort order “{word}”.")),
+        match self.order() {
+            "name" => Ok(Sort::Name),
+            "-name" => Ok(Sort::NameBack),
+            "-created" => Ok(Sort::Newest),
+            "created" => Ok(Sort::Oldest),
+            word => Err(format!("There is no sort order “{word}”.")),
         }
+    }
+
+    /// The heads of the list: the name and the time of entry each have an index.
+    fn heads(&self) -> Vec<Head> {
+        let to = |order: &str| self.with("sort", order);
+        let account = (!self.companies()).then(|| Head::plain("Account"));
+        let first = [Head::sorting("Name", "name", First::Rising, self.order(), to)];
+        let rest = [
+            Head::plain("Country"),
+            Head::plain("Paid through"),
+            Head::plain("Owed").right(),
+            Head::plain("Payout profile"),
+            Head::plain("Tax report"),
+            Head::plain("Standing"),
+            Head::sorting("Added", "created", First::Falling, self.order(), to),
+        ];
+        first.into_iter().chain(account).chain(rest).collect()
     }
 
     fn is_filtered(&self) -> bool {
@@ -226,6 +245,9 @@ struct Row {
     account: Option<(String, String)>,
     country: String,
     destination: Option<(&'static str, String)>,
+    owed: Vec<Summed>,
+    /// How many further currencies they are owed.
+    further: usize,
     profile: Chip,
     tax: Chip,
     form: &'static str,
@@ -236,7 +258,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(listed: PayeeRow, now: i64) -> Self {
+    fn of(listed: PayeeRow, owed: &[Sum], now: i64) -> Self {
         let profile = match (&listed.destination, listed.shared, listed.payable) {
             (None, _, _) => ProfileState::Missing,
             (Some(_), true, _) => ProfileState::Shared,
@@ -256,6 +278,8 @@ impl Row {
             account: is_partner.then_some(listed.account),
             country: listed.country.unwrap_or_default(),
             destination: listed.destination.map(|(vendor, masked)| (Vendor::label(vendor), masked)),
+            owed: owed.iter().take(OWED).map(|sum| Cash(*sum)).collect(),
+            further: owed.len().saturating_sub(OWED),
             profile: profile_chip(profile),
             tax: tax_chip(tax),
             form: listed.tax.map_or("", |(form, _)| form.label()),
@@ -275,10 +299,6 @@ impl ListPage {
     fn country(&self, code: &str) -> bool {
         self.ask.country.as_deref() == Some(code)
     }
-
-    fn sorted(&self, word: &str) -> bool {
-        self.ask.sort.as_deref().unwrap_or("name") == word
-    }
 }
 
 #[derive(Template)]
@@ -293,6 +313,7 @@ struct ListPage {
     on: Vec<(String, String)>,
     may_manage: bool,
     problem: Option<String>,
+    heads: Vec<Head>,
     rows: Vec<Row>,
     turn: Pager,
     narrowed: bool,
@@ -308,7 +329,7 @@ async fn list(
     let after = paging.after_parts::<2>()?.map(|[name, id]| (name, id));
     let mut db = app.store.read().await?;
     let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
-    let (found, of, problem) = match params.filter(now, after) {
+    let (mut found, of, problem) = match params.filter(now, after) {
         Ok(filter) => {
             let found = directory::list(&mut db, &filter, paging.limit + 1).await?;
             let of = match found.len() > limit {
@@ -324,7 +345,8 @@ async fn list(
             |all| if all > MOST_COUNTED { format!("more than {}", count(MOST_COUNTED)) } else { count(all) },
         );
     let more = found.len() > limit;
-    let next = found.iter().take(limit).next_back().filter(|_| more).map(|last| {
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|last| {
         let by_age = matches!(params.sort(), Ok(Sort::Newest | Sort::Oldest));
         let place = if by_age { last.created_at.to_string() } else { last.name.clone() };
         encode_cursor(&[&place, &last.payee.to_string()])
@@ -333,7 +355,12 @@ async fn list(
         Some(id) => programs::account(&mut db, RecordRef::Either(id)).await?.map(|account| account.name),
         None => None,
     };
-    let shown = found.len().min(limit);
+    let payees: Vec<Payee> = found.iter().map(|listed| listed.payee).collect();
+    let owed = directory::owed(&mut db, &payees, now).await?;
+    let row = |listed: PayeeRow| {
+        let owed = owed.get(&listed.payee).map_or(&[][..], Vec::as_slice);
+        Row::of(listed, owed, now)
+    };
     let countries = directory::countries(&mut db, params.companies()).await?;
     let page = ListPage {
         frame: context.frame("Partners", MenuItem::Partners),
@@ -343,8 +370,9 @@ async fn list(
         may_manage: context.may(Permission::ManagePartners),
         selects: selects(&params),
         problem,
-        rows: found.into_iter().take(limit).map(|listed| Row::of(listed, now)).collect(),
-        turn: paging.turn(shown, next.as_deref(), of.as_deref()),
+        heads: params.heads(),
+        rows: found.into_iter().map(row).collect(),
+        turn: paging.turn(payees.len(), next.as_deref(), of.as_deref()),
         narrowed: params.is_filtered(),
         ask: params,
     };

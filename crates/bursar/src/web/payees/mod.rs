@@ -11,6 +11,7 @@ mod show;
 mod statement;
 
 use crate::web::kit::route::Route;
+pub use list::{profile_chip, standing_chip};
 pub use statement::{answer as statement, year as statement_year};
 
 pub fn routes() -> Vec<Route> {

@@ -1,4 +1,4 @@
-//! The Transactions tab of the dashboard: the list of payments with its views, newest first. One payment is in `show`.
+//! The Transactions tab of the dashboard: the list of payments with its views and sort orders. One payment is in `show`.
 
 use std::collections::HashMap;
 
@@ -16,21 +16,27 @@ use payout::transaction::{State as Stands, Status};
 
 use crate::app::App;
 use crate::ops::{OpsError, payees as payee_verbs, views};
-use crate::store::transactions::{self, Filter, Transaction};
+use crate::store::transactions::{self, Filter, Order, Place, Sort, Transaction};
 use crate::store::{Db, StoreError, batches, payees};
 use crate::web::dashboard::{Choice, FilterParams, ResolvedFilter, Shared, Tab, choices};
-use crate::web::kit::form::{ListQuery, Pager, encode_cursor};
+use crate::web::kit::form::{ListQuery, Pager, Paging, encode_cursor};
 use crate::web::kit::format::{Cash, Chip, ShortTime, address, detail, payment_chip};
 use crate::web::kit::layout::{Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, get};
+use crate::web::kit::sort::{First, Head};
 
 pub fn routes() -> Vec<Route> {
     vec![get(Tab::Transactions.path(), Access::May(Permission::Read), list)]
 }
 
-/// No count goes higher than this.
+/// No count goes higher than this, and no longer list is sorted by what has no index.
 const MOST_COUNTED: i64 = 999;
+
+/// The sort orders: query parameter, and what is sorted by it.
+const SORTS: [(&str, Sort); 3] = [(NEWEST, Sort::Number), ("amount", Sort::Amount), ("since", Sort::Since)];
+/// The order of a list that is not sorted otherwise, when it is descending.
+const NEWEST: &str = "number";
 
 /// The views: query parameter and label.
 const VIEWS: [(&str, &str); 5] = [
@@ -162,6 +168,63 @@ fn is_open(transaction: &Transaction) -> bool {
     !transaction.closed() && transaction.contradicted_at.is_none() && (returns || sends)
 }
 
+/// The heads of a table of payments that is not sorted.
+pub fn heads() -> Vec<Head> {
+    let plain = ["Number", "Payee", "Amount", "Vendor", "Status", "Since", "Batch"].into_iter();
+    plain
+        .map(|words| if words == "Amount" { Head::plain(words).right() } else { Head::plain(words) })
+        .collect()
+}
+
+/// The heads of the list: the number always sorts it, the amount and the time only if the list is short.
+fn sorting_heads(params: &FilterParams, short: bool) -> Vec<Head> {
+    let head = |words, name: &str| match short || name == NEWEST {
+        true => {
+            let to = |order: &str| params.address(Tab::Transactions, &[("sort", order)]);
+            Head::sorting(words, name, First::Falling, order(params), to)
+        }
+        false => Head::plain(words),
+    };
+    vec![
+        head("Number", NEWEST),
+        Head::plain("Payee"),
+        head("Amount", "amount").right(),
+        Head::plain("Vendor"),
+        Head::plain("Status"),
+        head("Since", "since"),
+        Head::plain("Batch"),
+    ]
+}
+
+/// The sort order as it is asked for, with `-` for descending.
+fn order(params: &FilterParams) -> &str {
+    params.sort.as_deref().unwrap_or("-number")
+}
+
+/// The sort order, or what is wrong with it.
+fn sorted(params: &FilterParams, short: bool) -> Result<Order, String> {
+    let asked = order(params);
+    let (name, descending) = asked.strip_prefix('-').map_or((asked, false), |name| (name, true));
+    let Some((_, sort)) = SORTS.into_iter().find(|(known, _)| *known == name) else {
+        return Err(format!("There is no sort order “{asked}”."));
+    };
+    if sort != Sort::Number && !short {
+        return Err(format!(
+            "Only lists of up to {MOST_COUNTED} payments can be sorted like this. Add a filter."
+        ));
+    }
+    Ok(Order { sort, descending, after: None })
+}
+
+/// The place where the page before ended, if it was sorted like this.
+fn place(params: &FilterParams, paging: &Paging) -> Result<Option<Place>, Problem> {
+    let Some([asked, currency, key, id]) = paging.after_parts::<4>()? else { return Ok(None) };
+    match key.parse() {
+        Ok(key) if asked == order(params) => Ok(Some(Place { currency, key, id })),
+        Ok(_) | Err(_) => Err(paging.elsewhere()),
+    }
+}
+
 /// The text beside a status: the detail, what it waits for, why it failed, and how it was closed.
 fn aside(transaction: &Transaction) -> String {
     let mut words: Vec<String> = Vec::new();
@@ -198,6 +261,7 @@ struct ListPage {
     views: Vec<(String, String, bool)>,
     statuses: Vec<Choice>,
     vendors: Vec<Choice>,
+    heads: Vec<Head>,
     rows: Vec<Row>,
     turn: Pager,
     narrowed: bool,
@@ -209,24 +273,29 @@ struct ListPage {
 async fn list(
     State(app): State<App>,
     context: PageContext,
-    ListQuery(params, paging): ListQuery<FilterParams>,
+    ListQuery(mut params, paging): ListQuery<FilterParams>,
 ) -> Result<Response, Problem> {
+    params.sort.clone_from(&paging.sort);
     let mut db = app.store.read().await?;
     let now = app.clock.now();
     let mut narrowed = params.resolve(&mut db, Tab::Transactions, now).await?;
     let filter = filter(&mut db, &params, &mut narrowed, now).await?;
-    let after = paging.after_parts::<1>()?.map(|[id]| id);
-    let found = match narrowed.problems.is_empty() {
-        true => transactions::list(&mut db, &Filter { after, ..filter.clone() }, paging.limit + 1).await?,
-        false => Vec::new(),
+    let after = place(&params, &paging)?;
+    let many = match narrowed.problems.is_empty() {
+        true => transactions::count(&mut db, &filter, MOST_COUNTED + 1).await?,
+        false => 0,
     };
-    let limit = usize::try_from(paging.limit).unwrap_or(usize::MAX);
-    let more = found.len() > limit;
-    let found: Vec<Transaction> = found.into_iter().take(limit).collect();
-    let next = found.last().filter(|_| more).map(|last| encode_cursor(&[&last.id.to_string()]));
-    let of = match more {
-        true => Some(counted_up(transactions::count(&mut db, &filter, MOST_COUNTED + 1).await?)),
-        false => None,
+    let (found, next) = match sorted(&params, many <= MOST_COUNTED) {
+        Ok(order) if narrowed.problems.is_empty() => {
+            found(&mut db, &params, &filter, &Order { after, ..order }, paging.limit).await?
+        }
+        Ok(_) => (Vec::new(), None),
+        Err(problem) => {
+            narrowed.problems.push(problem);
+            let newest = params.address(Tab::Transactions, &[("sort", "")]);
+            narrowed.candidates.push(("Newest first".to_owned(), newest));
+            (Vec::new(), None)
+        }
     };
     let statuses = Status::ALL.iter().map(|status| (status.as_str(), status.label()));
     let vendors = Vendor::ALL.into_iter().map(|vendor| (vendor.as_str(), vendor.label()));
@@ -236,17 +305,37 @@ async fn list(
     }
     let page = ListPage {
         ticks: rows.iter().any(|row| row.ticks),
-        turn: paging.turn(rows.len(), next.as_deref(), of.as_deref()),
+        turn: paging.turn(rows.len(), next.as_deref(), Some(&counted_up(many))),
+        heads: sorting_heads(&params, many <= MOST_COUNTED),
         back: params.query(Tab::Transactions, &[]),
         frame: context.frame("Transactions", MenuItem::Dashboard),
         views: counted(&mut db, &params, &narrowed, now).await?,
         statuses: choices(statuses, params.status.as_deref()),
         vendors: choices(vendors, params.vendor.as_deref()),
         rows,
-        narrowed: !params.query(Tab::Transactions, &[]).is_empty(),
+        narrowed: !params.query(Tab::Transactions, &[("sort", "")]).is_empty(),
         shared: Shared::of(Tab::Transactions, params, narrowed),
     };
     context.show(&page)
+}
+
+/// The payments of a page, and the cursor of the next one.
+async fn found(
+    db: &mut Db,
+    params: &FilterParams,
+    filter: &Filter,
+    by: &Order,
+    limit: i64,
+) -> Result<(Vec<Transaction>, Option<String>), Problem> {
+    let mut found = transactions::sorted(db, filter, by, limit + 1).await?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = found.len() > most;
+    found.truncate(most);
+    let next = found.last().filter(|_| more).map(|last| {
+        let Place { currency, key, id } = last.place(by.sort);
+        encode_cursor(&[order(params), &currency, &key.to_string(), &id])
+    });
+    Ok((found, next))
 }
 
 /// A count that may have stopped at the maximum.

@@ -9,7 +9,7 @@ mod show;
 
 use crate::web::kit::route::Route;
 pub use api_filter::PaymentFilter;
-pub use list::{Row, filter, rows};
+pub use list::{Row, filter, heads, rows};
 
 pub fn routes() -> Vec<Route> {
     [list::routes(), bulk::routes(), show::routes(), evidence::routes(), api::routes()]

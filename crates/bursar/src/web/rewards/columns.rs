@@ -1,7 +1,5 @@
 //! The columns of the rewards list: which exist, which are shown, and their fixed order.
 
-use crate::store::rewards::Sort;
-
 /// A column of the list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Column {
@@ -85,12 +83,12 @@ impl Column {
         }
     }
 
-    /// The sort order that its heading links to.
-    pub fn sort(self) -> Option<(Sort, &'static str)> {
+    /// The sort order that its heading links to, if an index has the rewards in it.
+    pub fn sort(self) -> Option<&'static str> {
         match self {
-            Self::Number => Some((Sort::Number, "number")),
-            Self::Value => Some((Sort::Value, "value")),
-            Self::Created => Some((Sort::CreatedAt, "created_at")),
+            Self::Number => Some("number"),
+            Self::Value => Some("value"),
+            Self::Created => Some("created_at"),
             Self::Owner
             | Self::Type
             | Self::Program

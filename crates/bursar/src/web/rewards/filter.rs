@@ -109,6 +109,18 @@ pub async fn listed(
     Ok(PoolPage { rows, next: listed.next, looked_at: listed.looked_at })
 }
 
+/// A sort order by its name, and whether it is descending.
+fn ordered(order: &str) -> (Option<Sort>, bool) {
+    let (name, descending) = order.strip_prefix('-').map_or((order, false), |name| (name, true));
+    let sort = match name {
+        "number" => Some(Sort::Number),
+        "value" => Some(Sort::Value),
+        "created_at" => Some(Sort::CreatedAt),
+        _ => None,
+    };
+    (sort, descending)
+}
+
 impl FilterParams {
     /// The view: name and label.
     pub fn view(&self) -> (&'static str, &'static str) {
@@ -116,16 +128,21 @@ impl FilterParams {
         VIEWS.into_iter().find(|(view, _)| *view == asked).unwrap_or(VIEWS[0])
     }
 
+    /// The sort order as it is asked for, with `-` for descending.
+    pub fn order(&self) -> &str {
+        self.sort.as_deref().unwrap_or("-created_at")
+    }
+
     /// The sort order, and whether it is descending.
     pub fn sort(&self) -> (Sort, bool) {
-        let asked = self.sort.as_deref().unwrap_or("-created_at");
-        let (name, descending) = asked.strip_prefix('-').map_or((asked, false), |name| (name, true));
-        match name {
-            "number" => (Sort::Number, descending),
-            "value" => (Sort::Value, descending),
-            "created_at" => (Sort::CreatedAt, descending),
-            _ => (Sort::CreatedAt, true),
-        }
+        let (sort, descending) = ordered(self.order());
+        (sort.unwrap_or(Sort::CreatedAt), descending || sort.is_none())
+    }
+
+    /// The message about a sort order that does not exist.
+    pub fn unknown_order(&self) -> Option<String> {
+        let (sort, _) = ordered(self.order());
+        sort.is_none().then(|| format!("There is no sort order “{}”.", self.order()))
     }
 
     /// Whether only eligible, or only ineligible, rewards are requested; `None` for other views.

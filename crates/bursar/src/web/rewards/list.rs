@@ -12,21 +12,18 @@ use super::columns::{Column, chosen, unknown};
 use super::filter::{FilterParams, ResolvedFilter, VIEWS, listed};
 use super::saved_views;
 use crate::app::App;
-use crate::ops::company;
 use crate::ops::rewards::hold_was_over;
-use crate::store::home::{self, RewardGroup, RewardTotals};
+use crate::store::Db;
 use crate::store::programs::{self, Filter as Catalogue};
 use crate::store::rewards::{self, Count, Reward, View, Window};
 use crate::store::saved_views::{self as views, SavedView};
-use crate::store::{Db, vendors};
 use crate::web::kit::facet::{Facet, Facets, Typed, date_presets};
 use crate::web::kit::form::{ListQuery, Pager, Paging, encode_cursor};
-use crate::web::kit::format::{
-    Cash, Chip, ShortTime, Summed, Value, count, how_many, reward_chip, summarize,
-};
+use crate::web::kit::format::{Chip, ShortTime, Value, count, how_many, reward_chip, summarize};
 use crate::web::kit::layout::{Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, get};
+use crate::web::kit::sort::{First, Head};
 
 /// How far matching rewards are counted for a page.
 const COUNTED: i64 = 10_000;
@@ -34,45 +31,7 @@ const COUNTED: i64 = 10_000;
 const CHOICES: i64 = 40;
 
 pub fn routes() -> Vec<Route> {
-    let reads = Access::May(Permission::Read);
-    vec![get("/rewards", reads, list), get("/rewards/settings", reads, settings)]
-}
-
-#[derive(Template)]
-#[template(path = "rewards/settings.html")]
-struct SettingsPage {
-    frame: Frame,
-    /// What waits for a decision, and what is approved and in no payout yet.
-    pending: RewardTotals,
-    free: RewardTotals,
-    /// The names of the connected vendors.
-    vendors: Vec<&'static str>,
-    company: String,
-}
-
-impl SettingsPage {
-    fn many(&self, totals: &RewardTotals) -> String {
-        let cut = if totals.is_cut() { "more than " } else { "" };
-        let shown = totals.count.min(home::MOST);
-        format!("{cut}{}", how_many(usize::try_from(shown).unwrap_or(0), "reward", "rewards"))
-    }
-
-    /// The sums of what can be paid; a long list of currencies is left to Review Claims.
-    fn sums(&self) -> Vec<Summed> {
-        self.free.sums.iter().take(3).map(|sum| Cash(*sum)).collect()
-    }
-}
-
-async fn settings(State(app): State<App>, context: PageContext) -> Result<Response, Problem> {
-    let (mut db, now) = (app.store.read().await?, app.clock.now());
-    let vendors = vendors::all(&mut db).await?;
-    context.show(&SettingsPage {
-        frame: context.frame("Reward Settings", MenuItem::RewardSettings),
-        pending: home::heap(&mut db, RewardGroup::Pending, now).await?,
-        free: home::heap(&mut db, RewardGroup::Free, now).await?,
-        vendors: vendors.into_iter().map(|one| one.vendor.label()).collect(),
-        company: company::read(&mut db).await?.name,
-    })
+    vec![get("/rewards", Access::May(Permission::Read), list)]
 }
 
 /// A row of the list.
@@ -185,15 +144,6 @@ impl ListPage {
     }
 }
 
-struct Head {
-    words: &'static str,
-    right: bool,
-    /// `ascending` or `descending`, if the list is sorted by it.
-    sorted: Option<&'static str>,
-    /// The address that sorts by it.
-    address: Option<String>,
-}
-
 async fn list(
     State(app): State<App>,
     context: PageContext,
@@ -238,6 +188,7 @@ async fn page(
         return saved_views::open(&mut db, &context.actor, id).await;
     }
     let mut narrowed = params.resolve(&mut db).await?;
+    narrowed.problems.extend(params.unknown_order());
     narrowed.problems.extend(unknown(&params.columns).map(|name| format!("There is no column “{name}”.")));
     let (rows, next, looked_at) = match narrowed.problems.is_empty() {
         true => rows(&mut db, &params, &narrowed, &paging, now).await?,
@@ -503,19 +454,14 @@ async fn selects(db: &mut Db, params: &FilterParams) -> Result<(Selects, Vec<Inp
 }
 
 fn head(params: &FilterParams, column: Column) -> Head {
-    let (words, right) = (column.words(), column == Column::Value);
-    let Some((by, name)) = column.sort() else { return Head { words, right, sorted: None, address: None } };
-    let (sort, descending) = params.sort();
-    let here = sort == by;
-    // The first click sorts descending: newest and largest first.
-    let down = if here { !descending } else { true };
-    let wanted = if down { format!("-{name}") } else { name.to_owned() };
-    Head {
-        words,
-        right,
-        sorted: here.then_some(if descending { "descending" } else { "ascending" }),
-        address: Some(params.address(&[("sort", &wanted)])),
-    }
+    let head = match column.sort() {
+        Some(name) => {
+            let to = |order: &str| params.address(&[("sort", order)]);
+            Head::sorting(column.words(), name, First::Falling, params.order(), to)
+        }
+        None => Head::plain(column.words()),
+    };
+    if column == Column::Value { head.right() } else { head }
 }
 
 fn empty(view: View, params: &FilterParams) -> (&'static str, &'static str) {

@@ -11,6 +11,7 @@ mod json;
 mod list;
 mod new;
 mod saved_views;
+mod settings;
 mod show;
 
 use crate::web::kit::route::Route;
@@ -20,6 +21,7 @@ pub use filter::FilterParams;
 pub fn routes() -> Vec<Route> {
     [
         list::routes(),
+        settings::routes(),
         bulk_review::routes(),
         saved_views::routes(),
         new::routes(),

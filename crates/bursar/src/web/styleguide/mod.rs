@@ -18,6 +18,7 @@ use crate::web::kit::format::{BlockerSummary, Cash, Chip, When, batch_chip, rewa
 use crate::web::kit::layout::{Frame, MenuItem, PageContext};
 use crate::web::kit::problem::Problem;
 use crate::web::kit::route::{Access, Route, get};
+use crate::web::kit::sort::{First, Head};
 
 pub fn routes() -> Vec<Route> {
     vec![get("/styleguide", Access::May(Permission::Read), show)]
@@ -35,6 +36,8 @@ struct StyleguidePage {
     frame: Frame,
     colours: [&'static str; 21],
     statuses: Vec<(&'static str, Vec<Chip>)>,
+    /// The heads of a table that can be sorted.
+    heads: [Head; 3],
     amounts: Vec<Cash>,
     now: When,
     whys: Vec<BlockerSummary>,
@@ -74,6 +77,7 @@ async fn show(State(app): State<App>, context: PageContext) -> Result<Response, 
     }
     let amount = |minor, code| Currency::parse(code).ok().map(|currency| Cash(Money::new(minor, currency)));
     let choice = |value, words, chosen| Choice { value, words, chosen };
+    let to = |order: &str| format!("#{order}");
     let page = StyleguidePage {
         frame: context.frame("Parts of pages", MenuItem::Elsewhere),
         colours: COLOURS,
@@ -81,6 +85,11 @@ async fn show(State(app): State<App>, context: PageContext) -> Result<Response, 
             ("Rewards", Shown::ALL.iter().map(|status| reward_chip(*status)).collect()),
             ("Payments", Status::ALL.iter().map(|status| status_chip(*status)).collect()),
             ("Batches", BatchStatus::ALL.iter().map(|status| batch_chip(*status)).collect()),
+        ],
+        heads: [
+            Head::sorting("Number", "number", First::Falling, "-number", to),
+            Head::plain("Owner"),
+            Head::sorting("Value", "value", First::Falling, "-number", to).right(),
         ],
         amounts: [(123_456_750, "USD"), (-99_900, "EUR"), (1_500, "JPY"), (1_234, "KWD")]
             .into_iter()

@@ -35,19 +35,25 @@ async fn everything_is_found_by_what_people_have_at_hand() {
     let straight = [
         ("RW-000003", "/rewards/RW-000003"),
         ("rw-3", "/rewards/RW-000003"),
+        ("rw3", "/rewards/RW-000003"),
         ("pb-2026-0001", "/claims/PB-2026-0001"),
+        ("%23PB-2026-1", "/claims/PB-2026-0001"),
+        ("PT+2", "/transactions/PT-000002"),
     ];
     for (typed, to) in straight {
         let found = payer.get(&format!("/search?q={typed}")).await;
         assert_eq!((found.status, found.to.as_str()), (StatusCode::SEE_OTHER, to), "{typed}");
     }
     payer.read("/search?q=RW-999999").await.says("Nothing was found for “RW-999999”.");
-    payer.read("/search?q=R-7").await.says("Rewards 1");
-    payer.read("/search?q=%20LIM%20").await.says("Partners 1 What Ana Lima ana · ana@example.com");
+    payer.read("/search?q=R-7").await.says("Rewards 1 What Value Status Created RW-000007");
+    payer
+        .read("/search?q=%20LIM%20")
+        .await
+        .says("Partners 1 What Owed Status Ana Lima ana · ana@example.com – Ready");
     payer.read("/search?q=ana+li").await.says("Ana Lima");
     payer.read("/search?q=ana@exa").await.says("Ana Lima");
     payer.read("/search?q=example.com").await.says("Partners 3");
-    payer.read("/search?q=acm").await.says("Accounts 1 What Acme &#38; Sons A-1");
+    payer.read("/search?q=acm").await.says("Accounts 1 What Owed Status Acme &#38; Sons A-1 – Not chosen");
     payer.read("/search?q=cme").await.says("Nothing was found");
     payer.read("/search").await.says("What can be searched");
 
