@@ -268,3 +268,37 @@ async fn an_export_begins_with_what_was_chosen_the_last_time() {
     assert!(kim.read("/exports/new?of=rewards&view=all").await.body.contains("value=\"csv\" checked"));
     world.close().await;
 }
+
+#[tokio::test]
+async fn a_month_says_which_days_it_has_and_a_partner_until_when_they_would_wait() {
+    let world = World::open("glance_days", 177).await;
+    seed_data(&world).await;
+    let mut pat = Browser::of(&world, Role::Admin, "pat").await;
+    let page = pat.read("/settings/payouts").await;
+    let (csrf, seen) = (page.hidden("csrf"), super::seen(&page, "company"));
+    let sent = async |pat: &mut Browser, month: &str, day: &str| {
+        let fields = [
+            ("csrf", csrf.as_str()),
+            ("section", "company"),
+            ("seen", &seen),
+            ("fiscal_month", month),
+            ("fiscal_day", day),
+            ("internal_recipients", ""),
+        ];
+        pat.post("/settings/payouts", &fields).await
+    };
+    sent(&mut pat, "02", "30").await.says("February has no such day. Choose one from 1 to 29.");
+    sent(&mut pat, "11", "31").await.says("This month has 30 days. Choose one from 1 to 30.");
+    assert!(page.words().contains("Add currency , Earning thresholds"), "each says which list it belongs to");
+
+    let mut ana = Browser::of(&world, Role::Partner, "ana-herself").await;
+    let profile = ana.read("/portal/profile/me").await;
+    let until = bursar::clock::date(world.now() + 3 * crate::world::DAY);
+    profile.says(&format!("If you change it now, nothing is sent before {until}"));
+    world.set(|it| Document { cooling_off_hours: 0, ..it }).await;
+    ana.read("/portal/profile/me").await.says("We tell the old and the new address of every change.");
+
+    let me = pat.read("/me").await;
+    assert!(me.body.contains("<select id=\"theme\" name=\"theme\">"), "{}", me.body);
+    world.close().await;
+}
