@@ -494,6 +494,9 @@ async fn a_record_that_cannot_be_read_does_not_keep_others_from_settling() {
     for line in ["later 10 minutes", "tick settle", "later 5 days", "tick settle"] {
         stage.one(line).await.unwrap();
     }
+    let mut db = stage.world.app.store.read().await.unwrap();
+    assert_eq!(aside::since(&mut db, 0, 10).await.unwrap().len(), 1, "whoever can mend it is told");
+    drop(db);
     tamper(&stage, "UPDATE payout_transaction SET currency = 'USD' WHERE number = 7").await;
     let all = Filter { states: Some(vec![State::Success]), ..Filter::default() };
     let mut db = stage.world.app.store.read().await.unwrap();

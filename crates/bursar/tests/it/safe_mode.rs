@@ -226,6 +226,11 @@ async fn a_person_who_stops_everything_is_told_so_and_what_goes_out_when_it_ends
     let mut pat = Browser::of(&stage.world, Role::Admin, "pat").await;
     let page = pat.read("/safe-mode").await;
     page.says("audit week.");
+    // A second press changes nothing: what the first one said stays, and when.
+    let kept = async || meta::get(&mut app.store.read().await.unwrap(), "safe_mode").await.unwrap();
+    let before = kept().await;
+    bursar::ops::safe_mode::switch_on(app, &stage.world.other, None, "another week").await.unwrap();
+    assert_eq!(kept().await, before);
     page.says("1 payment that is queued or got no answer: 10.00 USD");
     let number = stage.number("ana").await.unwrap();
     pat.read(&format!("/transactions/{number}")).await.says("Safe mode is on. Payments cannot be changed");

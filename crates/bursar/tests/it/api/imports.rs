@@ -63,6 +63,9 @@ async fn a_refused_row_says_what_the_file_has() {
     let file = format!(
         "external_id,activity,owner,value,currency,earned_on\nR1,deal,ana,\"1.000,50\",EUR,\nR2,deal,ana,1.00,EUR,{long}\nR3,deal,ana,,EUR,\n"
     );
+    let empty = "external_id,activity,owner,value,currency\nR4,deal,ana,,\n";
+    let report = import(&house, "k0", "", empty).await.ok();
+    assert_eq!(report["rejected"][0]["column"], "value", "the value is missing first: {report:#}");
     let report = import(&house, "k1", "", file).await.ok();
     let values: Vec<&str> =
         report["rejected"].as_array().unwrap().iter().map(|row| row["value"].as_str().unwrap()).collect();

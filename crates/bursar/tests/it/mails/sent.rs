@@ -537,6 +537,11 @@ async fn partners_are_reminded_at_most_once_in_three_days() {
     let mut remind = async || browser.post_on("/claims/remind", &[("csrf", &csrf)]).await;
     remind().await.says("1 payee reminded.");
     remind().await.says("0 payees reminded; 1 payee had a reminder within the last three days.");
+    let mut db = world.app.store.read().await.unwrap();
+    let trail = bursar::store::audit::list(&mut db, &Default::default(), 50).await.unwrap();
+    drop(db);
+    let reminded = trail.iter().filter(|one| one.action == "partners_reminded").count();
+    assert_eq!(reminded, 1, "a press that reminded nobody is no deed");
     world.tick(0, Loop::Notify).await;
     let reminders = async || {
         let all = all_mails(&world).await;
