@@ -733,6 +733,13 @@ pub(super) mod tests {
         let second = refused(&soon, MINUTE + APART_US);
         assert_eq!(second.refusals, 2);
         assert_eq!(refused(&second, MINUTE + 2 * APART_US).verdict, Verdict::Review);
+        // What was refused before for another reason, or was no refusal, is not a refusal repeated.
+        let (why, detail) = (second.why.as_str(), second.detail.as_str());
+        for (why, detail) in [(why, "another reason"), ("no_answer", detail)] {
+            let before = Judgment { why: why.to_owned(), detail: detail.to_owned(), ..second.clone() };
+            let judged = refused(&before, MINUTE + 2 * APART_US);
+            assert_eq!((judged.refusals, judged.verdict == Verdict::Review), (1, false), "{why}: {detail}");
+        }
     }
 
     #[test]

@@ -314,6 +314,17 @@ mod tests {
     }
 
     #[test]
+    fn every_line_is_counted_as_something() {
+        let lines = Lines { total: 9, header: 1, blank: 2, continued: 3 };
+        assert_eq!(
+            lines.to_string(),
+            "9 lines: 1 of header, 3 rows, 3 that go on with the row above, 2 blank"
+        );
+        let lines = Lines { continued: 0, ..lines };
+        assert_eq!(lines.to_string(), "9 lines: 1 of header, 6 rows, 2 blank");
+    }
+
+    #[test]
     fn a_quotation_mark_spoils_its_own_line_and_no_other() {
         for (rows, expected) in [
             ("1,\"open\n2,b\n3,c\n", &["2 !unclosed_quote at 1", "3 2|b", "4 3|c"][..]),

@@ -444,6 +444,18 @@ mod tests {
     }
 
     #[test]
+    fn a_row_tells_its_first_faults_and_how_many_more_there_are() {
+        let mut faults = Faults::default();
+        for column in ["a", "b", "c", "d", "e", "f", "g"] {
+            let fault =
+                RowError { line: 2, column, code: "x", detail: format!("{column}."), value: String::new() };
+            faults.take::<()>(Err(fault));
+        }
+        let told = faults.end().unwrap_err();
+        assert_eq!(told.detail, "a. Also b: b. Also c: c. Also d: d. Also e: e. And 2 more.");
+    }
+
+    #[test]
     fn a_file_is_refused_as_a_whole_or_read_row_by_row() {
         for (file, code) in [
             (&b"a,b\n1,\xe9\n"[..], "not_utf8"),
