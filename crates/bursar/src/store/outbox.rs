@@ -122,11 +122,12 @@ pub async fn about(db: &mut Db, about: &str) -> Result<Vec<OutboxNotice>> {
     db.all(sqlx::query(sql).bind(about.to_owned())).await?.iter().map(told).collect()
 }
 
-/// Whether to send this notice now: never sent before, or not since `before`. Records it as sent for the first caller.
+/// Whether to send this notice now: never sent before, or not since `before`. Records it as sent for the first caller. That a
+/// clock a day or more ahead of this one has sent it does not count.
 pub async fn may_send(tx: &mut Tx, what: &str, about: &str, now: i64, before: i64) -> Result<bool> {
     let sql = "INSERT INTO notice_told (notice, about, told_at) VALUES ($1, $2, $3) \
                ON CONFLICT (notice, about) DO UPDATE SET told_at = excluded.told_at \
-               WHERE notice_told.told_at <= $4";
+               WHERE notice_told.told_at <= $4 OR notice_told.told_at > $3 + 86400000000";
     let query = sqlx::query(sql).bind(what.to_owned()).bind(about.to_owned()).bind(now).bind(before);
     Ok(tx.run(query).await? == 1)
 }
