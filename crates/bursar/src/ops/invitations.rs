@@ -11,7 +11,7 @@ use serde_json::json;
 use super::notices::secret;
 use super::people::factor::notify_owner;
 use super::people::sessions::{By, SignInProgress, enter};
-use super::people::{Browser, block_second_person, hashed, note};
+use super::people::{Browser, hashed, note, stand_behind};
 use super::settings::lowering;
 use super::{OpsError, Result};
 use crate::app::{Actor, App};
@@ -54,8 +54,8 @@ pub async fn invite(app: &App, actor: &Actor, partner: &str, role: Role) -> Resu
         let person = login_of(tx, &partner, role, fresh, (&actor.id.to_string(), now)).await?;
         people::drop_links(tx, person.id).await?;
         people::add_link(tx, &token_hash(&token), (person.id, LinkFor::Join), now + INVITATION_US).await?;
-        // Whoever is shown the link could use it themselves.
-        block_second_person(tx, &person, &actor.id.to_string(), now).await?;
+        // Whoever is shown the link could use it themselves, as long as it works.
+        stand_behind(tx, &person, &actor.id.to_string(), now, now + INVITATION_US).await?;
         let email = person.email.clone().unwrap_or_default();
         let link = format!("{}/portal/join/{token}", app.base_url);
         let notice = (Notice::PortalInvitation, partner.id.to_string());

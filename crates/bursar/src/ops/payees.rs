@@ -179,8 +179,10 @@ async fn note_moved(
     };
     let id = format!("chg_{}", payout::ids::encode(payout::ids::fresh(now, app.clock.in_turn())));
     let by_partner = matches!(actor.role, Role::Partner | Role::PartnerAdmin);
+    // The newest entry decides who may release, whichever node's clock it was made by.
+    let newest = payees::changes(tx, payee, 1).await?.first().map(|newest| newest.at);
     let change = DestinationChange {
-        at: now,
+        at: newest.map_or(now, |at| now.max(at.saturating_add(1))),
         actor: actor.id.to_string(),
         entered_by: entered_by(tx, actor, by_partner, now).await?,
         came_from: Some(actor.came_from.clone()).filter(|from| !from.is_empty()),

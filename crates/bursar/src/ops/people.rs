@@ -313,8 +313,13 @@ const BLOCKED_US: i64 = 24 * 3_600_000_000;
 
 /// Whoever creates a link sees it and could use it: for a day the login does not count as a second person for them.
 pub(super) async fn block_second_person(tx: &mut Tx, person: &Person, by: &str, now: i64) -> Result<()> {
+    stand_behind(tx, person, by, now, now + BLOCKED_US).await
+}
+
+/// Until then, `by` stands behind what this login does.
+pub(super) async fn stand_behind(tx: &mut Tx, person: &Person, by: &str, now: i64, until: i64) -> Result<()> {
     let whom = people::behind(tx, by, now).await?;
-    people::stand_for(tx, person.id, &whom, now + BLOCKED_US).await?;
+    people::stand_for(tx, person.id, &whom, until).await?;
     Ok(())
 }
 

@@ -3,4 +3,5 @@
 ALTER TABLE profile_change ADD COLUMN entered_by TEXT;
 
 UPDATE profile_change SET entered_by = actor
-WHERE NOT EXISTS (SELECT 1 FROM person p WHERE p.id = profile_change.actor AND p.role IN ('partner', 'partner_admin'));
+WHERE NOT EXISTS (SELECT 1 FROM person p WHERE p.id = profile_change.actor AND p.kind = 'person'
+    AND p.role IN ('partner', 'partner_admin'));

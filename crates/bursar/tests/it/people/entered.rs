@@ -133,6 +133,9 @@ async fn what_payees_enter_is_their_own() {
     stage.world.pass(DAY + 1);
     assert!(is_theirs(&releases(&stage, &kim, "B1").await, "a login whose link you were shown"));
     releases(&stage, &lee, "B1").await.unwrap();
+    enters(&stage, &own, "within.a.week@example.com").await;
+    assert!(is_theirs(&releases(&stage, &kim, "B1").await, "a login whose link you were shown"));
+    stage.world.pass(7 * DAY);
     enters(&stage, &own, "anas.own@example.com").await;
     releases(&stage, &kim, "B1").await.unwrap();
     stage.one("pay B1").await.unwrap();
@@ -146,7 +149,7 @@ async fn the_pages_list_what_the_releaser_confirms_and_say_why_not() {
     lee.read("/claims").await.says("entered by staff, never paid before");
     let pay = format!("/claims/{}/pay", stage.batch("B1"));
     let page = lee.read(&pay).await;
-    page.says("Entered by staff, never paid before");
+    page.says("Entered by staff or just invited, never paid before");
     page.says("entered none of its new destinations");
     let mut db = stage.world.app.store.read().await.unwrap();
     let found = bursar::store::people::by_email(&mut db, "lee@example.com").await.unwrap().unwrap();

@@ -33,12 +33,18 @@ pub async fn of(db: &mut Db, view: &BatchView) -> Result<Entered, Problem> {
     found.truncate(LISTED);
     let of: Vec<_> = found.iter().map(|entry| entry.payee).collect();
     let names = payees::names(db, &of).await?;
-    let people = history::names(db, found.iter().map(|entry| entry.actor.as_str())).await?;
+    let people =
+        history::names(db, found.iter().flat_map(|entry| [entry.actor.as_str(), &entry.entered_by])).await?;
+    let called = |id: &str| people.get(id).cloned().unwrap_or_else(|| id.to_owned());
+    let by = |entry: &payees::UnprovenEntry| match entry.actor == entry.entered_by {
+        true => called(&entry.actor),
+        false => format!("{}, for whom {} stands", called(&entry.actor), called(&entry.entered_by)),
+    };
     let line = |entry: payees::UnprovenEntry| Line {
         name: names.get(&entry.payee).map_or_else(|| entry.payee.to_string(), |named| named.name.clone()),
         page: format::address(entry.payee),
+        by: by(&entry),
         to: entry.masked,
-        by: people.get(&entry.actor).cloned().unwrap_or(entry.actor),
         at: When(entry.at),
     };
     Ok(Entered { count, lines: found.into_iter().map(line).collect() })
