@@ -32,8 +32,8 @@ pub async fn clamp(tx: &mut Tx, now: i64, poll_us: i64) -> Result<u64> {
             poll_us.saturating_mul(12).saturating_add(DAY_US),
         ),
         ("UPDATE vendor_pull SET deep_at = $1 WHERE deep_at > $2", 2 * DAY_US),
-        ("UPDATE vendor_pull SET begun_at = $1 WHERE begun_at > $2", HOUR_US),
         // What the vendor booked while the clock was wrong is read again.
+        ("UPDATE vendor_pull SET begun_at = $1 - 86400000000 WHERE begun_at > $2", HOUR_US),
         ("UPDATE vendor_pull SET read_until = $1 - 86400000000 WHERE read_until > $2", HOUR_US),
         // A parked event waits a day from when it was parked.
         (

@@ -126,7 +126,10 @@ pub async fn behind(db: &mut Db, id: &str, now: i64) -> Result<String> {
 
 /// Records that a login stands for whoever was shown its link, until then: they could have opened it themselves.
 pub async fn stand_for(tx: &mut Tx, id: PersonId, whom: &str, until: i64) -> Result<u64> {
-    let sql = "UPDATE person SET stands_for = $2, stands_until = $3 WHERE id = $1 AND id <> $2";
+    // A shorter time does not end a longer one of the same person.
+    let sql = "UPDATE person SET stands_for = $2, \
+               stands_until = CASE WHEN stands_for = $2 AND stands_until > $3 THEN stands_until ELSE $3 END \
+               WHERE id = $1 AND id <> $2";
     tx.run(sqlx::query(sql).bind(id.to_string()).bind(whom.to_owned()).bind(until)).await
 }
 

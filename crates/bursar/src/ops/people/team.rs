@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::logins::address;
 use super::rights::{self, RightsChange};
-use super::{block_second_person, note};
+use super::{block_second_person, note, stand_behind};
 use crate::app::{Actor, App};
 use crate::ops::invitations::{INVITATION_US, Invitation};
 use crate::ops::settings::lowering::{self, RoleChange};
@@ -87,9 +87,13 @@ pub async fn fresh_link(app: &App, actor: &Actor, id: PersonId) -> Result<Invita
         }
         people::drop_links(tx, id).await?;
         note(tx, now, &actor.id.to_string(), "login_link_made", id, json!({}));
-        block_second_person(tx, &person, &actor.id.to_string(), now).await?;
+        let by = actor.id.to_string();
         if person.partner.is_none() {
+            block_second_person(tx, &person, &by, now).await?;
             link_shown(tx, app, &person, &actor.name, now).await?;
+        } else {
+            // Whoever is shown the link could use it themselves, as long as it works.
+            stand_behind(tx, &person, &by, now, now + INVITATION_US).await?;
         }
         give_link(tx, app, &person, &token, now).await
     })?;

@@ -125,7 +125,17 @@ async fn straight(
     pays: bool,
     q: &str,
 ) -> Result<Option<String>, Problem> {
+    let spelled_out = q.contains(['-', '#']);
     let upper = number(q).unwrap_or_else(|| q.to_uppercase());
+    // Without its hyphen, a number may be the external id of a partner or an account: then show all that is found.
+    if !spelled_out && upper != q.to_uppercase() {
+        let reference = RecordRef::Either(q);
+        if programs::partner(db, reference).await?.is_some()
+            || programs::account(db, reference).await?.is_some()
+        {
+            return Ok(None);
+        }
+    }
     if upper.starts_with("RW-") || RewardId::parse(q).is_some() {
         let id = if upper.starts_with("RW-") { upper.as_str() } else { q };
         let found = rewards::find(db, id).await?;

@@ -42,7 +42,7 @@ async fn what_a_wrong_clock_put_off_goes_on() {
         ("outbox", "due_at", now),
         ("vendor_pull", "due_at", now),
         ("vendor_pull", "deep_at", now),
-        ("vendor_pull", "begun_at", now),
+        ("vendor_pull", "begun_at", now - day),
         ("vendor_pull", "read_until", now - day),
         ("vendor_pull", "lease_until", 0),
         ("mail", "next_at", now),

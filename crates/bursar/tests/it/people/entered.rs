@@ -135,6 +135,11 @@ async fn what_payees_enter_is_their_own() {
     releases(&stage, &lee, "B1").await.unwrap();
     enters(&stage, &own, "within.a.week@example.com").await;
     assert!(is_theirs(&releases(&stage, &kim, "B1").await, "a login whose link you were shown"));
+    // Another link, which is shown as well, does not shorten that.
+    team::fresh_link(&app, &kim, own.id).await.unwrap();
+    stage.world.pass(DAY + 1);
+    enters(&stage, &own, "by.another.link@example.com").await;
+    assert!(is_theirs(&releases(&stage, &kim, "B1").await, "a login whose link you were shown"));
     stage.world.pass(7 * DAY);
     enters(&stage, &own, "anas.own@example.com").await;
     releases(&stage, &kim, "B1").await.unwrap();
@@ -146,7 +151,7 @@ async fn what_payees_enter_is_their_own() {
 async fn the_pages_list_what_the_releaser_confirms_and_say_why_not() {
     let mut stage = prepared("entered_pages").await;
     let mut lee = Browser::of(&stage.world, Role::Payer, "lee").await;
-    lee.read("/claims").await.says("entered by staff, never paid before");
+    lee.read("/claims").await.says("entered by staff or just invited, never paid before");
     let pay = format!("/claims/{}/pay", stage.batch("B1"));
     let page = lee.read(&pay).await;
     page.says("Entered by staff or just invited, never paid before");

@@ -67,6 +67,11 @@ async fn everything_is_found_by_what_people_have_at_hand() {
     let found = payer.get(&format!("/search?q={}", one.id)).await;
     assert_eq!(found.to, format!("/transactions/{}", one.label()));
 
+    // A partner's id that looks like one of our numbers without its hyphen is found as well.
+    let renamed = "UPDATE partner SET external_id = 'RW3' WHERE external_id = 'ana'".to_owned();
+    crate::world::run(&world.app.config.database_url, renamed).await;
+    payer.read("/search?q=RW3").await.says("Ana Lima");
+
     // While payouts are off, search results do not link to hidden pages.
     world.set(|it| Document { enabled: false, ..it }).await;
     payer.read("/search?q=PB-2026-0001").await.says("Nothing was found");
