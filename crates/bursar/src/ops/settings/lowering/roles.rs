@@ -6,7 +6,7 @@ use payout::access::{Permission, Role, allows};
 use payout::direction::isolated;
 use payout::ids::PersonId;
 
-use super::{Rule, WeakeningRequest, forget_where, not_yet_of};
+use super::{Rule, WeakeningRequest, by_people, forget_where, not_yet_of};
 use crate::app::{Actor, App};
 use crate::ops::Result;
 use crate::store::people::Person;
@@ -34,6 +34,9 @@ pub enum RoleChange {
 /// Why a login does not get these rights yet: no other administrator has done the same, and this person did so less than a day
 /// ago. `None` if it gains no right to pay, release or administer. Before the first payment nothing is protected. The
 /// operator's own keys may do what their role allows.
+///
+/// # Errors
+/// `person_needed` for any other key.
 pub async fn role(
     tx: &mut Tx,
     app: &App,
@@ -49,8 +52,8 @@ pub async fn role(
     if ![Permission::Pay, Permission::Administer].into_iter().any(gains) {
         return Ok(None);
     }
-    let by_key = people::how_key_was_made(tx, actor.id).await?.is_some();
-    if by_key || !transactions::any(tx).await? {
+    by_people(tx, actor, "give a login more rights").await?;
+    if people::how_key_was_made(tx, actor.id).await?.is_some() || !transactions::any(tx).await? {
         return Ok(None);
     }
     let before = was.map_or("disabled", Role::label);

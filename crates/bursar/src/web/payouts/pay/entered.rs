@@ -38,7 +38,7 @@ pub async fn of(db: &mut Db, view: &BatchView) -> Result<Entered, Problem> {
     let called = |id: &str| people.get(id).cloned().unwrap_or_else(|| id.to_owned());
     let by = |entry: &payees::UnprovenEntry| match entry.actor == entry.entered_by {
         true => called(&entry.actor),
-        false => format!("{}, for whom {} stands", called(&entry.actor), called(&entry.entered_by)),
+        false => format!("{} (counts as {})", called(&entry.actor), called(&entry.entered_by)),
     };
     let line = |entry: payees::UnprovenEntry| Line {
         name: names.get(&entry.payee).map_or_else(|| entry.payee.to_string(), |named| named.name.clone()),
